@@ -1,0 +1,108 @@
+"""Latent codes that are named, not stored.
+
+A code is a pure function of its name: (purpose, seed, round, image, level, index). The same name
+gives the same code whatever the chunk size, the order of images or the number of workers, so a
+chosen code is a single integer in a checkpoint. The generator is Philox4x32-10 (Salmon et al.,
+"Parallel random numbers: as easy as 1, 2, 3", SC 2011) in integer tensor arithmetic: its bits are
+equal on every device; the normals made of them agree to the last places of `log`, `sin` and `cos`.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from chimle.tower.generator import LevelCode
+
+Purpose = Literal["search", "sample", "perturb"]
+CodeShape = tuple[int, int, int, int]
+"""(style_size, noise_channels, height, width) of a level."""
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+
+
+def _key(purpose: Purpose, seed: int, round_: int, image: int, level: int) -> tuple[int, int]:
+    """Two 32-bit key words from a name."""
+    name = f"{purpose}/{seed}/{round_}/{image}/{level}".encode()
+    word = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
+    return word & _MASK, word >> 32
+
+
+def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> Tensor:
+    """Philox4x32-10 on broadcastable int64 tensors of 32-bit words; returns (..., 4) words."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        # The 64-bit product wraps as a signed number, yet all its bits are right.
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            ((p1 >> 32) & _MASK) ^ c1 ^ k0,
+            p1 & _MASK,
+            ((p0 >> 32) & _MASK) ^ c3 ^ k1,
+            p0 & _MASK,
+        )
+        k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
+    return torch.stack(torch.broadcast_tensors(c0, c1, c2, c3), dim=-1)
+
+
+def _normals(words: Tensor) -> Tensor:
+    """Standard normals (..., 4) float32 from words (..., 4), by Box and Muller's transform."""
+    uniform = ((words >> 8) + 1).to(torch.float32) * 2.0**-24
+    radius = torch.sqrt(-2.0 * torch.log(uniform[..., 0::2]))
+    angle = (2.0 * math.pi) * uniform[..., 1::2]
+    return torch.cat((radius * torch.cos(angle), radius * torch.sin(angle)), dim=-1)
+
+
+def draw(
+    shape: CodeShape,
+    images: Sequence[int],
+    indices: Tensor,
+    *,
+    level: int,
+    seed: int,
+    round_: int = 0,
+    purpose: Purpose = "search",
+) -> LevelCode:
+    """The codes of one level for several images and indices.
+
+    Args:
+        shape: (style_size, noise_channels, height, width) of the level.
+        images: B image keys.
+        indices: (B, K) int64 code indices; codes come on this tensor's device.
+        level: level, from 0.
+        seed: seed of the run or of the samples.
+        round_: training round.
+        purpose: keeps candidates and samples apart.
+
+    Returns:
+        style (B*K, style_size) and noise (B*K, noise_channels, height, width), standard normal
+        float32, the codes of an image contiguous. In the flat vector that the generator fills,
+        the style comes first, then the noise as (channel, height, width), as published.
+    """
+    style_size, channels, height, width = shape
+    length = style_size + channels * height * width
+    device = indices.device
+    keys = torch.tensor([_key(purpose, seed, round_, image, level) for image in images])
+    key0, key1 = (keys[:, i].to(device).view(-1, 1, 1) for i in (0, 1))
+    blocks = torch.arange((length + 3) // 4, device=device)
+    zero = torch.zeros((), dtype=torch.int64, device=device)
+    words = philox((blocks, indices.unsqueeze(-1), zero, zero), (key0, key1))
+    flat = _normals(words).flatten(0, 1).flatten(1)[:, :length]
+    style, noise = flat.split((style_size, length - style_size), dim=1)
+    return LevelCode(style.contiguous(), noise.reshape(-1, channels, height, width))
+
+
+def chosen(
+    shapes: Sequence[CodeShape], images: Sequence[int], choice: Tensor, *, seed: int, round_: int
+) -> list[LevelCode]:
+    """The codes that a search chose: `choice` is (B, L) int64; one entry per level."""
+    return [
+        draw(shape, images, choice[:, level : level + 1], level=level, seed=seed, round_=round_)
+        for level, shape in enumerate(shapes)
+    ]

@@ -1,0 +1,75 @@
+"""Progress that a person can read; one line per round where nobody watches."""
+
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.status import Status
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+class Progress:
+    """Reports a run: round, phase, loss per level, candidates per second, time left."""
+
+    def __init__(self, task: str, rounds: int, steps: int) -> None:
+        self.task, self.rounds, self.steps = task, rounds, steps
+        self.live: Status | None = None
+        if sys.stderr.isatty():
+            self.live = Console(stderr=True).status(f"{task}: starting")
+            self.live.start()
+        self.started = time.monotonic()
+        self.rate = 0.0
+        self.first: float | None = None
+
+    def _say(self, text: str) -> None:
+        if self.live:
+            self.live.update(f"{self.task}: {text}")
+
+    def resumed(self, round_: int, step: int) -> None:
+        """The run continues from a saved state."""
+        self._line(f"continues from round {round_ + 1}, step {step}")
+
+    def searching(self, round_: int, images: int) -> None:
+        """A round's search begins."""
+        self.started = time.monotonic()
+        self._say(f"round {round_ + 1}/{self.rounds} · search over {images} images")
+
+    def searched(self, candidates: int) -> None:
+        """A search over that many candidate pictures ended."""
+        self.rate = candidates / max(time.monotonic() - self.started, 1e-9)
+
+    def stepped(self, round_: int, step: int, losses: Sequence[float]) -> None:
+        """Gradient step `step` of a round is done, with these losses per level."""
+        done = (round_ + step / self.steps) / self.rounds
+        now = time.monotonic()
+        if self.first is None:
+            self.first, self.first_done = now, done
+        gained = done - self.first_done
+        left = (now - self.first) / gained * (1 - done) if gained > 0 else None
+        levels = " ".join(f"{loss:.3f}" for loss in losses)
+        self._say(
+            f"round {round_ + 1}/{self.rounds} · step {step}/{self.steps} · loss {levels} · "
+            f"{self.rate:.0f} candidates/s" + (f" · {_duration(left)} left" if left else "")
+        )
+
+    def round_done(self, round_: int, losses: Sequence[float]) -> None:
+        """A round ended; this line stays."""
+        levels = " ".join(f"{loss:.3f}" for loss in losses)
+        self._line(
+            f"round {round_ + 1}/{self.rounds}: loss per level {levels}, "
+            f"{self.rate:.0f} candidates/s, {_duration(time.monotonic() - self.started)}"
+        )
+
+    def _line(self, text: str) -> None:
+        print(f"{self.task}: {text}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self.live:
+            self.live.stop()

@@ -1,0 +1,48 @@
+"""What a round trains on: which images, in which pose, in which order. All of it named."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from chimle.data.batch import Batch, augment, make_batch
+from chimle.data.dataset import Pair
+from chimle.settings import RunSettings
+
+
+def _generator(settings: RunSettings, purpose: int, *numbers: int) -> np.random.Generator:
+    return np.random.default_rng((settings.seed, purpose, *numbers))
+
+
+def round_batch(settings: RunSettings, pairs: Sequence[Pair], round_: int) -> Batch:
+    """The images of a round with their pyramids, each in the round's own crop and pose."""
+    count = min(settings.train.images_per_round, len(pairs))
+    members = _generator(settings, 0, round_).permutation(len(pairs))[:count]
+    task, tower = settings.definition, settings.tower
+    poses = [
+        augment(
+            pairs[i],
+            task,
+            tower.resolution,
+            seed=settings.seed,
+            round=round_,
+            flips=settings.train.augment,
+        )
+        for i in sorted(members)
+    ]
+    return make_batch(task, tower, poses)
+
+
+def step_members(settings: RunSettings, count: int, round_: int) -> Iterator[np.ndarray]:
+    """Rows of the round's batch for every gradient step: whole passes in fresh orders.
+
+    A pass's last rows that fill no batch open the next one, so every image is visited equally.
+    """
+    size = min(settings.train.batch_size, count)
+    pending = np.empty(0, dtype=np.int64)
+    for step in range(settings.train.steps_per_round):
+        while len(pending) < size:
+            number = (step + 1) * size - len(pending)
+            fresh = _generator(settings, 1, round_, number).permutation(count)
+            pending = np.concatenate([pending, fresh])
+        yield pending[:size]
+        pending = pending[size:]

@@ -1,0 +1,73 @@
+"""Train one task: pairs become a model bundle and a training curve.
+
+Resume state lies in `scratch/`, outside DVC's outputs, keyed by the hash of everything that
+determines the run; a run with another key never reads it.
+"""
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+from chimle.data.dataset import pairs_hash, read_pairs
+from chimle.device import choose_device
+from chimle.files import write_text
+from chimle.model_bundle import save_bundle
+from chimle.perceptual import load_perceptual
+from chimle.provenance import code_version, commit, digest
+from chimle.settings import RunSettings
+from chimle.training.loop import Trained, Trainer
+from stages._command import run_stage
+
+_INPUTS = ("task", "seed", "tower", "perceptual", "search", "train")
+"""Settings that a training run depends on, beside its pairs."""
+
+
+def provenance(settings: RunSettings, pairs: Path, extractor: dict[str, str]) -> dict:
+    """What the bundle says of its origin; its hash keys the resume state."""
+    relevant = settings.model_dump(mode="json", include=set(_INPUTS))
+    return {
+        "pairs_sha256": pairs_hash(pairs),
+        "code_sha256": code_version(),
+        "settings": relevant,
+        "settings_sha256": digest(relevant),
+        "preset": settings.preset,
+        "seed": settings.seed,
+        "extractor": extractor,
+    }
+
+
+def write_curve(path: Path, trained: Trained) -> None:
+    """The training curve as CSV, six significant digits."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(trained.columns)
+    for step, round_, *values in trained.history:
+        writer.writerow([int(step), int(round_), *(f"{value:.6g}" for value in values)])
+    write_text(path, buffer.getvalue())
+
+
+def main(settings: RunSettings, root: Path) -> None:
+    """Train `settings.task`; write `models/TASK` and `curves/TASK.csv` when done."""
+    device = choose_device()
+    pairs = root / "data" / "pairs" / settings.task
+    perceptual = load_perceptual(settings.perceptual, str(device), root)
+    info = perceptual.info
+    extractor = {"name": info.name, "origin": info.origin, "sha256": info.sha256}
+    origin = provenance(settings, pairs, extractor)
+    scratch = root / "scratch" / "train" / settings.task / digest([origin, device.type])[:16]
+    trained = Trainer(
+        settings, read_pairs(pairs, "train"), perceptual, scratch / "state.pt", device
+    ).run()
+    save_bundle(
+        root / "models" / settings.task,
+        trained.tower,
+        settings,
+        {**origin, "commit": commit()},
+    )
+    write_curve(root / "curves" / f"{settings.task}.csv", trained)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)

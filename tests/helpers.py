@@ -1,0 +1,17 @@
+"""What several test modules share."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+"""Development data beside the checkout; absent on a user's machine."""
+
+
+def needs_shared(*names: str) -> pytest.MarkDecorator:
+    """Skip, with a reason, where development data is absent."""
+    missing = [name for name in names if not (SHARED / name).exists()]
+    return pytest.mark.skipif(
+        bool(missing), reason=f"development data is absent: {', '.join(missing)}"
+    )

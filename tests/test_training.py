@@ -1,0 +1,98 @@
+"""Training: resumes to the bit after a real SIGKILL, refuses to go on with a broken loss."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chimle.data.pairing import make_pairs
+from chimle.data.sources import fetch
+from chimle.settings import load_settings
+from tests.helpers import ROOT
+from tests.projects import TINY, write_photographs, write_project
+
+TASK = "decompression"
+
+
+def make_project(root: Path, **train: object) -> Path:
+    preset = {**TINY, "train": {**TINY["train"], **train}}
+    write_photographs(root / "photos")
+    write_project(root, {TASK: {"source": {"kind": "folder", "path": "photos"}}}, preset)
+    settings = load_settings(TASK, root)
+    fetch(settings.source, root, root / "data" / "raw" / TASK)
+    make_pairs(settings, root / "data" / "raw" / TASK, root / "data" / "pairs" / TASK)
+    return root
+
+
+def start(root: Path) -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "stages.train", TASK, "--root", str(root)],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def outputs(root: Path) -> dict[str, bytes]:
+    files = [*(root / "models" / TASK).iterdir(), root / "curves" / f"{TASK}.csv"]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def test_sigkill_at_any_moment_changes_nothing(tmp_path: Path) -> None:
+    undisturbed = make_project(tmp_path / "calm")
+    began = time.monotonic()
+    process = start(undisturbed)
+    _, errors = process.communicate()
+    length = time.monotonic() - began
+    assert process.returncode == 0, errors
+    assert not list((undisturbed / "scratch" / "train" / TASK).iterdir())
+
+    disturbed = make_project(tmp_path / "stormy")
+    moments = random.Random(7)
+    kills = 0
+    while kills < 4:
+        process = start(disturbed)
+        try:
+            # The later half of a run is where training happens; before it, imports.
+            process.wait(timeout=length * moments.uniform(0.5, 0.9))
+            break
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+    process = start(disturbed)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert kills > 0
+    assert outputs(disturbed) == outputs(undisturbed)
+
+
+def test_a_state_of_other_settings_is_never_read(tmp_path: Path) -> None:
+    root = make_project(tmp_path, steps_per_round=3)
+    stranger = root / "scratch" / "train" / TASK / "0123456789abcdef" / "state.pt"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_bytes(b"a state of another run")
+    process = start(root)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert stranger.read_bytes() == b"a state of another run"
+
+
+@pytest.mark.parametrize("rate", [1e30])
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, rate: float) -> None:
+    root = make_project(tmp_path, learning_rate=rate, steps_per_round=20)
+    process = start(root)
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "the loss became" in errors and "learning_rate" in errors
+    assert "Traceback" not in errors
+    kept = next((root / "scratch" / "train" / TASK).glob("*/state.pt"))
+    assert kept.stat().st_size > 0
+    assert not (root / "models").exists()
