@@ -45,7 +45,7 @@ def _merge(mask: Tensor, new: TowerState, old: TowerState) -> TowerState:
     return TowerState(
         conditioning=old.conditioning,
         styles=tuple(pick(a, b) for a, b in zip(new.styles, old.styles, strict=True)),
-        body=None if new.body is None or old.body is None else pick(new.body, old.body),
+        feature=None if new.feature is None or old.feature is None else pick(new.feature, old.feature),
         image=None if new.image is None or old.image is None else pick(new.image, old.image),
     )
 
@@ -60,7 +60,7 @@ def _cat(states: Sequence[TowerState]) -> TowerState:
     return TowerState(
         conditioning=tuple(map(torch.cat, zip(*(s.conditioning for s in states), strict=True))),
         styles=tuple(map(torch.cat, zip(*(s.styles for s in states), strict=True))),
-        body=join([state.body for state in states]),
+        feature=join([state.feature for state in states]),
         image=join([state.image for state in states]),
     )
 
