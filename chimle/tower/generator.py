@@ -92,6 +92,14 @@ class Level(nn.Module):
             self.up = Up(width, enlarge=not (chroma and last))
         self.out = convolution(width, 2 if chroma else 3)
 
+    @torch.no_grad()
+    def quieten_noise(self, share: float) -> None:
+        """Scale the noise's weights in the first convolution by `share`."""
+        start, stop = self.conditioning_channels, self.conditioning_channels + self.noise_channels
+        weight = self.input.weight.clone()
+        weight[:, start:stop] *= share
+        self.input.weight = weight
+
     def enter(self, conditioning: Tensor, noise: Tensor, feature: Tensor | None) -> Tensor:
         """The level's first convolution, of (B, ...) prefix parts and (B*K, ...) noise.
 

@@ -6,7 +6,9 @@ the published recipe does to them. What differs is the path of the style code:
 - `live`: the mapping networks' linear layers are Kaiming normal for the leaky ReLU, which keeps
   the variance of a style through any depth; the modulation's linear layers make (s, t) with a
   standard deviation of about `MODULATION` each, so that a style visibly moves the picture from
-  the first step on, without drowning the noise.
+  the first step on; the noise's share of a level's first convolution is `NOISE_SHARE` of the
+  default, for it would else drown what the picture is conditioned on and take most of a short
+  run to be tamed.
 - `published`: Kaiming normal (fan in) times 0.1 everywhere. Eight layers, each scaled by 0.1, leave
   the styles with a standard deviation of about 5e-9: the style code is dead. For comparison only.
 """
@@ -21,8 +23,10 @@ from chimle.tower.mapping import Mapping
 if TYPE_CHECKING:
     from chimle.tower.generator import Tower
 
-MODULATION = 0.5
+MODULATION = 0.2
 """Standard deviation of scale and shift over styles at a live start."""
+NOISE_SHARE = 0.1
+"""Scale of a first convolution's noise weights at a live start, relative to the others."""
 PUBLISHED_SCALE = 0.1
 """The published recipe's factor on every Kaiming-initialised layer."""
 
@@ -41,6 +45,9 @@ def initialise(tower: "Tower", scheme: Literal["live", "published"]) -> None:
                 nn.init.kaiming_normal_(layer.weight, a=SLOPE, nonlinearity="leaky_relu")
         if isinstance(module, StyleModulation):
             nn.init.normal_(module.affine.weight, std=MODULATION * module.affine.in_features**-0.5)
+    if scheme == "live":
+        for level in tower.levels:
+            level.quieten_noise(NOISE_SHARE)  # type: ignore[operator]
     if scheme == "published":
         for layer in _linear_layers(tower):
             nn.init.kaiming_normal_(layer.weight)

@@ -1,0 +1,43 @@
+# make run: the whole pipeline on the built-in photographs.  make test: lint, types, tests.
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+BIN := $(abspath $(VENV))/bin
+export PATH := $(BIN):$(PATH)
+export PYTHONWARNINGS := ignore
+
+.PHONY: run test lint format clean check-python
+
+run: $(VENV)/.installed .git
+	dvc --quiet config --local core.analytics false
+	dvc repro
+	python -m stages.summary
+
+test: lint
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
+
+lint: $(VENV)/.installed
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: $(VENV)/.installed
+	ruff check --fix .
+	ruff format .
+
+$(VENV)/.installed: requirements.lock | check-python
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock 2>&1 \
+		| grep -v '^WARNING: Location' || true
+	$(BIN)/python -c 'import torch, lpips, dvc' || { rm -rf $(VENV); exit 1; }
+	touch $@
+
+check-python:
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed: install one, or name it: make PYTHON=/path/to/python3.12"; exit 2; }
+
+.git:
+	@echo "error: DVC works in a Git checkout: clone the repository instead of unpacking an archive"; exit 2
+
+clean:
+	rm -rf $(VENV) scratch .mypy_cache .pytest_cache .ruff_cache .hypothesis

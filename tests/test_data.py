@@ -1,0 +1,164 @@
+"""Sources, pairing, splits, poses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from chimle.data.batch import augment, centre, make_batch
+from chimle.data.dataset import Pair, pairs_hash, read_pairs
+from chimle.data.pairing import make_pairs
+from chimle.data.sources import fetch
+from chimle.errors import UserError
+from chimle.images.pyramid import reduce
+from chimle.settings import RunSettings, load_settings
+from chimle.tasks import TASKS
+from tests.projects import write_photographs, write_project
+
+
+def project(root: Path, task: str, **source: str) -> RunSettings:
+    write_project(root, {task: {"source": source or {"kind": "builtin"}}})
+    return load_settings(task, root)
+
+
+def run(root: Path, settings: RunSettings, name: str = "pairs") -> Path:
+    fetch(settings.source, root, root / "raw")
+    make_pairs(settings, root / "raw", root / name)
+    return root / name
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_builtin_pairs_are_the_same_again(tmp_path: Path, task: str) -> None:
+    chosen = project(tmp_path, task)
+    first, second = run(tmp_path, chosen), run(tmp_path, chosen, "again")
+    assert contents(first) == contents(second)
+    assert pairs_hash(first) == pairs_hash(second)
+
+
+def test_builtin_regions_share_no_pixel(tmp_path: Path) -> None:
+    manifest = json.loads((run(tmp_path, project(tmp_path, "decompression")) / "manifest.json").read_text())
+    seen: dict[str, np.ndarray] = {}
+    for entry in manifest["pairs"]:
+        left, top, side = entry["source"]["box"]
+        canvas = seen.setdefault(entry["source"]["file"], np.zeros((2000, 2000), dtype=bool))
+        assert not canvas[top : top + side, left : left + side].any()
+        canvas[top : top + side, left : left + side] = True
+    assert {entry["split"] for entry in manifest["pairs"]} == {"train", "validation", "test"}
+
+
+def test_night_says_that_it_is_rendered(tmp_path: Path) -> None:
+    manifest = json.loads((run(tmp_path, project(tmp_path, "night_to_day")) / "manifest.json").read_text())
+    assert all(entry["degradation"]["rendered"] for entry in manifest["pairs"])
+
+
+def test_adding_files_moves_none(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", count=12)
+    chosen = project(tmp_path, "decompression", kind="folder", path="photos")
+
+    def splits(name: str) -> dict[str, str]:
+        text = (run(tmp_path, chosen, name) / "manifest.json").read_text()
+        return {entry["id"]: entry["split"] for entry in json.loads(text)["pairs"]}
+
+    before = splits("a")
+    write_photographs(tmp_path / "photos" / "more", count=9, seed=1)
+    after = splits("b")
+    assert len(after) == 21 and all(after[name] == split for name, split in before.items())
+
+
+def test_given_pairs_stay_aligned(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "set" / "train" / "high", count=4)
+    write_photographs(tmp_path / "set" / "eval" / "high", count=2, seed=5)
+    for path in list((tmp_path / "set").rglob("*.png")):
+        dark = path.parents[1] / "low" / path.with_suffix(".jpg").name
+        dark.parent.mkdir(exist_ok=True)
+        picture = Image.open(path)
+        picture.point(lambda v: v // 4).save(dark, quality=100, subsampling=0)
+    chosen = project(
+        tmp_path, "night_to_day", kind="folder", path="set/*/high", inputs="set/*/low"
+    )
+    pairs = run(tmp_path, chosen)
+    assert len(read_pairs(pairs, "train")) == 4 and len(read_pairs(pairs, "test")) == 2
+    for pair in read_pairs(pairs, "test"):
+        assert np.abs(pair.input.astype(float) - pair.target / 4).mean() < 3
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 50), round_=st.integers(0, 9), task=st.sampled_from(list(TASKS)))
+def test_poses_never_drift(seed: int, round_: int, task: str) -> None:
+    """The input of a posed pair is the degraded posed target."""
+    definition = TASKS[task]
+    big = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    target = big.repeat(16, 0).repeat(16, 1)
+    factor = definition.reduction
+    pair = Pair(f"p{seed}", reduce(target, (96 // factor, 96 // factor)), target)
+    posed = augment(pair, definition, 64, seed=seed, round=round_, flips=True)
+    assert posed.target.shape == (64, 64, 3) and posed.input.shape[0] == 64 // factor
+    again = augment(pair, definition, 64, seed=seed, round=round_, flips=True)
+    assert np.array_equal(posed.input, again.input)
+    if factor == 1:
+        assert np.array_equal(posed.input, posed.target)
+    else:
+        middle = posed.target[factor // 2 :: factor, factor // 2 :: factor].astype(float)
+        assert np.abs(posed.input - middle).mean() < 20
+
+
+def test_batches_have_the_towers_sizes(tmp_path: Path) -> None:
+    for name, count, channels in (("colourization", 4, 1), ("super_resolution", 1, 3)):
+        chosen = project(tmp_path, name)
+        pairs = [
+            centre(pair, chosen.definition, 32) for pair in read_pairs(run(tmp_path, chosen), "test")
+        ]
+        batch = make_batch(chosen.definition, chosen.tower, pairs)
+        assert [t.shape[-1] for t in batch.targets] == [4, 8, 16, 32]
+        assert len(batch.conditioning) == count
+        assert batch.conditioning[0].shape[1] == channels
+        assert batch.select([1]).keys == batch.keys[1:2]
+
+
+def test_bad_folders_are_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    write_photographs(tmp_path / "photos", count=3)
+    write_photographs(tmp_path / "other", count=2)
+    cases = {
+        "holds no pictures": {"path": "empty"},
+        "is no directory": {"path": "nowhere"},
+        "photo_02 has no input": {"path": "photos", "inputs": "other"},
+        "photo_02 has no target": {"path": "other", "inputs": "photos"},
+    }
+    for message, source in cases.items():
+        chosen = project(tmp_path, "decompression", kind="folder", **source)
+        with pytest.raises(UserError, match=message):
+            fetch(chosen.source, tmp_path, tmp_path / "raw")
+        assert not (tmp_path / "raw").exists()
+
+
+def test_small_and_damaged_photographs_are_named(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", count=3)
+    Image.new("RGB", (1, 1)).save(tmp_path / "photos" / "dot.png")
+    chosen = project(tmp_path, "decompression", kind="folder", path="photos")
+    with pytest.raises(UserError, match=r"dot\.png is 1x1, smaller than `pair.size`"):
+        run(tmp_path, chosen)
+    assert not (tmp_path / "pairs").exists()
+    (tmp_path / "photos" / "dot.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(UserError, match=r"dot\.png is damaged"):
+        run(tmp_path, chosen)
+
+
+def test_a_changed_pair_is_noticed(tmp_path: Path) -> None:
+    pairs = run(tmp_path, project(tmp_path, "decompression"))
+    victim = next((pairs / "train" / "target").iterdir())
+    Image.new("RGB", (32, 32)).save(victim)
+    with pytest.raises(UserError, match="is not the file that its manifest names"):
+        read_pairs(pairs, "train")
+    (pairs / "manifest.json").write_text("{")
+    with pytest.raises(UserError, match="is damaged"):
+        read_pairs(pairs, "train")

@@ -1,0 +1,72 @@
+"""Good exotic files are read correctly; bad ones give one sentence."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chimle.errors import UserError
+from chimle.images.decode import read_rgb, write_png
+
+RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+RAMP = np.linspace(0, 65535, 54, dtype=np.uint16).reshape(6, 9)
+
+
+def test_png_round_trip_is_byte_identical(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", RGB)
+    write_png(tmp_path / "b.png", read_rgb(tmp_path / "a.png"))
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_16_bit_grey(tmp_path: Path, ending: str) -> None:
+    Image.fromarray(RAMP).save(tmp_path / f"deep.{ending}")
+    read = read_rgb(tmp_path / f"deep.{ending}")
+    assert np.abs(read[..., 0].astype(float) - RAMP / 257).max() <= 1
+    assert (read == read[..., :1]).all()
+
+
+def test_cmyk(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=95)
+    red = read_rgb(tmp_path / "red.jpg").reshape(-1, 3).mean(axis=0)
+    assert red[0] > 200 and red[1] < 60 and red[2] < 60
+
+
+def test_palette_and_one_bit(tmp_path: Path) -> None:
+    Image.fromarray(RGB).quantize(16).save(tmp_path / "palette.png")
+    assert read_rgb(tmp_path / "palette.png").shape == RGB.shape
+    Image.fromarray(RGB).convert("1").save(tmp_path / "bit.png")
+    assert set(np.unique(read_rgb(tmp_path / "bit.png"))) <= {0, 255}
+
+
+def test_alpha_lies_over_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert (read_rgb(tmp_path / "clear.png") == 255).all()
+    Image.new("LA", (4, 4), (0, 255)).save(tmp_path / "black.png")
+    assert (read_rgb(tmp_path / "black.png") == 0).all()
+
+
+def test_exif_orientation(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(RGB).save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(read_rgb(tmp_path / "turned.png"), np.rot90(RGB, -1))
+
+
+def test_one_pixel(tmp_path: Path) -> None:
+    write_png(tmp_path / "dot.png", RGB[:1, :1])
+    assert read_rgb(tmp_path / "dot.png").shape == (1, 1, 3)
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    Image.fromarray(RGB.repeat(40, 0).repeat(40, 1)).save(tmp_path / "whole.png")
+    content = (tmp_path / "whole.png").read_bytes()
+    bad = {"cut.png": content[: len(content) // 2], "empty.png": b"", "text.png": b"no picture"}
+    for name, data in bad.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError, match=rf"{name} is damaged or no picture.*replace"):
+            read_rgb(tmp_path / name)
+    with pytest.raises(UserError, match=r"nowhere\.png does not exist"):
+        read_rgb(tmp_path / "nowhere.png")

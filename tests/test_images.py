@@ -1,0 +1,87 @@
+"""Colour, pyramids and degradations."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage import color
+
+from chimle.images.colour import chroma_to_rgb, lab_to_rgb, lightness, rgb_to_lab
+from chimle.images.degrade import degrade
+from chimle.images.pyramid import reduce, to_tensor, to_uint8
+from chimle.settings import PairSettings
+from chimle.tasks import TASKS, Task
+
+
+def picture(seed: int = 0, side: int = 64) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+def test_lab_agrees_with_scikit_image() -> None:
+    rgb = torch.rand(2, 3, 16, 16)
+    expected = color.rgb2lab(rgb.permute(0, 2, 3, 1).numpy())
+    mine = rgb_to_lab(rgb).permute(0, 2, 3, 1).numpy()
+    assert np.abs(mine - expected).max() < 5e-3
+    assert (lab_to_rgb(rgb_to_lab(rgb)) - rgb).abs().max() < 1e-4
+
+
+def test_chroma_has_the_published_value_and_bounded_gradients() -> None:
+    light = torch.linspace(0, 1, 101).view(1, 1, 1, 101)
+    chroma = (torch.rand(1, 2, 1, 101) * 2 - 1).requires_grad_()
+    rgb = chroma_to_rgb(light, chroma)
+    clamped = light.clamp_min(0.01)
+    expected = lab_to_rgb(torch.cat((100 * clamped, 127 * chroma.detach() / clamped), dim=1))
+    torch.testing.assert_close(rgb.detach(), expected, atol=1e-4, rtol=0)
+    assert 0 <= rgb.min() and rgb.max() <= 1
+    rgb.sum().backward()
+    assert chroma.grad is not None and chroma.grad.isfinite().all()
+    assert chroma.grad.abs().max() < 100
+
+
+def test_black_and_white_have_finite_gradients() -> None:
+    for value in (0.0, 1.0):
+        rgb = torch.full((1, 3, 2, 2), value, requires_grad=True)
+        lab_to_rgb(rgb_to_lab(rgb)).sum().backward()
+        assert rgb.grad is not None and rgb.grad.isfinite().all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000))
+def test_bytes_survive_the_tensor(seed: int) -> None:
+    whole = picture(seed, 8)
+    assert np.array_equal(to_uint8(to_tensor([whole]))[0], whole)
+
+
+def test_reduction_is_antialiased_and_never_enlarges() -> None:
+    stripes = np.zeros((64, 64, 3), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    assert np.ptp(reduce(stripes, (16, 16))[:, 2:-2]) <= 2
+    with pytest.raises(ValueError, match="reduce"):
+        reduce(stripes, (65, 64))
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+def test_degradations_are_repeatable_and_of_the_right_size(task: Task) -> None:
+    target = picture()
+    first, how = degrade(target, task, PairSettings(), seed=3)
+    again, _ = degrade(target, task, PairSettings(), seed=3)
+    assert np.array_equal(first, again) and first.dtype == np.uint8
+    assert first.shape == (64 // task.reduction, 64 // task.reduction, 3)
+    assert how["kind"] == task.degradation
+    assert not np.array_equal(first, target)
+
+
+def test_grey_keeps_lightness_and_has_no_colour() -> None:
+    target = picture()
+    grey, _ = degrade(target, TASKS["colourization"], PairSettings(), seed=0)
+    assert (grey == grey[..., :1]).all()
+    difference = lightness(to_tensor([grey])) - lightness(to_tensor([target]))
+    assert difference.abs().max() < 0.005
+
+
+def test_night_is_dark() -> None:
+    target = np.full((64, 64, 3), 200, dtype=np.uint8)
+    night, how = degrade(target, TASKS["night_to_day"], PairSettings(), seed=1)
+    assert np.median(night) < 110
+    assert how["rendered"] is True
