@@ -23,7 +23,7 @@ from chimle.tower.mapping import Mapping
 if TYPE_CHECKING:
     from chimle.tower.generator import Tower
 
-MODULATION = 0.2
+MODULATION = 0.3
 """Standard deviation of scale and shift over styles at a live start."""
 NOISE_SHARE = 0.1
 """Scale of a first convolution's noise weights at a live start, relative to the others."""
