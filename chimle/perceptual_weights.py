@@ -6,7 +6,6 @@ Cached and downloaded files must match the SHA-256 that their official name anno
 
 import hashlib
 import io
-import socket
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -80,7 +79,7 @@ def download(url: str) -> bytes:
         # Ask for the name first: a resolver's own patience may be far longer than ours.
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
             content = answer.read(LARGEST_BYTES + 1)
-    except (urllib.error.URLError, TimeoutError, socket.timeout, OSError) as error:
+    except (urllib.error.URLError, TimeoutError, OSError) as error:
         reason = getattr(error, "reason", error)
         raise UserError(f"{url} cannot be downloaded ({reason})") from None
     if len(content) > LARGEST_BYTES:

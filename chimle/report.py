@@ -118,7 +118,13 @@ def _curve(path: Path, width: int = 640, height: int = 180) -> dict[str, Any]:
             for row in rows
         )
         lines.append({"name": name.replace("loss_level_", "level "), "points": " ".join(points)})
-    return {"width": width, "height": height, "lines": lines, "top": f"{top:.3g}", "last": int(last)}
+    return {
+        "width": width,
+        "height": height,
+        "lines": lines,
+        "top": f"{top:.3g}",
+        "last": int(last),
+    }
 
 
 def _section(root: Path, task: str) -> dict[str, Any]:

@@ -45,7 +45,9 @@ def _merge(mask: Tensor, new: TowerState, old: TowerState) -> TowerState:
     return TowerState(
         conditioning=old.conditioning,
         styles=tuple(pick(a, b) for a, b in zip(new.styles, old.styles, strict=True)),
-        feature=None if new.feature is None or old.feature is None else pick(new.feature, old.feature),
+        feature=None
+        if new.feature is None or old.feature is None
+        else pick(new.feature, old.feature),
         image=None if new.image is None or old.image is None else pick(new.image, old.image),
     )
 

@@ -45,7 +45,9 @@ def test_builtin_pairs_are_the_same_again(tmp_path: Path, task: str) -> None:
 
 
 def test_builtin_regions_share_no_pixel(tmp_path: Path) -> None:
-    manifest = json.loads((run(tmp_path, project(tmp_path, "decompression")) / "manifest.json").read_text())
+    manifest = json.loads(
+        (run(tmp_path, project(tmp_path, "decompression")) / "manifest.json").read_text()
+    )
     seen: dict[str, np.ndarray] = {}
     for entry in manifest["pairs"]:
         left, top, side = entry["source"]["box"]
@@ -56,7 +58,9 @@ def test_builtin_regions_share_no_pixel(tmp_path: Path) -> None:
 
 
 def test_night_says_that_it_is_rendered(tmp_path: Path) -> None:
-    manifest = json.loads((run(tmp_path, project(tmp_path, "night_to_day")) / "manifest.json").read_text())
+    manifest = json.loads(
+        (run(tmp_path, project(tmp_path, "night_to_day")) / "manifest.json").read_text()
+    )
     assert all(entry["degradation"]["rendered"] for entry in manifest["pairs"])
 
 
@@ -82,9 +86,7 @@ def test_given_pairs_stay_aligned(tmp_path: Path) -> None:
         dark.parent.mkdir(exist_ok=True)
         picture = Image.open(path)
         picture.point(lambda v: v // 4).save(dark, quality=100, subsampling=0)
-    chosen = project(
-        tmp_path, "night_to_day", kind="folder", path="set/*/high", inputs="set/*/low"
-    )
+    chosen = project(tmp_path, "night_to_day", kind="folder", path="set/*/high", inputs="set/*/low")
     pairs = run(tmp_path, chosen)
     assert len(read_pairs(pairs, "train")) == 4 and len(read_pairs(pairs, "test")) == 2
     for pair in read_pairs(pairs, "test"):
@@ -115,7 +117,8 @@ def test_batches_have_the_towers_sizes(tmp_path: Path) -> None:
     for name, count, channels in (("colourization", 4, 1), ("super_resolution", 1, 3)):
         chosen = project(tmp_path, name)
         pairs = [
-            centre(pair, chosen.definition, 32) for pair in read_pairs(run(tmp_path, chosen), "test")
+            centre(pair, chosen.definition, 32)
+            for pair in read_pairs(run(tmp_path, chosen), "test")
         ]
         batch = make_batch(chosen.definition, chosen.tower, pairs)
         assert [t.shape[-1] for t in batch.targets] == [4, 8, 16, 32]

@@ -33,7 +33,7 @@ def test_chroma_has_the_published_value_and_bounded_gradients() -> None:
     clamped = light.clamp_min(0.01)
     expected = lab_to_rgb(torch.cat((100 * clamped, 127 * chroma.detach() / clamped), dim=1))
     torch.testing.assert_close(rgb.detach(), expected, atol=1e-4, rtol=0)
-    assert 0 <= rgb.min() and rgb.max() <= 1
+    assert rgb.min() >= 0 and rgb.max() <= 1
     rgb.sum().backward()
     assert chroma.grad is not None and chroma.grad.isfinite().all()
     assert chroma.grad.abs().max() < 100

@@ -97,9 +97,7 @@ def test_bad_weight_files_are_named(tmp_path: Path) -> None:
         load_perceptual(PerceptualSettings(weights="other.pth"), root=tmp_path)
 
 
-def test_a_cached_file_must_match_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cached_file_must_match_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = random_perceptual()
     state = {f"features.{k.split('.', 1)[1]}": v for k, v in good.backbone.state_dict().items()}
     torch.save(state, tmp_path / "weights.pth")

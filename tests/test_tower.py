@@ -59,7 +59,7 @@ def test_shapes_and_ranges(wiring: Wiring, levels: int) -> None:
     images = tower(conditioning(tower, 2), codes(tower, 2))
     sizes = [(2, 3, size, size) for size in tower.settings.output_sizes()]
     assert [tuple(image.shape) for image in images] == sizes
-    assert all(0 <= image.min() and image.max() <= 1 for image in images)
+    assert all(image.min() >= 0 and image.max() <= 1 for image in images)
 
 
 @wirings
@@ -97,7 +97,9 @@ def test_candidates_extend_a_prefix_as_rows_would(wiring: Wiring) -> None:
 @wirings
 def test_gradients_reach_every_parameter(wiring: Wiring) -> None:
     tower = build(wiring, settings())
-    sum(image.square().mean() for image in tower(conditioning(tower, 2), codes(tower, 2))).backward()
+    sum(
+        image.square().mean() for image in tower(conditioning(tower, 2), codes(tower, 2))
+    ).backward()
     silent = [
         name for name, p in tower.named_parameters() if p.grad is None or not p.grad.abs().max() > 0
     ]

@@ -99,9 +99,7 @@ def centre(pair: Pair, task: Task, resolution: int) -> Pair:
     return _window(pair, task, resolution, (height - small) // 2, (width - small) // 2)
 
 
-def augment(
-    pair: Pair, task: Task, resolution: int, *, seed: int, round: int, flips: bool
-) -> Pair:
+def augment(pair: Pair, task: Task, resolution: int, *, seed: int, round: int, flips: bool) -> Pair:
     """A pair in its pose of a round: random aligned crop, flips and transposition.
 
     The pose follows from (seed, round, id) alone and is the same for input and target.

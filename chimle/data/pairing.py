@@ -72,7 +72,9 @@ def _centre(file: str, width: int, height: int, size: int) -> Cut:
             "`pair.size`"
         )
     name = Path(file).relative_to("targets").with_suffix("").as_posix()
-    return Cut(name.replace("/", "__"), name, file, ((width - side) // 2, (height - side) // 2, side))
+    return Cut(
+        name.replace("/", "__"), name, file, ((width - side) // 2, (height - side) // 2, side)
+    )
 
 
 def _crop(picture: np.ndarray, box: tuple[int, int, int]) -> np.ndarray:

@@ -92,5 +92,7 @@ def evaluate_samples(
         metrics[DO_NOTHING + name] = value
     broken = [name for name, value in metrics.items() if not math.isfinite(value)]
     if broken:
-        raise UserError(f"task {settings.task}: metric `{broken[0]}` is not finite: look at samples")
+        raise UserError(
+            f"task {settings.task}: metric `{broken[0]}` is not finite: look at samples"
+        )
     return {name: float(f"{value:.6g}") for name, value in sorted(metrics.items())}

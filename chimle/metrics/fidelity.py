@@ -79,9 +79,7 @@ def set_metrics(samples: Tensor, targets: Tensor, names: tuple[str, str, str]) -
     rows = []
     for column in samples.unbind(dim=1):
         precision, recall = precision_recall(column, targets)
-        rows.append(
-            (frechet(column, targets), kernel_distance(column, targets), precision, recall)
-        )
+        rows.append((frechet(column, targets), kernel_distance(column, targets), precision, recall))
     means = np.mean(rows, axis=0).tolist()
     keys = (frechet_name, kernel_name, f"precision_{suffix}", f"recall_{suffix}")
     return dict(zip(keys, means, strict=True))

@@ -1,0 +1,130 @@
+"""The promise of the method, on a problem whose answers are known.
+
+Every grey input has two equally likely answers, a warm and a cool tint; each training input shows
+only one of them. CHIMLE must give both for every input; direct regression gives neither.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from chimle.codes import draw
+from chimle.data.batch import make_batch
+from chimle.data.dataset import Pair
+from chimle.images.pyramid import enlarge
+from chimle.perceptual import Perceptual, load_perceptual
+from chimle.sampling import sample
+from chimle.settings import RunSettings, build_settings
+from chimle.tower.generator import LevelCode, Tower
+from chimle.training.loop import Trainer, level_losses
+
+TINTS = np.array([[1.0, 0.6, 0.2], [0.2, 0.6, 1.0]])
+NEAR = 0.35
+"""A sample lies on a mode when its warmth is within this share of the mode's."""
+
+
+def known_settings() -> RunSettings:
+    return build_settings(
+        {
+            "task": "decompression",
+            "preset": "test",
+            "pair": {"size": 16},
+            "tower": {
+                "resolution": 16,
+                "widths": [12, 8],
+                "growth": [6, 4],
+                "style_size": 4,
+                "noise_channels": 2,
+                "mapping_width": 16,
+                "mapping_depth": 3,
+            },
+            "perceptual": {"backbone": "squeeze", "allow_random": True},
+            "search": {"candidates": [8, 2], "chunk": 64},
+            "train": {
+                "rounds": 12,
+                "images_per_round": 24,
+                "steps_per_round": 24,
+                "batch_size": 8,
+                "learning_rate": 3e-3,
+                "mapping_rate": 1.0,
+                "ema": 0.9,
+            },
+        },
+        "test",
+    )
+
+
+def pairs(count: int, seed: int) -> list[Pair]:
+    """Smooth grey inputs, each with the answer that happened to be observed."""
+    generator = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        coarse = generator.integers(90, 230, (3, 3, 1), dtype=np.uint8).repeat(3, axis=2)
+        grey = enlarge(coarse, (16, 16))
+        target = np.rint(grey * TINTS[number % 2]).astype(np.uint8)
+        made.append(Pair(f"{seed}_{number}", grey, target))
+    return made
+
+
+def warmth(pictures: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Mean red minus blue over the input's brightness, 1 for the warm mode, -1 for the cool."""
+    red_less_blue = (pictures[..., 0].astype(float) - pictures[..., 2]).mean(axis=(-1, -2))
+    return red_less_blue / (0.8 * inputs[..., 0].mean(axis=(-1, -2)))
+
+
+@pytest.fixture(scope="module")
+def perceptual() -> Perceptual:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return load_perceptual(known_settings().perceptual)
+
+
+def test_chimle_covers_both_modes(perceptual: Perceptual, tmp_path: Path) -> None:
+    settings = known_settings()
+    device = torch.device("cpu")
+    trained = Trainer(settings, pairs(24, 0), perceptual, tmp_path / "state.pt", device).run()
+    unseen = pairs(8, 1)
+    batch = make_batch(settings.definition, settings.tower, unseen)
+    samples = sample(trained.tower, batch.conditioning, batch.keys, 24, seed=5)
+    inputs = np.stack([pair.input for pair in unseen])[:, None]
+    found = warmth(samples, inputs)
+    warm = (np.abs(found - 1) < NEAR).any(axis=1)
+    cool = (np.abs(found + 1) < NEAR).any(axis=1)
+    assert warm.all() and cool.all(), found.round(2)
+
+
+def test_regression_covers_none(perceptual: Perceptual) -> None:
+    settings = known_settings()
+    torch.manual_seed(0)
+    tower = Tower(settings.tower, settings.definition.wiring)
+    batch = make_batch(settings.definition, settings.tower, pairs(24, 0))
+
+    def silent(count: int) -> list[LevelCode]:
+        index = torch.zeros((count, 1), dtype=torch.int64)
+        codes = [
+            draw(shape, range(count), index, level=level, seed=0)
+            for level, shape in enumerate(tower.code_shapes())
+        ]
+        return [LevelCode(code.style * 0, code.noise * 0) for code in codes]
+
+    optimizer = torch.optim.Adam(tower.parameters(), lr=3e-3)
+    features = [perceptual.features(target) for target in batch.targets]
+    order = np.random.default_rng(0)
+    for _ in range(200):
+        rows = torch.from_numpy(order.permutation(24)[:8])
+        targets = [tuple(f[rows] for f in level) for level in features]
+        loss = level_losses(tower, perceptual, batch.select(rows), silent(8), targets).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    unseen = pairs(8, 1)
+    with torch.no_grad():
+        images = tower(
+            make_batch(settings.definition, settings.tower, unseen).conditioning, silent(8)
+        )
+    pictures = images[-1].permute(0, 2, 3, 1).numpy() * 255
+    found = warmth(pictures, np.stack([pair.input for pair in unseen]))
+    assert (np.abs(np.abs(found) - 1) > NEAR).all(), found.round(2)

@@ -1,0 +1,110 @@
+"""The pipeline as DVC runs it: a real `dvc repro` in a clone of the project."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.helpers import ROOT
+from tests.projects import TINY
+
+BIN = Path(sys.executable).parent
+TASKS = ["super_resolution", "colourization", "decompression", "night_to_day"]
+
+
+def run(root: Path, *command: str, check: bool = True) -> str:
+    environment = {
+        **os.environ,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONWARNINGS": "ignore",
+        "TORCH_HOME": str(root / "scratch" / "torch"),
+    }
+    done = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def commit(root: Path, message: str) -> None:
+    run(root, "git", "add", "-A")
+    name = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    run(root, "git", *name, "commit", "-qm", message)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with this code, a tiny preset, and no results; reproduced once."""
+    root = tmp_path_factory.mktemp("project")
+    for name in ("chimle", "stages"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, root / name)
+    (root / ".dvc").mkdir()
+    for name in ("config", ".gitignore"):
+        shutil.copy(ROOT / ".dvc" / name, root / ".dvc" / name)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["tasks"] = {
+        task: {section: {} for section in sections} | {"source": {"kind": "builtin"}}
+        for task, sections in params["tasks"].items()
+    }
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    (root / "presets").mkdir()
+    pair = {**TINY["pair"], "limit": 6}
+    (root / "presets" / "demo.yaml").write_text(yaml.safe_dump({**TINY, "pair": pair}))
+    run(root, "git", "init", "-q")
+    commit(root, "start")
+    run(root, "dvc", "repro")
+    commit(root, "results")
+    return root
+
+
+def test_everything_is_there(project: Path) -> None:
+    assert "<!doctype html>" in (project / "report" / "index.html").read_text()
+    for task in TASKS:
+        metrics = json.loads((project / "metrics" / f"{task}.json").read_text())
+        assert metrics["diversity_lpips_squeeze_random"] > 0
+        origin = json.loads((project / "metrics" / f"{task}.provenance.json").read_text())
+        assert origin["extractor"]["origin"] == "random" and origin["warnings"]
+    assert "Report:" in run(project, sys.executable, "-m", "stages.summary")
+
+
+def test_an_unchanged_project_does_nothing(project: Path) -> None:
+    said = run(project, "dvc", "repro")
+    assert "Running stage" not in said and "up to date" in said
+    assert run(project, "git", "status", "--porcelain") == ""
+
+
+def test_again_from_nothing_gives_the_same_hashes(project: Path) -> None:
+    lock = (project / "dvc.lock").read_text()
+    run(project, "dvc", "repro", "--force", "train@colourization", "evaluate@colourization")
+    assert (project / "dvc.lock").read_text() == lock
+
+
+def test_a_second_clone_makes_the_same_pairs(project: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "-q", str(project), str(clone))
+    run(clone, "dvc", "repro", *(f"pair@{task}" for task in TASKS))
+    assert run(clone, "git", "status", "--porcelain") == ""
+
+
+def test_one_learning_rate_retrains_one_task(project: Path) -> None:
+    path = project / "params.yaml"
+    before = path.read_text()
+    params = yaml.safe_load(before)
+    params["tasks"]["colourization"]["train"] = {"learning_rate": 5e-4}
+    path.write_text(yaml.safe_dump(params))
+    try:
+        plan = run(project, "dvc", "status")
+    finally:
+        path.write_text(before)
+    stages = {line.rstrip(":") for line in plan.splitlines() if line and not line[0].isspace()}
+    assert "train@colourization" in stages
+    assert not any(stage.startswith(("fetch", "pair")) for stage in stages)
+    assert not any("@" in stage and not stage.endswith("@colourization") for stage in stages)
