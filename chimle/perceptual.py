@@ -53,8 +53,8 @@ class Perceptual(nn.Module):
     def __init__(self, package: nn.Module, info: PerceptualInfo) -> None:
         super().__init__()
         self.info = info
-        self.scaling = package.scaling_layer
-        self.backbone = package.net
+        self.scaling: nn.Module = package.scaling_layer  # type: ignore[assignment]
+        self.backbone: nn.Module = package.net  # type: ignore[assignment]
         self.smallest = SMALLEST_SIDE[info.backbone]
         for layer, linear in enumerate(package.lins):  # type: ignore[arg-type]
             weight = linear.model[-1].weight.detach()

@@ -1,7 +1,8 @@
 """Typed, validated settings: the only reader of `params.yaml` and `presets/`.
 
-A run's settings are a preset (`presets/<preset>.yaml`, one section per class below) with the
-task's own entries in `params.yaml` laid over it, field by field.
+A run's settings are a preset (`presets/<preset>.yaml`, one section per class below), what the
+preset changes for the task (its `tasks.<task>`), and the task's own entries in `params.yaml`, laid
+over each other field by field.
 """
 
 from collections.abc import Mapping
@@ -309,8 +310,15 @@ def load_settings(task: str, root: Path = Path()) -> RunSettings:
     if not isinstance(own, dict):
         raise UserError(f"params.yaml: `tasks.{task}` must be a mapping of sections")
     values: dict[str, Any] = {"task": task, "preset": preset_name, "seed": params.get("seed", 0)}
-    preset = read_yaml(root / "presets" / f"{preset_name}.yaml")
-    for origin, layer in ((f"presets/{preset_name}.yaml", preset), (f"tasks.{task}", own)):
+    preset_file = f"presets/{preset_name}.yaml"
+    preset = read_yaml(root / preset_file)
+    for_task = (preset.pop("tasks", None) or {}).get(task) or {}
+    layers = (
+        (preset_file, preset),
+        (f"{preset_file}, tasks.{task}", for_task),
+        (f"params.yaml, tasks.{task}", own),
+    )
+    for origin, layer in layers:
         for section, fields in layer.items():
             if section not in SECTIONS:
                 raise UserError(f"{origin}: unknown section `{section}`: use {', '.join(SECTIONS)}")

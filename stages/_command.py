@@ -1,4 +1,4 @@
-"""What every stage's command line shares: arguments in, one sentence and exit code 2 on bad input."""
+"""What every stage's command line shares: on bad input, one sentence and exit code 2."""
 
 import argparse
 import errno

@@ -14,7 +14,7 @@ def project_tasks(root: Path) -> list[str]:
     """The tasks that `params.yaml` lists."""
     tasks = read_yaml(root / "params.yaml").get("tasks")
     if not isinstance(tasks, dict) or not tasks:
-        raise UserError("params.yaml: `tasks` lists no task")
+        raise UserError("params.yaml: `tasks` lists no task: add one, `colourization: {}` will do")
     return [get_task(name).name for name in tasks]
 
 

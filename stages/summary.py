@@ -3,30 +3,46 @@
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from chimle.report import metric_rows, read_json
+from chimle.report import metric_rows, read_metrics, read_provenance
 from chimle.tasks import get_task
 from stages._command import guarded, root_parser
 from stages.report import project_tasks
 
+_ARROWS = {True: "↑", False: "↓", None: ""}
+_COLOURS = {"better": "bold green", "worse": "default", "": "default"}
 
-def main(root: Path) -> None:
-    """One table per task."""
-    console = Console()
+
+def task_table(root: Path, task: str) -> Table:
+    """Metrics of one task, the model's beside those of doing nothing."""
+    provenance = read_provenance(root / "metrics" / f"{task}.provenance.json")
+    title = f"{get_task(task).title} (N = {provenance['n']})"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for heading in ("metric", "", "model", "doing nothing"):
+        right = heading in ("model", "doing nothing")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=right)
+    for row in metric_rows(read_metrics(root / "metrics" / f"{task}.json")):
+        value = f"[{_COLOURS[row.verdict]}]{row.value:.4g}[/]"
+        nothing = "" if row.nothing is None else f"{row.nothing:.4g}"
+        table.add_row(escape(row.name), _ARROWS[row.higher_is_better], value, nothing)
+    return table
+
+
+def main(root: Path, console: Console | None = None) -> None:
+    """One table per task, each warning once, and the path of the report."""
+    console = console or Console()
+    warnings: dict[str, list[str]] = {}
     for task in project_tasks(root):
-        table = Table(title=get_task(task).title, title_justify="left")
-        for heading in ("metric", "model", "doing nothing"):
-            table.add_column(heading, justify="left" if heading == "metric" else "right")
-        for row in metric_rows(read_json(root / "metrics" / f"{task}.json")):
-            arrow = {True: " ↑", False: " ↓", None: ""}[row.higher_is_better]
-            colour = {"better": "green", "worse": "red", "": "default"}[row.verdict]
-            nothing = "" if row.nothing is None else f"{row.nothing:.4g}"
-            table.add_row(row.name + arrow, f"[{colour}]{row.value:.4g}[/]", nothing)
-        console.print(table)
-        for warning in read_json(root / "metrics" / f"{task}.provenance.json")["warnings"]:
-            console.print(f"[yellow]{warning}[/]")
-    console.print(f"\nReport: {(root / 'report' / 'index.html').resolve()}", soft_wrap=True)
+        console.print(task_table(root, task))
+        for text in read_provenance(root / "metrics" / f"{task}.provenance.json")["warnings"]:
+            warnings.setdefault(str(text), []).append(task)
+    console.print("Green beats doing nothing, which answers with the input itself.")
+    for text, tasks in warnings.items():
+        console.print(f"[yellow]warning ({', '.join(tasks)}): {escape(text)}[/]")
+    path = (root / "report" / "index.html").resolve()
+    console.print(f"\nReport: {escape(str(path))}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

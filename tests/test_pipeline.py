@@ -57,7 +57,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     (root / "presets").mkdir()
     pair = {**TINY["pair"], "limit": 6}
-    (root / "presets" / "demo.yaml").write_text(yaml.safe_dump({**TINY, "pair": pair}))
+    preset = {**TINY, "pair": pair, "tasks": {task: {} for task in TASKS}}
+    (root / "presets" / "demo.yaml").write_text(yaml.safe_dump(preset))
     run(root, "git", "init", "-q")
     commit(root, "start")
     run(root, "dvc", "repro")

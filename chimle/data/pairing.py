@@ -1,7 +1,7 @@
 """Photographs become pairs: cut, split by group, degraded, written with a manifest.
 
 The same photographs, settings and seed give the same bytes. A group (a photograph, or a region of a
-built-in one) lies in one split, chosen by a hash of its name alone, so that adding files moves none.
+built-in one) lies in one split, chosen by a hash of its name, so that adding files moves none.
 """
 
 import hashlib

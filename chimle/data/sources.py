@@ -92,7 +92,7 @@ def _pictures(pattern: str, root: Path, field: str) -> list[Photograph]:
 def _match(targets: list[Photograph], inputs: list[Photograph]) -> None:
     """Every target needs its input and the other way round."""
     names = {photo.name for photo in targets}, {photo.name for photo in inputs}
-    for here, there, kind in ((*names, "input"), (*reversed(names), "target")):
+    for here, there, kind in ((names[0], names[1], "input"), (names[1], names[0], "target")):
         unpaired = sorted(here - there)
         if unpaired:
             more = f" (and {len(unpaired) - 1} more)" if len(unpaired) > 1 else ""

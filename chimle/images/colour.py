@@ -79,8 +79,8 @@ def chroma_to_rgb(light: Tensor, chroma: Tensor) -> Tensor:
     Returns:
         (B, 3, H, W) sRGB in [0, 1].
     """
-    l = light.float().clamp_min(DARKEST)
+    scale = light.float().clamp_min(DARKEST)
     raw = chroma.float()
-    gentle = raw / l.clamp_min(DARKEST_GRADIENT)
-    ab = CHROMA_RANGE * (gentle + (raw / l - gentle).detach())
-    return lab_to_rgb(torch.cat((100 * l, ab), dim=1))
+    gentle = raw / scale.clamp_min(DARKEST_GRADIENT)
+    ab = CHROMA_RANGE * (gentle + (raw / scale - gentle).detach())
+    return lab_to_rgb(torch.cat((100 * scale, ab), dim=1))

@@ -86,7 +86,7 @@ def set_metrics(samples: Tensor, targets: Tensor, names: tuple[str, str, str]) -
 
 
 def inception_features(pictures: np.ndarray, weights: str) -> Tensor:
-    """(N, H, W, 3) uint8 to Inception's (N, 2048), with torch-fidelity's port of the FID weights."""
+    """(N, H, W, 3) uint8 to Inception's (N, 2048), by torch-fidelity's port of the FID network."""
     import_torchvision()
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 

@@ -36,6 +36,7 @@ class Mapping(nn.Module):
         """
         embedded = activate(self.embedding(style))
         first = self.layers[0]
+        assert isinstance(first, nn.Linear)
         width = embedded.shape[1]
         mapped = F.linear(embedded, first.weight[:, :width], first.bias)
         if lower:

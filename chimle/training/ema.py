@@ -21,6 +21,6 @@ class WeightAverage:
     def update(self, module: nn.Module, step: int) -> None:
         """Move the average towards `module` after gradient step number `step` (from 1)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        averages = list(self.module.parameters())
+        averages: list[torch.Tensor] = list(self.module.parameters())
         values = [parameter.detach() for parameter in module.parameters()]
         torch._foreach_lerp_(averages, values, 1.0 - decay)
