@@ -12,7 +12,7 @@ from tests.helpers import ROOT
 from tests.projects import TINY, write_project
 
 
-@pytest.mark.parametrize("preset", ["demo", "small", "paper"])
+@pytest.mark.parametrize("preset", ["demo", "photographs", "small", "paper"])
 @pytest.mark.parametrize("task", TASKS)
 def test_shipped_presets_are_valid(tmp_path: Path, preset: str, task: str) -> None:
     (tmp_path / "presets").symlink_to(ROOT / "presets")
