@@ -10,7 +10,6 @@ export PYTHONWARNINGS := ignore
 .PHONY: run test lint format clean check-python
 
 run: $(VENV)/.installed .git
-	dvc --quiet config --local core.analytics false
 	dvc repro
 	python -m stages.summary
 
@@ -30,7 +29,7 @@ $(VENV)/.installed: requirements.lock | check-python
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock 2>&1 \
 		| grep -v '^WARNING: Location' || true
-	$(BIN)/python -c 'import torch, lpips, dvc' || { rm -rf $(VENV); exit 1; }
+	$(BIN)/python -c 'import dvc, chimle.perceptual' || { rm -rf $(VENV); exit 1; }
 	touch $@
 
 check-python:
