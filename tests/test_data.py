@@ -109,8 +109,10 @@ def test_poses_never_drift(seed: int, round_: int, task: str) -> None:
     if factor == 1:
         assert np.array_equal(posed.input, posed.target)
     else:
-        middle = posed.target[factor // 2 :: factor, factor // 2 :: factor].astype(float)
-        assert np.abs(posed.input - middle).mean() < 20
+        height, width = posed.input.shape[:2]
+        cells = posed.target.reshape(height, factor, width, factor, 3).astype(float)
+        means = cells.mean(axis=(1, 3))
+        assert np.corrcoef(posed.input.ravel(), means.ravel())[0, 1] > 0.9
 
 
 def test_batches_have_the_towers_sizes(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class Level(nn.Module):
 
     def __init__(self, settings: TowerSettings, wiring: Wiring, level: int) -> None:
         super().__init__()
-        width = settings.widths[level]
+        width = self.width = settings.widths[level]
         last = level == settings.levels - 1
         chroma = wiring is Wiring.COLOURIZATION
         self.conditioning_channels = 1 if chroma else 3
