@@ -30,6 +30,10 @@ SMALLEST_SIDE: dict[str, int] = {"vgg": 16, "alex": 32, "squeeze": 32}
 the factor changes no choice; `vgg` takes 16 pixels, which the published levels never go below."""
 RANDOM_SEED = 0
 """Seed of the features that stand in where no weights can be had."""
+RANDOM_BIAS = 1.0
+"""Standard deviation of their biases, with activations of about 1. Without biases (torchvision's
+start) a ReLU network is homogeneous, its normalised features ignore a picture's contrast, and a
+tower trained on them loses it."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,16 @@ class Perceptual(nn.Module):
         return self._activations(images)[-1].float().mean(dim=(2, 3))
 
 
+def _randomise(network: nn.Module) -> None:
+    """Fixed random convolutions that keep the activations' scale, with biases."""
+    generator = torch.Generator().manual_seed(RANDOM_SEED)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            assert module.bias is not None
+            nn.init.normal_(module.bias, std=RANDOM_BIAS, generator=generator)
+
+
 def _state_hash(module: nn.Module) -> str:
     state = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
@@ -147,7 +161,6 @@ def load_perceptual(
     import lpips
 
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        torch.manual_seed(RANDOM_SEED)
         warnings.simplefilter("ignore")  # torchvision on the package's old keyword
         package = lpips.LPIPS(net=settings.backbone, pnet_rand=True, verbose=False)
     file = root / settings.weights if settings.weights else None
@@ -165,6 +178,7 @@ def load_perceptual(
             f"{settings.backbone}_random",
             stacklevel=2,
         )
+        _randomise(package.net)
         info = PerceptualInfo(settings.backbone, "random", _state_hash(package.net))
     else:
         _load_backbone(package.net, weights.state, str(file or weights.origin))

@@ -10,6 +10,7 @@ from chimle.settings import RunSettings
 
 _PACKAGE = Path(__file__).resolve().parent
 _PRODUCERS = (_PACKAGE, _PACKAGE.parent / "stages")
+_SHOWS_ONLY = ("report.py", "pictures.py", "summary.py")
 
 
 def digest(value: Any) -> str:
@@ -19,10 +20,15 @@ def digest(value: Any) -> str:
 
 
 def code_version() -> str:
-    """SHA-256 over the library's and stages' sources: names what ran, committed or not."""
+    """SHA-256 over the library's and stages' sources: names what ran, committed or not.
+
+    Files that only show results do not count: they change no number.
+    """
     state = hashlib.sha256()
     for folder in _PRODUCERS:
         for path in sorted(folder.rglob("*.py")):
+            if path.name in _SHOWS_ONLY:
+                continue
             state.update(f"{folder.name}/{path.relative_to(folder).as_posix()}\0".encode())
             state.update(path.read_bytes())
     return state.hexdigest()

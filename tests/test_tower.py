@@ -88,7 +88,7 @@ def test_candidates_extend_a_prefix_as_rows_would(wiring: Wiring) -> None:
         one = select_state(prefix, torch.tensor([row // count]))
         code = LevelCode(many.style[row : row + 1], many.noise[row : row + 1])
         image, _ = tower.step(1, one, code)
-        torch.testing.assert_close(images[row : row + 1], image, rtol=0, atol=1e-5)
+        torch.testing.assert_close(images[row : row + 1], image, rtol=0, atol=3e-5)
     kept = select_state(state, torch.tensor([1, 5]))
     last, _ = tower.step(2, kept, codes(tower, 2)[2])
     assert last.shape == (2, 3, 32, 32)

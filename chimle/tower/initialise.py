@@ -28,14 +28,16 @@ from chimle.tower.mapping import Mapping
 if TYPE_CHECKING:
     from chimle.tower.generator import Level, Tower
 
-MODULATION = 0.2
+MODULATION = 0.5
 """Standard deviation of scale and shift over styles at a live start."""
-NOISE_SHARE = 0.1
+NOISE_SHARE = 0.2
 """Scale of a first convolution's noise weights at a live start, relative to the others."""
 CARRIERS = 6
 """Channels that carry the conditioning picture at a live start: each colour and its negative."""
-OTHERS_SHARE = 0.3
+OTHERS_SHARE = 0.1
 """Scale at a live start of what moves a carried picture, relative to torch's default."""
+CONTRAST = 1.2
+"""Gain on a carried picture, against what the tanh takes from its contrast."""
 PUBLISHED_SCALE = 0.1
 """The published recipe's factor on every Kaiming-initialised layer."""
 
@@ -64,7 +66,7 @@ def _pass_through(level: "Level", signed: bool) -> None:
     """Make a level's first picture its conditioning picture, moved by style and noise.
 
     A colour c in [-1, 1] travels as the pair (c, -c): the difference of the two, unlike c itself,
-    passes a leaky ReLU as a mere factor, (1 + slope) / 1 at most.
+    passes leaky ReLUs as a mere factor.
 
     Args:
         level: a level of three-channel conditioning, at least `CARRIERS` wide.
@@ -76,7 +78,7 @@ def _pass_through(level: "Level", signed: bool) -> None:
     weight[:CARRIERS] = 0
     out = level.out.weight * OTHERS_SHARE
     out[:, :CARRIERS] = 0
-    factor = 1.0
+    factor = 2.0
     if level.draws_after_up and level.up is not None:
         factor = 1 + SLOPE**2
         _identity(level.up.first, CARRIERS)
@@ -86,7 +88,7 @@ def _pass_through(level: "Level", signed: bool) -> None:
             carrier = 3 * half + colour
             weight[carrier, colour, 1, 1] = sign if signed else 2 * sign
             bias[carrier] = 0.0 if signed else -sign
-            out[colour, carrier, 1, 1] = sign / factor
+            out[colour, carrier, 1, 1] = sign * CONTRAST / factor
     level.input.weight, level.out.weight = weight, out  # type: ignore[assignment]
     last = level.body.last.weight.clone()
     last[:CARRIERS] *= OTHERS_SHARE
