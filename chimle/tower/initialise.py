@@ -72,7 +72,6 @@ def _pass_through(level: "Level", signed: bool) -> None:
         level: a level of three-channel conditioning, at least `CARRIERS` wide.
         signed: the conditioning has values in [-1, 1], not in [0, 1].
     """
-    signs = (1.0, -1.0)
     weight, bias = level.input.weight.clone(), level.input.bias
     assert bias is not None and level.out.bias is not None
     weight[:CARRIERS] = 0
@@ -83,7 +82,7 @@ def _pass_through(level: "Level", signed: bool) -> None:
         factor = 1 + SLOPE**2
         _identity(level.up.first, CARRIERS)
         _identity(level.up.second, CARRIERS)
-    for half, sign in enumerate(signs):
+    for half, sign in enumerate((1.0, -1.0)):
         for colour in range(3):
             carrier = 3 * half + colour
             weight[carrier, colour, 1, 1] = sign if signed else 2 * sign
@@ -112,8 +111,9 @@ def initialise(tower: "Tower", scheme: Literal["live", "published"]) -> None:
         for level in tower.levels:
             level.quieten_noise(NOISE_SHARE)  # type: ignore[operator]
         for number, level in enumerate(tower.levels):
-            if tower.wiring is not Wiring.COLOURIZATION and level.width >= CARRIERS:
-                _pass_through(level, signed=tower.wiring is Wiring.SUPER_RESOLUTION and number > 0)
+            if tower.wiring is not Wiring.COLOURIZATION and level.width >= CARRIERS:  # type: ignore[operator]
+                signed = tower.wiring is Wiring.SUPER_RESOLUTION and number > 0
+                _pass_through(level, signed)  # type: ignore[arg-type]
     if scheme == "published":
         for layer in _linear_layers(tower):
             nn.init.kaiming_normal_(layer.weight)
