@@ -10,7 +10,7 @@ from chimle.settings import RunSettings
 
 _PACKAGE = Path(__file__).resolve().parent
 _PRODUCERS = (_PACKAGE, _PACKAGE.parent / "stages")
-_SHOWS_ONLY = ("report.py", "pictures.py", "summary.py")
+_SHOWS_ONLY = ("chimle/report.py", "chimle/pictures.py", "chimle/cli", "stages/summary.py")
 
 
 def digest(value: Any) -> str:
@@ -27,20 +27,20 @@ def code_version() -> str:
     state = hashlib.sha256()
     for folder in _PRODUCERS:
         for path in sorted(folder.rglob("*.py")):
-            if path.name in _SHOWS_ONLY:
-                continue
-            state.update(f"{folder.name}/{path.relative_to(folder).as_posix()}\0".encode())
-            state.update(path.read_bytes())
+            name = path.relative_to(folder.parent).as_posix()
+            if not name.startswith(_SHOWS_ONLY):
+                state.update(f"{name}\0".encode() + path.read_bytes())
     return state.hexdigest()
 
 
 def commit() -> str:
-    """The last commit that changed code or parameters, `+changes` behind it if more is not
+    """The last commit that changed the code of `code_version`, `+changes` behind it if more is not
     committed; `unknown` outside a Git checkout.
 
-    Commits of documentation, results and locks do not count: they change no number.
+    Commits of documentation, results and parameters do not count: settings have a hash of their
+    own, and a task must give the same bytes when another task's parameters were changed.
     """
-    names = ["chimle", "stages", "params.yaml", "presets"]
+    names = ["chimle", "stages", *(f":!{name}" for name in _SHOWS_ONLY)]
 
     def git(*arguments: str) -> str:
         return subprocess.run(
