@@ -1,4 +1,8 @@
-"""The one exception that is meant for a person."""
+"""The one exception that is meant for a person, and what a command line makes of it."""
+
+import errno
+import sys
+from collections.abc import Callable
 
 
 class UserError(Exception):
@@ -7,3 +11,26 @@ class UserError(Exception):
     The message is one sentence that names the file, field or line and says what to do.
     Command lines print it without a traceback and exit with code 2.
     """
+
+
+_FULL = {errno.ENOSPC: "no space is left on the device", errno.EDQUOT: "the disk quota is used up"}
+
+
+def describe_os_error(error: OSError) -> str:
+    """An operating system's refusal as one sentence that names the file."""
+    name = f" ({error.filename})" if error.filename else ""
+    if error.errno in _FULL:
+        return f"{_FULL[error.errno]}{name}: free some and run again; nothing was half-written"
+    return f"{error.strerror or error}{name}"
+
+
+def guarded(main: Callable[[], None]) -> None:
+    """Run `main`; what a person can mend becomes one sentence on stderr and exit code 2."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"error: {describe_os_error(error)}", file=sys.stderr)
+        sys.exit(2)

@@ -10,7 +10,13 @@ from chimle.settings import RunSettings
 
 _PACKAGE = Path(__file__).resolve().parent
 _PRODUCERS = (_PACKAGE, _PACKAGE.parent / "stages")
-_SHOWS_ONLY = ("chimle/report.py", "chimle/pictures.py", "chimle/cli", "stages/summary.py")
+_SHOWS_ONLY = (
+    "chimle/report.py",
+    "chimle/pictures.py",
+    "chimle/use",
+    "chimle/__main__.py",
+    "stages/summary.py",
+)
 
 
 def digest(value: Any) -> str:

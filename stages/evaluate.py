@@ -15,7 +15,7 @@ from chimle.metrics.fidelity import LARGEST_SUBSET
 from chimle.model_bundle import Bundle, load_bundle
 from chimle.perceptual import Perceptual, load_perceptual
 from chimle.provenance import code_version, commit, settings_hash
-from chimle.sampling import sample
+from chimle.sampling import plain_names, sample
 from chimle.settings import RunSettings
 from stages._command import run_stage
 
@@ -88,7 +88,7 @@ def main(settings: RunSettings, root: Path) -> None:
         bundle.tower,
         [level.to(device) for level in levels],
         [image_key(pair.id) for pair in pairs],
-        settings.evaluate.samples,
+        plain_names(settings.evaluate.samples, tower.levels),
         seed=settings.seed,
         batch_size=settings.evaluate.batch_size,
     )

@@ -16,7 +16,7 @@ from chimle.codes import draw
 from chimle.data.batch import make_batch
 from chimle.data.dataset import Pair
 from chimle.images.pyramid import enlarge
-from chimle.sampling import sample
+from chimle.sampling import plain_names, sample
 from chimle.settings import RunSettings, build_settings
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.loop import Trainer, level_losses
@@ -96,7 +96,7 @@ def test_chimle_covers_every_mode(tmp_path: Path) -> None:
     ).run()
     unseen = pairs(8, 1)
     batch = make_batch(settings.definition, settings.tower, unseen)
-    samples = sample(trained.tower, batch.conditioning, batch.keys, 32, seed=5)
+    samples = sample(trained.tower, batch.conditioning, batch.keys, plain_names(32, 2), seed=5)
     inputs = np.stack([pair.input for pair in unseen])[:, None]
     covered = on_modes(samples, inputs).any(axis=1)
     assert covered.all(), covered

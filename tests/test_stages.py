@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from chimle import files
-from stages._command import guarded
+from chimle.errors import guarded
 from tests.helpers import ROOT
 from tests.projects import write_photographs, write_project
 

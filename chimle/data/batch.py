@@ -53,16 +53,21 @@ class Batch:
 def conditioning(
     task: Task, tower: TowerSettings, inputs: Sequence[np.ndarray]
 ) -> tuple[Tensor, ...]:
-    """What a tower is conditioned on, for B inputs (h, w, 3) uint8 of the tower's input size.
+    """What a tower is conditioned on, for B inputs (h, w, 3) uint8 of one size.
+
+    That size is the tower's input size in training. A tower takes any other, too: for
+    super-resolution any at all, for other tasks sides that 2^(levels - 1) divides.
 
     Returns:
         Per level (B, 3, h, w) RGB or (B, 1, h, w) lightness in [0, 1]; super-resolution: the input.
     """
     if task.wiring is Wiring.SUPER_RESOLUTION:
         return (to_tensor(inputs),)
+    height, width = inputs[0].shape[:2]
+    shifts = range(tower.levels - 1, -1, -1)
     levels = [
-        to_tensor([reduce(picture, (size, size)) for picture in inputs])
-        for size in tower.output_sizes()
+        to_tensor([reduce(picture, (height >> shift, width >> shift)) for picture in inputs])
+        for shift in shifts
     ]
     if task.wiring is Wiring.COLOURIZATION:
         return tuple(map(lightness, levels))

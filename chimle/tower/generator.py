@@ -147,6 +147,21 @@ class Tower(nn.Module):
             for size in self.settings.working_sizes(self.wiring)
         ]
 
+    def code_shapes_for(self, conditioning: Sequence[Tensor]) -> list[tuple[int, int, int, int]]:
+        """(style_size, noise_channels, h, w) of every level for pictures of any size.
+
+        Args:
+            conditioning: as `begin` takes it.
+        """
+        sizes = [tuple(tensor.shape[-2:]) for tensor in conditioning]
+        if self.wiring is Wiring.SUPER_RESOLUTION:
+            height, width = sizes[0]
+            sizes = [(height << level, width << level) for level in range(self.settings.levels)]
+        return [
+            (self.settings.style_size, self.settings.noise_channels, *size)  # type: ignore[misc]
+            for size in sizes
+        ]
+
     def mapping_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the mapping networks, which learn at a rate of their own."""
         for level in self.levels:

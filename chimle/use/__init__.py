@@ -1,0 +1,1 @@
+"""A trained tower in people's hands."""
