@@ -1,13 +1,15 @@
 """Good exotic files are read correctly; bad ones give one sentence."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import tifffile
+from PIL import Image, ImageCms
 
 from chimle.errors import UserError
-from chimle.images.decode import read_rgb, write_png
+from chimle.images.decode import read_photograph, read_rgb, write_png
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 RAMP = np.linspace(0, 65535, 54, dtype=np.uint16).reshape(6, 9)
@@ -70,3 +72,43 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
             read_rgb(tmp_path / name)
     with pytest.raises(UserError, match=r"nowhere\.png does not exist"):
         read_rgb(tmp_path / "nowhere.png")
+
+
+def test_16_bit_colour(tmp_path: Path) -> None:
+    deep = RGB.astype(np.uint16) * 257
+    tifffile.imwrite(tmp_path / "deep.tif", deep, photometric="rgb")
+    assert np.array_equal(read_rgb(tmp_path / "deep.tif"), RGB)
+    page = np.concatenate([deep, np.full((6, 9, 1), 32896, np.uint16)], axis=2)
+    tifffile.imwrite(tmp_path / "clear.tif", page, photometric="rgb", extrasamples=["unassalpha"])
+    read = read_photograph(tmp_path / "clear.tif")
+    assert read.alpha is not None and (read.alpha == 128).all()
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "deep.tif").read_bytes()[:200])
+    with warnings.catch_warnings(), pytest.raises(UserError, match="is damaged or no picture"):
+        warnings.simplefilter("ignore")  # Pillow's own, before it gives up
+        read_rgb(tmp_path / "cut.tif")
+
+
+def test_an_embedded_profile_is_applied(tmp_path: Path) -> None:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(RGB).save(tmp_path / "same.png", icc_profile=lab)
+    assert np.abs(read_rgb(tmp_path / "same.png").astype(int) - RGB).max() <= 1
+    Image.fromarray(RGB).save(tmp_path / "odd.png", icc_profile=b"no profile at all")
+    assert np.array_equal(read_rgb(tmp_path / "odd.png"), RGB)
+
+
+def test_transparency_and_exif_survive(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0110] = 6, "a camera"
+    picture = Image.fromarray(np.dstack((RGB, RGB[..., 0])))
+    picture.save(tmp_path / "a.png", exif=exif)
+    read = read_photograph(tmp_path / "a.png")
+    assert read.alpha is not None and np.array_equal(read.alpha, np.rot90(RGB[..., 0], -1))
+    write_png(tmp_path / "b.png", read.rgb, read.alpha, read.exif)
+    kept = Image.open(tmp_path / "b.png")
+    assert kept.mode == "RGBA" and dict(kept.getexif()) == {0x0110: "a camera"}
+
+
+def test_the_first_frame_of_an_animation(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (5, 4), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert (read_rgb(tmp_path / "a.gif") == (255, 0, 0)).all()

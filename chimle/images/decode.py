@@ -2,19 +2,36 @@
 
 import io
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from chimle.errors import UserError
 from chimle.files import write_bytes
 
 LARGEST_PIXELS = 200_000_000
 """A picture that claims more is refused before it is decoded."""
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif"})
 """File name endings that count as pictures in a folder."""
-_BACKGROUND = (255, 255, 255)
+_WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
+_DEEP_TIFF = (".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A decoded picture file.
+
+    Attributes:
+        rgb: (H, W, 3) uint8 sRGB, upright; what shines through transparency is white.
+        alpha: (H, W) uint8 opacity; None where the file has no transparency.
+        exif: the file's EXIF block without its orientation; None: it has none.
+    """
+
+    rgb: np.ndarray
+    alpha: np.ndarray | None = None
+    exif: bytes | None = None
 
 
 def _from_deep_grey(picture: Image.Image) -> Image.Image:
@@ -23,30 +40,96 @@ def _from_deep_grey(picture: Image.Image) -> Image.Image:
     Integers are 16 bits deep whatever they are stored in; floats are taken to lie in [0, 1] where
     they do, else in [0, 255].
     """
-    values = np.asarray(picture)
+    return Image.fromarray(_to_8_bits(np.asarray(picture), 65535.0))
+
+
+def _to_8_bits(values: np.ndarray, full: float) -> np.ndarray:
     if values.dtype.kind == "f":
         values = values * (255.0 if values.max(initial=0) <= 1 else 1.0)
     else:
-        values = values.astype(np.float64) / 257.0
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+        values = values.astype(np.float32) * (255.0 / full)
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    """Any mode to RGB; transparency shows a white page."""
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """Colours of an embedded profile as sRGB; the picture as it is where it has none, or a bad one.
+
+    A damaged profile costs accuracy of colours, not the picture.
+    """
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "RGBA", "CMYK", "L"):
+        return picture
+    mode = picture.mode if picture.mode == "RGBA" else "RGB"
+    try:
+        converted = ImageCms.profileToProfile(
+            picture,
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            outputMode=mode,
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return picture
+    assert converted is not None
+    return converted
+
+
+def _split(picture: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Any mode to (H, W, 3) uint8 over white and (H, W) uint8 opacity, if it has any."""
     if picture.mode.startswith("I") or picture.mode == "F":
         picture = _from_deep_grey(picture)
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        page = Image.new("RGBA", picture.size, (*_BACKGROUND, 255))
-        return Image.alpha_composite(page, picture).convert("RGB")
-    return picture.convert("RGB")
+    if picture.mode not in _WITH_ALPHA and "transparency" not in picture.info:
+        return np.array(_in_srgb(picture).convert("RGB")), None
+    picture = _in_srgb(picture.convert("RGBA"))
+    page = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+    return np.array(Image.alpha_composite(page, picture).convert("RGB")), np.array(picture)[..., 3]
 
 
-def read_rgb(path: Path) -> np.ndarray:
-    """A picture file as (H, W, 3) uint8 sRGB, upright.
+def _read_deep_tiff(path: Path) -> Photograph:
+    """A 16-bit colour TIFF, which Pillow does not know: (H, W, 3 or 4) of any integer or float."""
+    import tifffile
 
-    EXIF orientation is applied; CMYK, palette, grey, 1-bit and 16-bit files are converted;
-    transparency is laid over white; of an animation the first frame counts.
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        if page.imagewidth * page.imagelength > LARGEST_PIXELS:  # type: ignore[union-attr]
+            raise UserError(_too_large(path, page.imagewidth, page.imagelength))  # type: ignore[union-attr]
+        values = page.asarray()
+    if values.ndim == 3 and values.shape[0] in (3, 4) and values.shape[2] not in (3, 4):
+        values = values.transpose(1, 2, 0)
+    if values.ndim != 3 or values.shape[2] not in (3, 4):
+        raise ValueError(f"no colour picture: its values are {values.shape}")
+    full = float(np.iinfo(values.dtype).max) if values.dtype.kind in "ui" else 1.0
+    picture = Image.fromarray(np.ascontiguousarray(_to_8_bits(values, full)))
+    return Photograph(*_split(picture))
+
+
+def _too_large(path: Path, width: int, height: int) -> str:
+    return (
+        f"{path} has {width}x{height} pixels, more than the "
+        f"{LARGEST_PIXELS:,} that are read: reduce it first"
+    )
+
+
+def _decode(path: Path) -> Photograph:
+    try:
+        opened = Image.open(path)
+    except UnidentifiedImageError:
+        if path.suffix.lower() in _DEEP_TIFF:
+            return _read_deep_tiff(path)
+        raise
+    with opened as picture:
+        if picture.width * picture.height > LARGEST_PIXELS:
+            raise UserError(_too_large(path, *picture.size))
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        exif = upright.getexif()
+        return Photograph(*_split(upright), exif.tobytes() if exif else None)
+
+
+def read_photograph(path: Path) -> Photograph:
+    """A picture file as 8-bit sRGB, upright, with its transparency and EXIF block.
+
+    EXIF orientation and an embedded colour profile are applied; CMYK, palette, grey, 1-bit and
+    16-bit files are converted; of an animation the first frame counts.
 
     Raises:
         UserError: the file is missing, truncated, no picture, or absurdly large.
@@ -54,15 +137,7 @@ def read_rgb(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                width, height = picture.size
-                if width * height > LARGEST_PIXELS:
-                    raise UserError(
-                        f"{path} has {width}x{height} pixels, more than the "
-                        f"{LARGEST_PIXELS:,} that are read: reduce it first"
-                    )
-                picture.load()
-                return np.array(_to_rgb(ImageOps.exif_transpose(picture)))
+            return _decode(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except UserError:
@@ -74,13 +149,21 @@ def read_rgb(path: Path) -> np.ndarray:
         raise UserError(f"{path} is damaged or no picture ({reason}): replace it") from None
 
 
-def png_bytes(rgb: np.ndarray) -> bytes:
-    """(H, W, 3) or (H, W) uint8 as PNG, the same bytes every time."""
+def read_rgb(path: Path) -> np.ndarray:
+    """`read_photograph` as (H, W, 3) uint8, transparency over white."""
+    return read_photograph(path).rgb
+
+
+def png_bytes(rgb: np.ndarray, alpha: np.ndarray | None = None, exif: bytes | None = None) -> bytes:
+    """(H, W, 3) or (H, W) uint8, with (H, W) opacity, as PNG: the same bytes every time."""
+    values = rgb if alpha is None else np.dstack((rgb, alpha))
     buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, format="PNG", compress_level=6)
+    Image.fromarray(values).save(buffer, format="PNG", compress_level=6, exif=exif or b"")
     return buffer.getvalue()
 
 
-def write_png(path: Path, rgb: np.ndarray) -> None:
-    """Write (H, W, 3) or (H, W) uint8 as PNG, atomically."""
-    write_bytes(path, png_bytes(rgb))
+def write_png(
+    path: Path, rgb: np.ndarray, alpha: np.ndarray | None = None, exif: bytes | None = None
+) -> None:
+    """Write (H, W, 3) or (H, W) uint8, with (H, W) opacity, as PNG, atomically."""
+    write_bytes(path, png_bytes(rgb, alpha, exif))
