@@ -10,6 +10,7 @@ equal on every device; the normals made of them agree to the last places of `log
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -59,6 +60,46 @@ def _normals(words: Tensor) -> Tensor:
     return torch.cat((radius * torch.cos(angle), radius * torch.sin(angle)), dim=-1)
 
 
+@dataclass(frozen=True)
+class Stream:
+    """The endless normals of B images' codes at one level, of which a code is the beginning.
+
+    Attributes:
+        images: B image keys.
+        indices: (B, K) int64 code indices; normals come on this tensor's device.
+        level: level, from 0.
+        seed: seed of the run or of the samples.
+        round: training round.
+        purpose: keeps candidates and samples apart.
+    """
+
+    images: Sequence[int]
+    indices: Tensor
+    level: int
+    seed: int
+    round: int = 0
+    purpose: Purpose = "search"
+
+    def normals(self, start: int, stop: int) -> Tensor:
+        """Normals number `start` to `stop` of every code: (B*K, stop - start) float32."""
+        device = self.indices.device
+        names = [_key(self.purpose, self.seed, self.round, i, self.level) for i in self.images]
+        keys = torch.tensor(names)
+        key0, key1 = (keys[:, i].to(device).view(-1, 1, 1) for i in (0, 1))
+        first = start // 4
+        blocks = torch.arange(first, (stop + 3) // 4, device=device)
+        zero = torch.zeros((), dtype=torch.int64, device=device)
+        words = philox((blocks, self.indices.unsqueeze(-1), zero, zero), (key0, key1))
+        return _normals(words).flatten(0, 1).flatten(1)[:, start - 4 * first : stop - 4 * first]
+
+    def noise_rows(self, shape: CodeShape, top: int, bottom: int) -> Tensor:
+        """Some rows of the codes' noise: (B*K, noise_channels, bottom - top, width)."""
+        style_size, channels, height, width = shape
+        starts = (style_size + (channel * height + top) * width for channel in range(channels))
+        rows = [self.normals(start, start + (bottom - top) * width) for start in starts]
+        return torch.stack(rows, dim=1).unflatten(2, (bottom - top, width))
+
+
 def draw(
     shape: CodeShape,
     images: Sequence[int],
@@ -87,13 +128,7 @@ def draw(
     """
     style_size, channels, height, width = shape
     length = style_size + channels * height * width
-    device = indices.device
-    keys = torch.tensor([_key(purpose, seed, round_, image, level) for image in images])
-    key0, key1 = (keys[:, i].to(device).view(-1, 1, 1) for i in (0, 1))
-    blocks = torch.arange((length + 3) // 4, device=device)
-    zero = torch.zeros((), dtype=torch.int64, device=device)
-    words = philox((blocks, indices.unsqueeze(-1), zero, zero), (key0, key1))
-    flat = _normals(words).flatten(0, 1).flatten(1)[:, :length]
+    flat = Stream(images, indices, level, seed, round_, purpose).normals(0, length)
     style, noise = flat.split((style_size, length - style_size), dim=1)
     return LevelCode(style.contiguous(), noise.reshape(-1, channels, height, width))
 

@@ -24,8 +24,14 @@ def describe_os_error(error: OSError) -> str:
     return f"{error.strerror or error}{name}"
 
 
-def guarded(main: Callable[[], None]) -> None:
-    """Run `main`; what a person can mend becomes one sentence on stderr and exit code 2."""
+def guarded(main: Callable[[], None], debug: bool = False) -> None:
+    """Run `main`; what a person can mend becomes one sentence on stderr and exit code 2.
+
+    With `debug` it keeps its traceback.
+    """
+    if debug:
+        main()
+        return
     try:
         main()
     except UserError as error:

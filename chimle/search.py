@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from chimle.codes import draw
+from chimle.codes import Purpose, draw
 from chimle.data.batch import Batch
 from chimle.perceptual import Perceptual
 from chimle.tower.generator import Tower, TowerState, select_state
@@ -79,15 +79,16 @@ def _nearest(
     seed: int,
     round_: int,
     chunk: int,
+    purpose: Purpose,
 ) -> tuple[Tensor, Tensor, TowerState]:
     """The nearest of `count` candidates for B images: indices (B,), distances (B,), state."""
-    shape = tower.code_shapes()[level]
+    shape = tower.code_shapes_for(prefix.conditioning)[level]
     device = target[0].device
     rows = torch.arange(len(images), device=device)
     best: tuple[Tensor, Tensor, TowerState] | None = None
     for part in _slices(count, chunk):
         indices = torch.arange(part.start, part.stop, device=device).expand(len(images), -1)
-        code = draw(shape, images, indices, level=level, seed=seed, round_=round_)
+        code = draw(shape, images, indices, level=level, seed=seed, round_=round_, purpose=purpose)
         image, state = tower.step(level, prefix, code)
         distances = perceptual.distance(image, target).view(len(images), -1)
         distance, local = distances.min(dim=1)
@@ -117,6 +118,7 @@ def search(
     seed: int,
     round_: int,
     chunk: int,
+    purpose: Purpose = "search",
 ) -> Choice:
     """Choose a code per level for every image of a batch.
 
@@ -128,6 +130,7 @@ def search(
         seed: seed of the run.
         round_: training round; each draws its own candidates.
         chunk: candidate pictures judged at once.
+        purpose: names the candidates: `search` in training, `sample` to find a sample.
     """
     group = max(1, chunk // min(candidates))
     chosen: list[Tensor] = []
@@ -151,6 +154,7 @@ def search(
                         seed=seed,
                         round_=round_,
                         chunk=chunk,
+                        purpose=purpose,
                     )
                     for s in _slices(len(part), max(1, chunk // count))
                 ]

@@ -11,6 +11,7 @@ _RGB_TO_XYZ = (
     (0.212671, 0.715160, 0.072169),
     (0.019334, 0.119193, 0.950227),
 )
+_XYZ_TO_RGB = torch.linalg.inv(torch.tensor(_RGB_TO_XYZ)).tolist()
 _WHITE = (0.95047, 1.0, 1.08883)
 _CUBE_BELOW = 6.0 / 29.0
 _SLOPE = 1.0 / (3.0 * _CUBE_BELOW**2)
@@ -57,7 +58,7 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     f = torch.cat((fy + a / 500, fy, fy - b / 200), dim=1)
     relative = torch.where(f > _CUBE_BELOW, f**3, (f - 4.0 / 29.0) / _SLOPE).clamp_min(0)
     white = torch.tensor(_WHITE, device=f.device).view(1, 3, 1, 1)
-    linear = _mix(relative * white, torch.linalg.inv(torch.tensor(_RGB_TO_XYZ)))
+    linear = _mix(relative * white, torch.tensor(_XYZ_TO_RGB))
     return _gamma(linear.clamp(0, 1)).clamp(0, 1)
 
 

@@ -98,4 +98,8 @@ class Up(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         if self.enlarge:
             features = F.interpolate(features, scale_factor=2, mode="nearest")
+        return self.convolve(features)
+
+    def convolve(self, features: Tensor) -> Tensor:
+        """What follows the enlargement: (B, width, H, W) to the same shape."""
         return activate(self.second(activate(self.first(features))))

@@ -60,7 +60,8 @@ def select_state(state: TowerState, rows: Tensor) -> TowerState:
 
 def _repeat(tensor: Tensor, rows: int) -> Tensor:
     """Each of the B rows `rows // B` times in a row."""
-    return tensor if len(tensor) == rows else tensor.repeat_interleave(rows // len(tensor), dim=0)
+    count = tensor.shape[0]
+    return tensor if count == rows else tensor.repeat_interleave(rows // count, dim=0)
 
 
 class Level(nn.Module):
@@ -108,7 +109,7 @@ class Level(nn.Module):
         """
         weight, bias = self.input.weight, self.input.bias
         start, stop = self.conditioning_channels, self.conditioning_channels + self.noise_channels
-        if len(noise) == len(conditioning):
+        if noise.shape[0] == conditioning.shape[0]:
             parts = [conditioning, noise] + ([] if feature is None else [feature * FEATURE_SCALE])
             return F.conv2d(torch.cat(parts, dim=1), weight, bias, padding=1)
         prefix, kernel = conditioning, weight[:, :start]
@@ -117,7 +118,7 @@ class Level(nn.Module):
             kernel = torch.cat((kernel, weight[:, stop:]), dim=1)
         shared = F.conv2d(prefix, kernel, bias, padding=1)
         own = F.conv2d(noise, weight[:, start:stop], padding=1)
-        repeats = len(noise) // len(conditioning)
+        repeats = noise.shape[0] // conditioning.shape[0]
         own = own.unflatten(0, (-1, repeats)) + shared.unsqueeze(1)
         return own.flatten(0, 1)
 
@@ -217,7 +218,7 @@ class Tower(nn.Module):
             The level's image (B*K, 3, H, W) in [0, 1], and the prefix of B*K rows.
         """
         part: Level = self.levels[level]  # type: ignore[assignment]
-        rows = len(code.noise)
+        rows = code.noise.shape[0]
         style = part.mapping(code.style, state.styles)
         features = part.enter(
             self._conditioning(level, state), code.noise, self._feature(level, state)

@@ -41,8 +41,10 @@ class Mapping(nn.Module):
         mapped = F.linear(embedded, first.weight[:, :width], first.bias)
         if lower:
             shared = F.linear(torch.cat(tuple(lower), dim=1), first.weight[:, width:])
-            repeats = len(style) // len(shared)
-            mapped = mapped + shared.repeat_interleave(repeats, dim=0)
+            repeats = style.shape[0] // shared.shape[0]
+            if repeats > 1:
+                shared = shared.repeat_interleave(repeats, dim=0)
+            mapped = mapped + shared
         mapped = activate(mapped)
         for layer in self.layers[1:]:
             mapped = activate(layer(mapped))
