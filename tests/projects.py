@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 from PIL import Image
+
+from chimle.model_bundle import save_bundle
+from chimle.settings import build_settings
+from chimle.tower.generator import Tower
 
 TINY = {
     "pair": {"size": 32, "validation": 0.1, "test": 0.3},
@@ -47,3 +52,17 @@ def write_project(root: Path, tasks: dict[str, dict], preset: dict | None = None
     params = {"preset": "demo", "seed": 1, "tasks": tasks}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     return root
+
+
+def tiny_bundle(folder: Path, task: str) -> Path:
+    """An untrained tower as a bundle at `folder`; returns `folder`."""
+    settings = build_settings({**TINY, "task": task, "preset": "test"}, "test")
+    torch.manual_seed(0)
+    tower = Tower(settings.tower, settings.definition.wiring)
+    save_bundle(folder, tower, settings, {"seed": 0})
+    return folder
+
+
+def noise_picture(size: tuple[int, int]) -> np.ndarray:
+    """(height, width, 3) uint8, every pixel random."""
+    return np.random.default_rng(sum(size)).integers(0, 256, (*size, 3), dtype=np.uint8)

@@ -1,5 +1,6 @@
 """Published checkpoints become model bundles; sizes are read off the weights' shapes."""
 
+import hashlib
 import pickle
 import re
 from collections.abc import Mapping
@@ -14,9 +15,6 @@ from chimle.settings import RunSettings, build_settings
 from chimle.tasks import Wiring, get_task
 from chimle.tower.generator import Tower
 from chimle.tower.published import load_published, our_name
-
-PUBLISHED_RESOLUTION = 256
-"""Side of the published towers' finest image, pixels; no weight's shape tells it."""
 
 
 def _generator_state(content: Any) -> dict[str, Tensor] | None:
@@ -118,3 +116,9 @@ def import_checkpoint(path: Path, task: str, resolution: int) -> tuple[Tower, Ru
     tower = Tower(settings.tower, settings.definition.wiring)
     load_published(tower, state)
     return tower.eval().requires_grad_(False), settings
+
+
+def import_origin(path: Path) -> dict[str, str]:
+    """The provenance of an imported bundle: name and SHA-256 of the checkpoint."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"imported_from": path.name, "imported_sha256": digest}

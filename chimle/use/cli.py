@@ -1,138 +1,243 @@
-"""`chimle sample | import | show`: a trained tower on a command line.
+"""`chimle sample | import | export | pack | show | explore`: a trained tower on a command line.
 
 Exit codes: 0 done; 2 bad input or usage, in one sentence; anything else is a fault of the program.
 """
 
-import hashlib
 import json
+import sys
 import time
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from chimle.errors import UserError, guarded
-from chimle.images.decode import SUFFIXES, read_rgb, write_png
-from chimle.model_bundle import save_bundle
-from chimle.pictures import contact_sheet
-from chimle.tasks import TASKS
-from chimle.use.checkpoints import PUBLISHED_RESOLUTION, import_checkpoint
-from chimle.use.model import Model, load
-from chimle.use.show import describe
+from chimle.tasks import TASKS, get_task
 
 app = typer.Typer(
     name="chimle",
     help="One picture in, many different plausible pictures out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done; 2 bad input, said in one sentence; else a fault of the program.",
 )
-GRID_SIDE = 160
-"""Pixels of a picture in the overview grid."""
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Bundle: folder, zip file, s3://bucket/name or git+REPOSITORY@REVISION:PATH.  "
+        "[default: models/TASK]",
+        show_default=False,
+    ),
+]
+TaskOption = Annotated[str | None, typer.Option(help=", ".join(TASKS), show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a script.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
 
 
-def find_pictures(names: list[str]) -> dict[str, Path]:
-    """Files, folders and patterns as pictures by the stem that their answers are named after.
+class ExportFormat(StrEnum):
+    """What a tower can be exported as."""
 
-    Raises:
-        UserError: nothing is there, or two pictures would write the same answers.
-    """
-    found: list[Path] = []
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise UserError(f"{path} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        elif matches := sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))):
-            found += matches
-        else:
-            raise UserError(f"{path} does not exist")
-    by_stem: dict[str, Path] = {}
-    for path in dict.fromkeys(found):
-        other = by_stem.setdefault(path.stem, path)
-        if other != path:
-            raise UserError(f"{other} and {path} would write the same answers: rename one")
-    return by_stem
+    ONNX = "onnx"
+    TORCH = "torch"
 
 
-def _answers(
-    model: Model, rgb: np.ndarray, count: int, seed: int, first: int, vary: int | None, keep: int
-) -> list[np.ndarray]:
-    if vary is None:
-        return model.sample(rgb, count, seed, first)
-    if not 0 <= keep <= model.levels:
-        raise UserError(f"`--keep-level` {keep}: this model has {model.levels} levels")
-    return model.vary(rgb, vary, keep, count, seed)
+def model_address(model: str | None, task: str | None) -> str:
+    """The bundle to open: `model`, or the pipeline's own for `task`."""
+    if task is not None:
+        get_task(task)
+    if model is None and task is None:
+        raise UserError("name a bundle by `--model`, or one of the pipeline's own by `--task`")
+    return model or f"models/{task}"
+
+
+def open_model(model: str | None, task: str | None) -> Any:
+    """The loaded bundle; `UserError` where it serves another task than `task`."""
+    from chimle.use.model import load
+
+    address = model_address(model, task)
+    loaded = load(address)
+    own = loaded.bundle.settings.task
+    if task is not None and own != task:
+        raise UserError(f"{address} is a model for {own}, not for {task}")
+    return loaded
 
 
 @app.command("sample")
 def sample_command(
     photos: Annotated[list[str], typer.Argument(help="Pictures, folders or patterns.")],
-    model: Annotated[Path, typer.Option(help="Model bundle, as models/colourization.")],
+    task: TaskOption = None,
+    model: ModelOption = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Answers per picture.")] = 8,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("answers"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     first: Annotated[
         int, typer.Option(min=0, help="First sample's number: `--first 7 -n 1` is sample 7 alone.")
     ] = 0,
-    vary: Annotated[
-        int | None, typer.Option("--from", min=0, help="Vary this sample instead.")
+    sample: Annotated[
+        list[str] | None,
+        typer.Option(help="Draw this sample, as 7 or 7.7.2.5; may be repeated."),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option("--from", help="Vary this sample: see --keep-level and --to.")
     ] = None,
     keep_level: Annotated[
         int, typer.Option(min=0, help="With --from: coarse levels that keep their code.")
     ] = 2,
+    to: Annotated[
+        str | None, typer.Option(help="With --from: go from that sample to this one in -n steps.")
+    ] = None,
+    match: Annotated[
+        Path | None,
+        typer.Option(help="Search the codes for the answer nearest to this picture."),
+    ] = None,
+    candidates: Annotated[
+        str, typer.Option(help="With --match: codes tried per level, as 64,32,16,8.")
+    ] = "",
+    weights: Annotated[
+        str | None, typer.Option(help="With --match: file of perceptual weights.")
+    ] = None,
     degrade: Annotated[
-        bool, typer.Option(help="Make the input from a good photograph first.")
+        bool, typer.Option("--degrade", help="Make the input from a good photograph first.")
     ] = False,
+    grid: Annotated[bool, typer.Option(help="Write an overview grid per picture.")] = True,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
 ) -> None:
     """Draw answers to pictures: OUT/NAME_00.png and so on, and OUT/NAME_grid.png."""
 
     def run() -> None:
-        pictures = find_pictures(photos)
-        loaded = load(model)
-        started, made = time.monotonic(), 0
-        for number, (stem, path) in enumerate(pictures.items(), 1):
-            rgb = read_rgb(path)
-            shown = loaded.degraded(rgb) if degrade else rgb
-            answers = _answers(loaded, shown, n, seed, first, vary, keep_level)
-            label = stem if vary is None else f"{stem}_from_{vary:02}_keep_{keep_level}"
-            for j, answer in enumerate(answers, first if vary is None else 0):
-                write_png(out / f"{label}_{j:02}.png", answer)
-            row = [shown, *answers, *([rgb] if degrade else [])]
-            write_png(out / f"{label}_grid.png", contact_sheet([row], GRID_SIDE))
-            made += len(answers)
-            typer.echo(f"{number}/{len(pictures)} {path} -> {out / label}_*.png", err=True)
-        spent = time.monotonic() - started
-        typer.echo(f"{made} answers in {spent:.1f} s ({made / spent:.1f}/s) in {out}")
+        from chimle.use.answers import Wish, answer, find_pictures
 
-    guarded(run)
+        counts = _counts(candidates)
+        wish = Wish(
+            n, seed, first, tuple(sample or ()), base, keep_level, to, match, counts, weights,
+            degrade,
+        )  # fmt: skip
+        pictures = find_pictures(photos)
+        loaded = open_model(model, task)
+        wish.check(loaded.levels)
+        started, reports, failed = time.monotonic(), [], 0
+        for number, path in enumerate(pictures.values(), 1):
+            try:
+                reports.append(answer(loaded, path, wish, out, grid))
+            except UserError as error:
+                if debug:
+                    raise
+                failed += 1
+                print(f"error: {error}", file=sys.stderr)
+                continue
+            typer.echo(f"{number}/{len(pictures)} {_told(reports[-1])}", err=True)
+        spent, made = time.monotonic() - started, sum(len(r["answers"]) for r in reports)
+        if as_json:
+            typer.echo(json.dumps({"out": str(out), "pictures": reports}, indent=1))
+        elif made:
+            typer.echo(f"{made} answers in {spent:.1f} s ({made / spent:.2g}/s) in {out}")
+        if failed:
+            raise typer.Exit(2)
+
+    guarded(run, debug)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if not all(part.isdecimal() for part in parts):
+        raise UserError(f"`--candidates` {text}: write whole numbers, as 64,32,16,8")
+    return tuple(map(int, parts))
+
+
+def _told(report: dict[str, Any]) -> str:
+    line = f"{report['picture']}: {', '.join(report['answers'])} ({report['seconds']:.1f} s)"
+    if "distances" in report:
+        levels = " ".join(f"{d:.4f}" for d in report["distances"])
+        unsearched = " ".join(f"{d:.4f}" for d in report["distances_of_sample_0"])
+        line += f"; {report['distance']} per level {levels}, of sample 0 {unsearched}"
+    return line
 
 
 @app.command("import")
 def import_command(
     checkpoint: Annotated[Path, typer.Argument(help="Published weights or training state.")],
     task: Annotated[str, typer.Option(help=", ".join(TASKS))],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Bundle to write; must not exist.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Bundle to write; must not exist.")
+    ] = None,
     resolution: Annotated[
         int, typer.Option(help="Side of the finest image in training, pixels.")
-    ] = PUBLISHED_RESOLUTION,
+    ] = 256,
+    check: Annotated[
+        Path | None, typer.Option(help="Compare with inputs, codes and outputs recorded here.")
+    ] = None,
+    license_: Annotated[str, typer.Option("--license", help="Licence of the weights.")] = "unknown",
+    debug: DebugOption = False,
 ) -> None:
     """Make a model bundle of a published checkpoint; nothing in it is executed."""
 
     def run() -> None:
-        if out.exists():
+        from chimle.model_bundle import save_bundle
+        from chimle.use.checkpoints import import_checkpoint, import_origin
+        from chimle.use.recorded import compare
+        from chimle.use.show import describe
+
+        if out is None and check is None:
+            raise UserError("name the bundle to write by `-o`, or a recording by `--check`")
+        if out is not None and out.exists():
             raise UserError(f"{out} exists already: name another folder or remove it")
         tower, settings = import_checkpoint(checkpoint, task, resolution)
-        digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-        origin = {"imported_from": checkpoint.name, "imported_sha256": digest}
-        save_bundle(out, tower, settings, origin)
-        _tell(describe(out), False)
+        if check is not None:
+            typer.echo(compare(tower, check))
+        if out is not None:
+            save_bundle(out, tower, settings, import_origin(checkpoint), license_)
+            _tell(describe(out), False)
 
-    guarded(run)
+    guarded(run, debug)
+
+
+@app.command("export")
+def export_command(
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write.")],
+    task: TaskOption = None,
+    model: ModelOption = None,
+    format_: Annotated[ExportFormat, typer.Option("--format")] = ExportFormat.ONNX,
+    size: Annotated[
+        str | None, typer.Option(help="Fix the input's HEIGHTxWIDTH; else any size is taken.")
+    ] = None,
+    debug: DebugOption = False,
+) -> None:
+    """Write a tower for other programs; what it computes there is compared before it is kept."""
+
+    def run() -> None:
+        from chimle.use.export import export, parse_size
+
+        loaded = open_model(model, task)
+        _tell(export(loaded.bundle, out, format_, parse_size(size)), False)
+
+    guarded(run, debug)
+
+
+@app.command("pack")
+def pack_command(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder, or file ending in .zip.")],
+    task: TaskOption = None,
+    model: ModelOption = None,
+    license_: Annotated[str, typer.Option("--license", help="As apache-2.0.")] = "unknown",
+    project: Annotated[
+        Path, typer.Option(help="Project whose metrics/ and pictures/ belong to the model.")
+    ] = Path(),
+    debug: DebugOption = False,
+) -> None:
+    """Make a bundle to publish: weights, licence, metrics, and a model card with samples."""
+
+    def run() -> None:
+        from chimle.use.pack import pack
+
+        loaded = open_model(model, task)
+        pack(loaded.bundle, out, license_, project)
+        typer.echo(f"{out}")
+
+    guarded(run, debug)
 
 
 def _tell(content: dict, as_json: bool) -> None:
@@ -149,11 +254,40 @@ def _tell(content: dict, as_json: bool) -> None:
 
 @app.command("show")
 def show_command(
-    path: Annotated[Path, typer.Argument(help="Model bundle or folder of pairs.")],
-    as_json: Annotated[bool, typer.Option("--json", help="For a script.")] = False,
+    address: Annotated[str, typer.Argument(help="Bundle, pairs, manifest or checkpoint.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="Write what there is to see to this PNG file.")
+    ] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
 ) -> None:
-    """Say what a bundle or a folder of pairs holds."""
-    guarded(lambda: _tell(describe(path), as_json))
+    """Say what a bundle, a folder of pairs, a manifest or a checkpoint holds."""
+
+    def run() -> None:
+        from chimle.use.show import describe, draw
+
+        _tell(describe(address), as_json)
+        if picture is not None:
+            draw(address, picture)
+
+    guarded(run, debug)
+
+
+@app.command("explore")
+def explore_command(
+    task: TaskOption = None,
+    model: ModelOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+    debug: DebugOption = False,
+) -> None:
+    """Open a page on this machine: drop a picture, pick an answer, vary its finer levels."""
+
+    def run() -> None:
+        from chimle.use.explore import serve
+
+        serve(open_model(model, task), port)
+
+    guarded(run, debug)
 
 
 def main() -> None:

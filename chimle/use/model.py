@@ -1,62 +1,25 @@
 """A trained tower as a Python object: one picture in, many out, at any size."""
 
-import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
-from chimle.data.batch import conditioning
 from chimle.device import choose_device
 from chimle.images.degrade import degrade
-from chimle.images.pyramid import resize, to_tensor, to_uint8
-from chimle.model_bundle import Bundle, load_bundle
-from chimle.sampling import plain_names, sample, varied_names
-from chimle.tasks import Wiring
-
-Picture = TypeVar("Picture", Image.Image, np.ndarray, Tensor)
+from chimle.images.pyramid import resize
+from chimle.model_bundle import Bundle
+from chimle.perceptual import load_perceptual
+from chimle.use.addresses import open_bundle
+from chimle.use.bands import BandedTower
+from chimle.use.inputs import AnyPicture, Picture, as_array, conditioning_for, like, picture_key
+from chimle.use.match import Match, default_candidates, find_match
+from chimle.use.names import Codes, Name, Recipe, blends, parse_name, plain, recipe, variations
 
 BATCH_PIXELS = 2**19
 """Pixels of the answers that are made at once, at least one answer."""
-
-
-def picture_key(rgb: np.ndarray) -> int:
-    """The image key of (H, W, 3) uint8: from its pixels, so a renamed copy samples alike."""
-    digest = hashlib.blake2b(repr(rgb.shape).encode() + rgb.tobytes(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
-
-
-def as_array(picture: Image.Image | np.ndarray | Tensor) -> np.ndarray:
-    """A PIL image, (H, W, 3) uint8 array, or (3, H, W) float tensor in [0, 1] as (H, W, 3) uint8.
-
-    Raises:
-        TypeError: it is none of these.
-    """
-    if isinstance(picture, Image.Image):
-        return np.array(picture.convert("RGB"))
-    if isinstance(picture, Tensor) and picture.ndim == 3 and picture.shape[0] == 3:
-        return to_uint8(picture.unsqueeze(0))[0]
-    if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 3:
-        return picture[:, :, :3]
-    raise TypeError("takes a PIL image, a (H, W, 3) uint8 array or a (3, H, W) tensor in [0, 1]")
-
-
-def _like(given: Picture, rgb: np.ndarray) -> Picture:
-    """(H, W, 3) uint8 as the type that was given."""
-    if isinstance(given, Image.Image):
-        return Image.fromarray(rgb)
-    return to_tensor([rgb])[0] if isinstance(given, Tensor) else rgb
-
-
-def _padded(rgb: np.ndarray, multiple: int) -> np.ndarray:
-    """Edges repeated to the right and below until `multiple` divides both sides."""
-    height, width = rgb.shape[:2]
-    below, right = -height % multiple, -width % multiple
-    return np.pad(rgb, ((0, below), (0, right), (0, 0)), mode="edge")
 
 
 @dataclass(frozen=True)
@@ -71,43 +34,75 @@ class Model:
         """Number of levels of the hierarchy."""
         return self.bundle.settings.tower.levels
 
-    def degraded(self, photograph: Image.Image | np.ndarray | Tensor) -> np.ndarray:
+    @property
+    def factor(self) -> int:
+        """Side of an answer divided by the side of its input: 16 for super-resolution, else 1."""
+        return self.bundle.settings.definition.reduction
+
+    def degraded(self, photograph: AnyPicture) -> np.ndarray:
         """What the task's input would be for a good photograph: (h, w, 3) uint8.
 
         Its sides are first reduced to multiples of the task's factor.
         """
-        rgb = as_array(photograph)
+        rgb = self.whole_inputs(as_array(photograph))
         definition = self.bundle.settings.definition
-        factor = definition.reduction
-        size = tuple(max(side - side % factor, factor) for side in rgb.shape[:2])
-        fitted = resize(rgb, (size[0], size[1]))
-        return degrade(fitted, definition, self.bundle.settings.pair, seed=0)[0]
+        return degrade(rgb, definition, self.bundle.settings.pair, seed=0)[0]
 
-    def sample(self, picture: Picture, n: int = 8, seed: int = 0, first: int = 0) -> list[Picture]:
-        """Draw n answers to a picture, each from codes of its own at every level.
+    def whole_inputs(self, rgb: np.ndarray) -> np.ndarray:
+        """The photograph at the nearest smaller size that whole input pixels answer to."""
+        height, width = (max(side - side % self.factor, self.factor) for side in rgb.shape[:2])
+        return resize(rgb, (height, width))
+
+    def sample(
+        self,
+        picture: Picture,
+        n: int = 8,
+        seed: int = 0,
+        first: int = 0,
+        names: Sequence[Name | str] | None = None,
+    ) -> list[Picture]:
+        """Draw answers to a picture, each from codes of its own at every level.
 
         Args:
             picture: PIL image, (H, W, 3) uint8 array or (3, H, W) tensor in [0, 1], of any size.
             n: how many.
             seed: seed of the samples.
             first: number of the first one; `first=7, n=1` makes sample 7 again, alone.
+            names: instead of `n` and `first`, the samples wanted: `["7", "7.7.2.5"]`.
 
         Returns:
-            n pictures of the given type: of the same size, or 16 times larger (super-resolution).
+            Pictures of the given type: of the same size, or 16 times larger (super-resolution).
 
         Raises:
             TypeError: `picture` is of another type.
+            UserError: a name is none of this model's.
         """
-        return self._draw(picture, plain_names(n, self.levels, first), seed)
+        wanted = plain(n, self.levels, first) if names is None else map(self.name, names)
+        return self._draw(picture, [recipe(name) for name in wanted], seed)
+
+    def name(self, name: Name | str) -> Name:
+        """`7` or `7.7.2.5` as a sample's name; `UserError` when it is none."""
+        return parse_name(name, self.levels) if isinstance(name, str) else name
+
+    def variations(self, base: Name | str, keep_level: int, n: int = 8) -> list[Name]:
+        """Names of n samples with the codes of `base` at the `keep_level` coarsest levels.
+
+        Raises:
+            ValueError: there are not so many levels.
+            UserError: `base` names no sample.
+        """
+        if not 0 <= keep_level <= self.levels:
+            raise ValueError(f"`keep_level` is {keep_level}, of {self.levels} levels")
+        return variations(self.name(base), keep_level, n)
 
     def vary(
-        self, picture: Picture, number: int, keep_level: int, n: int = 8, seed: int = 0
+        self, picture: Picture, base: Name | str, keep_level: int, n: int = 8, seed: int = 0
     ) -> list[Picture]:
         """Draw n variations of one sample that keep its codes of the coarse levels.
 
         Args:
             picture: as for `sample`.
-            number: the sample to vary.
+            base: name of the sample to vary.
             keep_level: how many of the coarse levels keep their code, 0 to `levels`.
             n: how many.
             seed: the seed that the sample was drawn with.
@@ -115,37 +110,80 @@ class Model:
         Raises:
             TypeError: `picture` is of another type.
             ValueError: there are not so many levels.
+            UserError: `base` names no sample.
         """
-        if not 0 <= keep_level <= self.levels:
-            raise ValueError(f"`keep_level` is {keep_level}, of {self.levels} levels")
-        # Numbers of their own, so that the varied sample itself is not among the variations.
-        names = varied_names(number, keep_level, n, self.levels, first=number + 1)
-        return self._draw(picture, names, seed)
+        return self.sample(picture, seed=seed, names=self.variations(base, keep_level, n))
 
-    def _draw(self, picture: Picture, names: Tensor, seed: int) -> list[Picture]:
-        settings = self.bundle.settings
+    def blend(
+        self, picture: Picture, start: Name | str, end: Name | str, n: int = 8, seed: int = 0
+    ) -> list[Picture]:
+        """n pictures on the way from one sample to another, both included.
+
+        Raises:
+            TypeError: `picture` is of another type.
+            UserError: `start` or `end` names no sample.
+        """
+        return self._draw(picture, blends(self.name(start), self.name(end), n), seed)
+
+    def match(
+        self,
+        picture: AnyPicture,
+        target: AnyPicture,
+        candidates: Sequence[int] | None = None,
+        seed: int = 0,
+        weights: str | None = None,
+    ) -> Match:
+        """Search the codes, level by level, for the answer nearest to a target.
+
+        Args:
+            picture: the input.
+            target: the picture to come near to, of the answers' size.
+            candidates: per level, coarse first; None: 64, 32, 16, ..
+            seed: seed of the samples.
+            weights: file of the perceptual backbone's weights; None: those of training, else
+                random features, which `Match.features` says.
+
+        Raises:
+            TypeError: a picture is of another type.
+            UserError: sizes, counts or weights do not fit.
+        """
+        settings = self.bundle.settings.perceptual
+        if weights is None:
+            settings = settings.model_copy(update={"weights": None, "allow_random": True})
+        else:
+            settings = settings.model_copy(update={"weights": weights})
+        perceptual = load_perceptual(settings, str(self.device))
+        counts = candidates or default_candidates(self.levels)
+        rgb, wanted = as_array(picture), as_array(target)
+        return find_match(self.bundle, perceptual, rgb, wanted, counts, seed)
+
+    def draw(
+        self, rgb: np.ndarray, recipes: Sequence[Recipe], seed: int = 0
+    ) -> Iterator[np.ndarray]:
+        """Answers (H, W, 3) uint8 to (h, w, 3) uint8, one after another as they are made."""
+        tower = self.bundle.tower
+        levels = [c.to(self.device) for c in conditioning_for(self.bundle.settings, rgb)]
+        height, width = (side * self.factor for side in rgb.shape[:2])
+        shapes, key = tower.code_shapes_for(levels), picture_key(rgb)
+        together = max(1, BATCH_PIXELS // (height * width))
+        for start in range(0, len(recipes), together):
+            codes = Codes(recipes[start : start + together], shapes, key, seed, self.device)
+            pictures = BandedTower(tower, levels, codes).picture()
+            yield from pictures[:, :height, :width]
+
+    def _draw(self, picture: Picture, recipes: Sequence[Recipe], seed: int) -> list[Picture]:
         rgb = as_array(picture)
-        height, width = (side * settings.definition.reduction for side in rgb.shape[:2])
-        inputs = rgb
-        if settings.definition.wiring is not Wiring.SUPER_RESOLUTION:
-            inputs = _padded(rgb, 2 ** (self.levels - 1))
-        levels = conditioning(settings.definition, settings.tower, [inputs])
-        drawn = sample(
-            self.bundle.tower,
-            [level.to(self.device) for level in levels],
-            [picture_key(rgb)],
-            names,
-            seed=seed,
-            batch_size=max(1, BATCH_PIXELS // (height * width)),
-        )
-        return [_like(picture, array[:height, :width]) for array in drawn[0]]
+        return [like(picture, answer) for answer in self.draw(rgb, recipes, seed)]
 
 
-def load(folder: str | Path) -> Model:
+def load(address: str | Path) -> Model:
     """Load a model bundle, on the device that `CHIMLE_DEVICE` names or the best there is.
 
+    Args:
+        address: a folder or file, `s3://bucket/name`, or `git+REPOSITORY@REVISION:models/task`.
+
     Raises:
-        UserError: the folder is no bundle of this version, or damaged.
+        UserError: there is no bundle of this version, or it is damaged.
     """
     device = choose_device()
-    return Model(load_bundle(Path(folder), str(device)), device)
+    return Model(open_bundle(str(address), str(device)), device)

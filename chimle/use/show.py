@@ -1,22 +1,36 @@
-"""What is in a bundle or in a folder of pairs, as plain values."""
+"""What is in a bundle, a folder of pairs, a manifest or a checkpoint: in words and a picture."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from chimle.data.dataset import read_manifest
+import numpy as np
+
+from chimle.data.dataset import read_manifest, read_pairs
 from chimle.errors import UserError
-from chimle.model_bundle import DESCRIPTION, load_bundle
+from chimle.images.decode import write_png
+from chimle.model_bundle import DESCRIPTION, Bundle, read_member
+from chimle.pictures import contact_sheet
+from chimle.tasks import TASKS, Wiring
+from chimle.use.addresses import is_remote, open_bundle
+from chimle.use.checkpoints import infer_settings, read_checkpoint
+from chimle.use.pack import METRICS
+
+CHECKPOINTS = frozenset({".pth", ".pt", ".tar", ".ckpt"})
+"""Endings of files that torch saved."""
+_PAIRS_SHOWN = 8
+_SAMPLES_SHOWN = 4
 
 
-def describe_bundle(folder: Path) -> dict[str, Any]:
-    """Task, sizes, budget and origin of a model bundle."""
-    bundle = load_bundle(folder)
+def _describe_bundle(bundle: Bundle) -> dict[str, Any]:
     settings, origin = bundle.settings, bundle.provenance
     tower = settings.tower
+    known = ("extractor", "seed", "commit", "pairs_sha256", "imported_from", "imported_sha256")
     return {
         "what": "model bundle",
         "task": settings.task,
+        "licence": bundle.license,
         "preset": settings.preset,
         "levels": tower.levels,
         "resolution": tower.resolution,
@@ -27,12 +41,20 @@ def describe_bundle(folder: Path) -> dict[str, Any]:
         "rounds": settings.train.rounds,
         "steps_per_round": settings.train.steps_per_round,
         "candidates": list(settings.search.candidates),
-        **{key: origin[key] for key in ("extractor", "seed", "commit") if key in origin},
+        **{key: origin[key] for key in known if key in origin},
     }
 
 
-def describe_pairs(folder: Path) -> dict[str, Any]:
-    """Task, sizes and splits of a folder of pairs."""
+def _packed_metrics(path: Path) -> dict[str, Any]:
+    """Metrics of a packed bundle; empty if it has none."""
+    try:
+        content = json.loads(read_member(path, METRICS, 2**20))
+        return {"metrics": dict(content["metrics"])}
+    except (UserError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _describe_pairs(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     pairs = manifest["pairs"]
     return {
@@ -46,14 +68,86 @@ def describe_pairs(folder: Path) -> dict[str, Any]:
     }
 
 
-def describe(path: Path) -> dict[str, Any]:
-    """What `path` holds.
+def _describe_checkpoint(path: Path) -> dict[str, Any]:
+    state = read_checkpoint(path)
+    chroma = state["level_1_out.0.weight_v"].shape[0] == 2 if state else False
+    wirings = (Wiring.COLOURIZATION,) if chroma else (Wiring.GENERIC, Wiring.SUPER_RESOLUTION)
+    tasks = [task.name for task in TASKS.values() if task.wiring in wirings]
+    tower = infer_settings(state, tasks[-1], 256).tower
+    return {
+        "what": "published checkpoint",
+        "may_be_for": tasks,
+        "levels": tower.levels,
+        "widths": list(tower.widths),
+        "growth": list(tower.growth),
+        "blocks": tower.blocks,
+        "style_size": tower.style_size,
+        "noise_channels": tower.noise_channels,
+        "mapping_width": tower.mapping_width,
+        "mapping_depth": tower.mapping_depth,
+        "parameters": sum(tensor.numel() for tensor in state.values()),
+        "next": f"chimle import {path} --task {tasks[-1]} -o BUNDLE",
+    }
+
+
+def _pairs_folder(path: Path) -> Path | None:
+    """The folder of pairs that `path`, or the manifest that it is, belongs to."""
+    folder = path.parent if path.name == "manifest.json" else path
+    return folder if (folder / "manifest.json").is_file() else None
+
+
+def _is_bundle(address: str) -> bool:
+    path = Path(address)
+    return is_remote(address) or path.suffix == ".zip" or (path / DESCRIPTION).exists()
+
+
+def describe(address: str | Path) -> dict[str, Any]:
+    """What there is.
+
+    Args:
+        address: a bundle wherever it lies, a folder of pairs or its manifest, or a checkpoint.
 
     Raises:
-        UserError: neither a bundle nor pairs, or damaged.
+        UserError: it is none of these, or damaged.
     """
-    if (path / DESCRIPTION).exists():
-        return describe_bundle(path)
-    if (path / "manifest.json").exists():
-        return describe_pairs(path)
-    raise UserError(f"{path} is neither a model bundle nor a folder of pairs")
+    path = Path(address)
+    if _is_bundle(str(address)):
+        metrics = {} if is_remote(str(address)) else _packed_metrics(path)
+        return {**_describe_bundle(open_bundle(str(address))), **metrics}
+    if folder := _pairs_folder(path):
+        return _describe_pairs(folder)
+    if path.suffix.lower() in CHECKPOINTS:
+        return _describe_checkpoint(path)
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    raise UserError(f"{path} is neither a model bundle, nor pairs, nor a checkpoint")
+
+
+def _sample_rows(address: str) -> list[list[np.ndarray]]:
+    """The input, samples and original of a photograph that scikit-image carries."""
+    from skimage import data
+
+    from chimle.use.model import load
+
+    model = load(address)
+    side = 256
+    cat: np.ndarray = data.chelsea()[22 : 22 + side, 100 : 100 + side]
+    given = model.degraded(cat)
+    return [[given, *model.sample(given, _SAMPLES_SHOWN), cat]]
+
+
+def draw(address: str | Path, out: Path) -> None:
+    """Write what there is to see: samples of a bundle, or pairs.
+
+    Raises:
+        UserError: there is nothing to see.
+    """
+    if _is_bundle(str(address)):
+        rows = _sample_rows(str(address))
+        names = ["input", *(f"sample {i}" for i in range(_SAMPLES_SHOWN)), "original"]
+    elif folder := _pairs_folder(Path(address)):
+        pairs = read_pairs(folder, "train")[:_PAIRS_SHOWN]
+        rows, names = [[pair.input, pair.target] for pair in pairs], ["input", "target"]
+    else:
+        raise UserError(f"{address} has nothing to see: import it first")
+    write_png(out, contact_sheet(rows, 128, names))

@@ -1,0 +1,213 @@
+"""A tower over a picture of any size, in bands of rows: the same picture in bounded memory.
+
+What is wide (the dense blocks' growing concatenations) lives for one band and its neighbourhood at
+a time; only the narrow trunk is kept whole. Instance normalisation takes its statistics over the
+whole picture, the noise is one field and the style one code, so there is nothing that a border
+between bands could show: a banded picture is the whole picture up to rounding.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from chimle.images.colour import chroma_to_rgb
+from chimle.images.pyramid import to_uint8
+from chimle.tasks import Wiring
+from chimle.tower.blocks import NORM_EPSILON, StyleModulation
+from chimle.tower.generator import FEATURE_SCALE, Level, Tower
+from chimle.use.names import Codes
+
+BAND_BYTES = {"cpu": 2**26, "cuda": 2**30, "mps": 2**28}
+"""Memory that the widest activations of a band may take; on a CPU, what its caches like."""
+BLOCK_REACH = 15
+"""Rows that a residual dense block sees above and below: three times five 3x3 convolutions."""
+ENTRY_REACH = 3
+"""Rows that a level's first convolution sees behind the two of the way up."""
+
+Rows = Callable[[int, int], Tensor]
+"""(N, C, bottom - top, W) for rows `top` to `bottom`, right but for rows near an inner border."""
+
+
+@dataclass
+class FeatureMap:
+    """A trunk (N, C, H, W) under a modulation that is applied where it is read."""
+
+    values: Tensor
+    gain: Tensor | None = None
+    shift: Tensor | None = None
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        """Modulated rows."""
+        part = self.values[:, :, top:bottom].contiguous(memory_format=torch.channels_last)
+        if self.gain is None or self.shift is None:
+            return part
+        return torch.addcmul(self.shift, part, self.gain)
+
+
+def band_borders(height: int, width: int, channels: int, reach: int, budget: int) -> list[int]:
+    """Where bands begin and end: 0, .., `height`.
+
+    Args:
+        height: rows in all.
+        width: of a row, pixels.
+        channels: floats per pixel, all samples counted, that live at once.
+        reach: rows that a band needs on either side of it.
+        budget: bytes for all of that.
+    """
+    fitting = budget // (4 * channels * width)
+    # Bands less than twice as high as their surroundings would mostly compute surroundings.
+    rows = max(fitting - 2 * reach, 4 * reach)
+    return [*range(0, height, rows), height]
+
+
+def by_bands(source: Rows, borders: Sequence[int], reach: int) -> Tensor:
+    """The whole map (N, C, H, W) from `source`, band by band."""
+    whole: Tensor | None = None
+    for top, bottom in pairwise(borders):
+        above, below = max(0, top - reach), min(borders[-1], bottom + reach)
+        band = source(above, below)[:, :, top - above : bottom - above]
+        if whole is None:
+            whole = band.new_empty((*band.shape[:2], borders[-1], band.shape[3]))
+        whole[:, :, top:bottom] = band
+    assert whole is not None
+    return whole
+
+
+def modulated(values: Tensor, modulation: StyleModulation, style: Tensor) -> FeatureMap:
+    """`values` under instance normalisation and style, with statistics over all its rows."""
+    size = values.shape[2] * values.shape[3]
+    total = values.new_zeros(values.shape[:2], dtype=torch.float64)
+    square = torch.zeros_like(total)
+    for part in values.split(256, dim=2):
+        count = part.shape[2] * part.shape[3]
+        variance, mean = torch.var_mean(part, dim=(2, 3), correction=0)
+        total += count * mean.double()
+        square += count * (variance.double() + mean.double().square())
+    mean64 = total / size
+    variance64 = square / size - mean64.square()
+    scale, shift = modulation.affine(style).double().chunk(2, dim=1)
+    gain = (1 + scale) * torch.rsqrt(variance64 + NORM_EPSILON)
+    offset = shift - mean64 * gain
+    return FeatureMap(values, gain.float()[..., None, None], offset.float()[..., None, None])
+
+
+class BandedTower:
+    """One evaluation of a tower for N samples of one picture.
+
+    Args:
+        tower: the generator.
+        conditioning: per level (1, C, h, w) in [0, 1]; super-resolution has one, the input.
+        codes: the N samples' codes.
+    """
+
+    def __init__(self, tower: Tower, conditioning: Sequence[Tensor], codes: Codes) -> None:
+        self.tower, self.conditioning, self.codes = tower, conditioning, codes
+        self.samples = len(codes.recipes)
+
+    def _borders(self, level: Level, height: int, width: int, reach: int) -> list[int]:
+        growth = level.body.blocks[0].dense[0].convolutions[0].out_channels  # type: ignore[union-attr,index]
+        # The concatenation, its copy, and what a convolution makes of it.
+        channels = 2 * (level.width + 4 * int(growth)) + level.width  # type: ignore[arg-type]
+        budget = BAND_BYTES[self.codes.device.type]
+        return band_borders(height, width, self.samples * channels, reach, budget)
+
+    def _enter(self, number: int, conditioning: Tensor, below: Rows | None) -> Rows:
+        level: Level = self.tower.levels[number]  # type: ignore[assignment]
+
+        def rows(top: int, bottom: int) -> Tensor:
+            seen = conditioning[:, :, top:bottom].expand(self.samples, -1, -1, -1)
+            parts = [seen, self.codes.noise(number, top, bottom)]
+            if below is not None:
+                parts.append(below(top, bottom) * FEATURE_SCALE)
+            joined = torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
+            entered: Tensor = level.input(joined)
+            return entered
+
+        return rows
+
+    def _body(self, level: Level, features: Tensor, style: Tensor) -> FeatureMap:
+        """The level's body over its whole trunk, which it overwrites."""
+        height, width = features.shape[2:]
+        borders = self._borders(level, height, width, BLOCK_REACH)
+        inner = FeatureMap(features)
+        for block, modulation in zip(level.body.blocks, level.body.styles, strict=True):
+
+            def through(top: int, bottom: int, block=block, inner=inner) -> Tensor:  # type: ignore[no-untyped-def]
+                passed: Tensor = block(inner.rows(top, bottom))
+                return passed
+
+            inner = modulated(by_bands(through, borders, BLOCK_REACH), modulation, style)  # type: ignore[arg-type]
+        for top, bottom in pairwise(borders):
+            above, below = max(0, top - 1), min(height, bottom + 1)
+            last = level.body.last(inner.rows(above, below))
+            features[:, :, top:bottom] += last[:, :, top - above : bottom - above]
+        return FeatureMap(features)
+
+    def _raised(self, level: Level, feature: FeatureMap) -> Rows:
+        """The level's way up, in rows of what it leads to."""
+        up = level.up
+        assert up is not None
+
+        def rows(top: int, bottom: int) -> Tensor:
+            if not up.enlarge:
+                raised: Tensor = up(feature.rows(top, bottom))
+                return raised
+            first = top // 2
+            # One more row on either side where the cut is odd; the way up doubles them.
+            raised = feature.rows(first, (bottom + 1) // 2)
+            enlarged = F.interpolate(raised, scale_factor=2, mode="nearest")
+            return up.convolve(enlarged[:, :, top - 2 * first : bottom - 2 * first])
+
+        return rows
+
+    def _draw(self, level: Level, source: Rows, size: tuple[int, int]) -> Tensor:
+        """The raw picture (N, 2 or 3, H, W) in [-1, 1]."""
+        borders = self._borders(level, *size, ENTRY_REACH)
+        return by_bands(lambda top, bottom: level.draw(source(top, bottom)), borders, ENTRY_REACH)
+
+    @torch.no_grad()
+    def picture(self) -> np.ndarray:
+        """The finest level's pictures, (N, H, W, 3) uint8."""
+        with parametrize.cached():
+            return self._picture()
+
+    def _picture(self) -> np.ndarray:
+        tower, last = self.tower, len(self.tower.levels) - 1
+        chained = tower.wiring is Wiring.SUPER_RESOLUTION
+        styles: list[Tensor] = []
+        below: Rows | None = None
+        drawn = self.conditioning[0]
+        for number, level in enumerate(tower.levels):
+            assert isinstance(level, Level)
+            height, width = self.codes.shapes[number][2:]
+            styles.append(level.mapping(self.codes.style(number), styles))
+            conditioning = drawn if chained else self.conditioning[number]
+            borders = self._borders(level, height, width, ENTRY_REACH)
+            features = by_bands(self._enter(number, conditioning, below), borders, ENTRY_REACH)
+            feature = self._body(level, features, styles[-1])
+            del features
+            below = self._raised(level, feature) if level.up is not None else None
+            if chained or number == last:
+                factor = 2 if chained else 1
+                source = below if level.draws_after_up and below else feature.rows
+                drawn = self._draw(level, source, (factor * height, factor * width))
+        return self._finish(drawn)
+
+    def _finish(self, raw: Tensor) -> np.ndarray:
+        """Raw pictures to (N, H, W, 3) uint8, in bands for the sake of what colours need."""
+        pictures = np.empty((len(raw), *raw.shape[2:], 3), dtype=np.uint8)
+        for top in range(0, raw.shape[2], 256):
+            part = raw[:, :, top : top + 256]
+            if self.tower.wiring is Wiring.COLOURIZATION:
+                light = self.conditioning[-1][:, :, top : top + 256]
+                image = chroma_to_rgb(light.expand(len(part), -1, -1, -1), part)
+            else:
+                image = (part + 1) / 2
+            pictures[:, top : top + 256] = to_uint8(image)
+        return pictures

@@ -1,0 +1,84 @@
+"""A tower against recorded outputs of the published implementation.
+
+A recording is a file for `torch.load(weights_only=True)` with `inputs` (conditioning images, coarse
+first), `codes` (a flat code per level: style, then noise as channel, height, width) and `outputs`
+(per level the tanh output, or the picture in [0, 1]).
+"""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chimle.errors import UserError
+from chimle.tasks import Wiring
+from chimle.tower.generator import LevelCode, Tower
+
+TOLERANCE = 1e-5
+"""Largest difference of raw outputs and of pictures made of them linearly, fp32."""
+COLOUR_TOLERANCE = 1 / 255
+"""Largest difference of pictures that went through Lab."""
+
+
+def _read(path: Path) -> dict[str, list[Tensor]]:
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        recorded = {key: content[key] for key in ("inputs", "codes", "outputs")}
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except (KeyError, TypeError, IndexError):
+        raise UserError(f"{path} is no recording: it needs `inputs`, `codes`, `outputs`") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} is damaged or holds more than tensors ({reason})") from None
+    for key, tensors in recorded.items():
+        if isinstance(tensors, Tensor):
+            recorded[key] = [tensors]
+        elif not (isinstance(tensors, list | tuple) and all(map(torch.is_tensor, tensors))):
+            raise UserError(f"{path}: `{key}` must be a list of tensors")
+    return recorded
+
+
+def _difference(tower: Tower, raw: Tensor, image: Tensor, recorded: Tensor) -> tuple[float, float]:
+    """Largest difference of a level's output to the recorded one, and what is allowed."""
+    colour = tower.wiring is Wiring.COLOURIZATION and recorded.shape[1] == 3
+    # tanh outputs reach below 0, pictures do not.
+    own = raw if recorded.shape[1] == 2 or recorded.min() < 0 else image
+    if own.shape != recorded.shape:
+        raise UserError(f"a recorded output is {tuple(recorded.shape)}, not {tuple(own.shape)}")
+    return float((own - recorded).abs().max()), COLOUR_TOLERANCE if colour else TOLERANCE
+
+
+@torch.no_grad()
+def compare(tower: Tower, path: Path) -> str:
+    """Say how far a tower is from a recording.
+
+    Raises:
+        UserError: the recording cannot be used, or the outputs differ by more than is allowed.
+    """
+    recorded = _read(path)
+    inputs = recorded["inputs"]
+    if tower.wiring is Wiring.SUPER_RESOLUTION:
+        inputs = inputs[:1]
+    try:
+        state = tower.begin(inputs)
+        shapes = tower.code_shapes_for(inputs)
+        differences = []
+        for level, (flat, output) in enumerate(
+            zip(recorded["codes"], recorded["outputs"], strict=True)
+        ):
+            style_size, *noise_shape = shapes[level]
+            style, noise = flat[:, :style_size], flat[:, style_size:].unflatten(1, noise_shape)
+            image, state = tower.step(level, state, LevelCode(style, noise))
+            assert state.image is not None
+            differences.append(_difference(tower, state.image, image, output))
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} does not fit these weights ({reason})") from None
+    told = ", ".join(f"{found:.1e}" for found, _ in differences)
+    if any(found > allowed for found, allowed in differences):
+        limits = max(allowed for _, allowed in differences)
+        raise UserError(f"outputs differ from {path} by {told} per level, allowed is {limits:.1e}")
+    return f"outputs equal {path}: largest difference per level {told}"
