@@ -18,7 +18,7 @@ from torch import Tensor
 
 from chimle.errors import UserError
 from chimle.files import replaced_folder, write_bytes, write_text
-from chimle.settings import RunSettings, TowerSettings, build_settings
+from chimle.settings import RunSettings, build_settings
 from chimle.tower.generator import Tower
 
 FORMAT = 1
@@ -31,7 +31,9 @@ DESCRIPTION = "bundle.json"
 LARGEST_DESCRIPTION = 2**22
 """Bytes of the description that are read."""
 LARGEST_WEIGHTS = 2**34
-"""Bytes of the weights that are read."""
+"""Bytes of the weights that are fetched."""
+_HEADER_BYTES = 2**10
+"""Bytes that a tensor's name, shape and type may take in the file's header."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,12 @@ def read_description(bundle: Path) -> dict[str, Any]:
     return description
 
 
-def _empty_tower(settings: RunSettings, tensors: int) -> Tower:
-    """A tower without memory for its weights; `ValueError` where `tensors` cannot be all of it."""
-    sizes: TowerSettings = settings.tower
-    least = sizes.levels * (sizes.blocks * 30 + sizes.mapping_depth)
-    if least > tensors:
-        raise ValueError(f"{tensors} tensors are too few")
+def _empty_tower(settings: RunSettings) -> tuple[Tower, int]:
+    """A tower without memory for its weights, and the bytes that a file of them may have."""
     with torch.device("meta"):
-        return Tower(sizes, settings.definition.wiring)
+        tower = Tower(settings.tower, settings.definition.wiring)
+    state = tower.state_dict().values()
+    return tower, 4 * sum(value.numel() for value in state) + _HEADER_BYTES * len(state)
 
 
 def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
@@ -130,8 +130,13 @@ def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
     """
     description = read_description(bundle)
     settings = build_settings(description["settings"], f"{bundle}/{DESCRIPTION}")
-    content = read_member(bundle, WEIGHTS, LARGEST_WEIGHTS)
     path = f"{bundle}/{WEIGHTS}"
+    try:
+        tower, largest = _empty_tower(settings)
+    except (RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{bundle}/{DESCRIPTION} describes no possible tower ({reason})") from None
+    content = read_member(bundle, WEIGHTS, largest)
     announced = description.get("weights_sha256")
     if announced is not None and hashlib.sha256(content).hexdigest() != announced:
         raise UserError(f"{path} is damaged: its SHA-256 is another: make or fetch it again")
@@ -140,9 +145,8 @@ def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
     except SafetensorError as error:
         raise UserError(f"{path} is damaged ({error}): make or fetch it again") from None
     try:
-        tower = _empty_tower(settings, len(state))
         tower.load_state_dict({k: v.float() for k, v in state.items()}, assign=True)
-    except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
+    except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not fit the bundle's settings ({reason})") from None
     tower.to(device).eval().requires_grad_(False)

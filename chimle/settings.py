@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from chimle.errors import UserError
 from chimle.tasks import Task, Wiring, get_task
 
+MOST_LEVELS = 12
+"""Levels of a tower; the finest image is then 2048 times the coarsest."""
+
 
 class Settings(BaseModel):
     """Base: unknown fields are errors, values never change after construction."""
@@ -77,7 +80,7 @@ class TowerSettings(Settings):
     """Channels of the residual trunk per level (published: 128, 64, 64, 64)."""
     growth: tuple[int, ...] = (16, 16, 8, 8)
     """Channels added by each convolution of a dense block (published: 256, 192, 128, 64)."""
-    blocks: int = Field(1, ge=1)
+    blocks: int = Field(1, ge=1, le=64)
     """Residual-in-residual dense blocks per level (published: 6)."""
     style_size: int = Field(128, ge=1)
     """Normals in a level's style code (published: 128)."""
@@ -85,7 +88,7 @@ class TowerSettings(Settings):
     """Channels of a level's spatial noise (published: 5)."""
     mapping_width: int = Field(512, ge=1)
     """Width of the mapping networks (published: 512)."""
-    mapping_depth: int = Field(8, ge=2)
+    mapping_depth: int = Field(8, ge=2, le=64)
     """Linear layers of a mapping network, the embedding included (published: 8)."""
     initialisation: Literal["live", "published"] = "live"
     """`live`: the style code moves the picture from the start; `published`: Kaiming times 0.1,
@@ -94,8 +97,8 @@ class TowerSettings(Settings):
     @field_validator("widths", "growth")
     @classmethod
     def _positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value or any(v < 1 for v in value):
-            raise ValueError("needs at least one level and positive channel counts")
+        if not 1 <= len(value) <= MOST_LEVELS or min(value) < 1:
+            raise ValueError(f"needs 1 to {MOST_LEVELS} levels and positive channel counts")
         return value
 
     @model_validator(mode="after")

@@ -5,13 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
+import chimle
+from chimle.errors import UserError
 from tests.helpers import ROOT
-from tests.projects import TINY
+from tests.projects import TINY, tiny_bundle
 
 BIN = Path(sys.executable).parent
 TASKS = ["super_resolution", "colourization", "decompression", "night_to_day"]
@@ -109,3 +113,51 @@ def test_one_learning_rate_retrains_one_task(project: Path) -> None:
     assert "train@colourization" in stages
     assert not any(stage.startswith(("fetch", "pair")) for stage in stages)
     assert not any("@" in stage and not stage.endswith("@colourization") for stage in stages)
+
+
+def test_a_model_opens_from_git_and_packs_with_its_metrics(project: Path, tmp_path: Path) -> None:
+    address = f"git+{project}@HEAD:models/{TASKS[-1]}"
+    described = json.loads(run(project, sys.executable, "-m", "chimle", "show", address, "--json"))
+    own = chimle.load(project / "models" / TASKS[-1]).bundle
+    assert described["task"] == TASKS[-1] and described["commit"] == own.provenance["commit"]
+    with pytest.raises(UserError, match="at v9 cannot be read"):
+        chimle.load(f"git+{project}@v9:models/{TASKS[-1]}")
+
+    chimle_ = (sys.executable, "-m", "chimle")
+    packed = tmp_path / "night.zip"
+    run(project, *chimle_, "pack", "--task", TASKS[-1], "--license", "cc0-1.0", "-o", str(packed))
+    loaded = chimle.load(packed).bundle
+    assert loaded.license == "cc0-1.0" and loaded.settings == own.settings
+    with zipfile.ZipFile(packed) as archive:
+        names = ["README.md", "bundle.json", "metrics.json", "samples.png", "weights.safetensors"]
+        assert archive.namelist() == names
+        card = archive.read("README.md").decode()
+        content = json.loads(archive.read("metrics.json"))
+    measured = json.loads((project / "metrics" / f"{TASKS[-1]}.json").read_text())
+    assert content["metrics"] == measured
+    assert card.startswith("---\nlicense: cc0-1.0\n") and "{{" not in card
+    assert f"| psnr | {measured['psnr']:.4g} | {measured['do_nothing_psnr']:.4g} |" in card
+    assert "random features" in card
+
+    # Another model of the same task: its card must not boast with these numbers.
+    other = tiny_bundle(tmp_path / "other", TASKS[-1])
+    pack_other = (*chimle_, "pack", "--model", str(other), "-o", str(tmp_path / "other.zip"))
+    said = run(project, *pack_other, check=False)
+    assert "measured on another model" in said and not (tmp_path / "other.zip").exists()
+    run(project, *pack_other[:-1], str(tmp_path / "plain"), "--project", str(tmp_path))
+    assert "How good it is" not in (tmp_path / "plain" / "README.md").read_text()
+
+
+def test_pairs_and_bundles_are_described_and_drawn(project: Path, tmp_path: Path) -> None:
+    for place, key, size in (
+        (f"data/pairs/{TASKS[1]}", "pairs", (2 * 128, 6 * 128)),
+        (f"data/pairs/{TASKS[1]}/manifest.json", "pairs", None),
+        (f"models/{TASKS[1]}", "model bundle", (6 * 128, 128)),
+    ):
+        picture = tmp_path / "picture.png"
+        command = ("-m", "chimle", "show", place, "--json", "--picture", str(picture))
+        described = json.loads(run(project, sys.executable, *command))
+        assert described["what"] == key and described["task"] == TASKS[1]
+        with Image.open(picture) as image:
+            assert size is None or (image.width >= size[0] and image.height >= size[1])
+        picture.unlink()

@@ -29,7 +29,12 @@ _QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "DO_NOT_TR
 CSS = """
 .gradio-container {max-width: 1100px !important; margin: 0 auto}
 footer {display: none !important}
-@media (max-width: 640px) {.grid-wrap {max-height: none !important}}
+#files .label-clear-button {display: none}
+#answers .grid-container {grid-template-columns: repeat(4, minmax(0, 1fr)) !important}
+@media (max-width: 640px) {
+    #answers .grid-wrap {max-height: none !important; min-height: 0 !important}
+    #answers .grid-container {grid-template-columns: repeat(2, minmax(0, 1fr)) !important}
+}
 """
 
 
@@ -211,6 +216,8 @@ def serve(model: Model, port: int) -> None:
                 server_name="127.0.0.1",
                 server_port=port,
                 share=False,
+                quiet=True,
+                prevent_thread_lock=True,
                 show_error=True,
                 allowed_paths=[name],
                 css=CSS,
@@ -218,3 +225,5 @@ def serve(model: Model, port: int) -> None:
             )
         except OSError as error:
             raise UserError(f"port {port} cannot be used ({error}): name another") from None
+        print(f"Open http://127.0.0.1:{port} in a browser; Ctrl-C ends.", flush=True)
+        blocks.block_thread()

@@ -5,7 +5,6 @@ super-resolution: `image_1` alone), `style_1 .. style_L` and `noise_1 .. noise_L
 normals), and gives `picture`, all float32, pictures (B, 3, H, W) in [0, 1].
 """
 
-import copy
 import hashlib
 import logging
 import tempfile
@@ -34,7 +33,9 @@ class Exported(nn.Module):
 
     def __init__(self, tower: Tower) -> None:
         super().__init__()
-        self.tower = copy.deepcopy(tower).cpu().float().requires_grad_(False)
+        # Not a deep copy: it would share the parametrised classes, which are changed below.
+        self.tower = Tower(tower.settings, tower.wiring).requires_grad_(False)
+        self.tower.load_state_dict(tower.state_dict())
         for module in list(self.tower.modules()):
             if parametrize.is_parametrized(module, "weight"):
                 parametrize.remove_parametrizations(module, "weight")

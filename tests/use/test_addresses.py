@@ -1,0 +1,102 @@
+"""Bundles from S3, over HTTP from a real server of the protocol."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+import torch
+
+import chimle
+from chimle.errors import UserError
+from chimle.use.pack import pack
+from tests.projects import noise_picture, tiny_bundle
+from tests.use.command import run
+
+BUCKET = "towers"
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """The address of an S3 server that lives as long as this module's tests."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Surroundings in which boto3 finds the server; a folder with what the bucket holds."""
+    for key, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "reader",
+        "AWS_SECRET_ACCESS_KEY": "do-not-print-me",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(key, value)
+    folder = tiny_bundle(tmp_path / "bundle", "night_to_day")
+    pack(chimle.load(folder).bundle, tmp_path / "one.zip", "cc0-1.0", tmp_path)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    for path in folder.iterdir():
+        client.upload_file(str(path), BUCKET, f"models/night/{path.name}")
+    client.upload_file(str(tmp_path / "one.zip"), BUCKET, "one.zip")
+    client.put_object(Bucket=BUCKET, Key="half/bundle.json", Body=b"{")
+    client.put_object(Bucket=BUCKET, Key="half/weights.safetensors", Body=b"")
+    client.put_object(Bucket=BUCKET, Key="text.zip", Body=b"no archive")
+    client.put_object(Bucket=BUCKET, Key="fat/bundle.json", Body=b" " * (2**22 + 1))
+    yield folder
+
+
+def test_a_prefix_and_an_archive_load_as_the_folder_does(bucket: Path) -> None:
+    picture = noise_picture((17, 24))
+    expected = chimle.load(bucket).sample(torch.from_numpy(picture).permute(2, 0, 1) / 255, n=1)
+    for address in ("s3://towers/models/night", "s3://towers/models/night/", "s3://towers/one.zip"):
+        found = chimle.load(address).sample(torch.from_numpy(picture).permute(2, 0, 1) / 255, n=1)
+        assert torch.equal(found[0], expected[0])
+
+
+def test_what_cannot_be_fetched_is_one_sentence(bucket: Path) -> None:
+    for address, words in (
+        ("s3://towers/none", "cannot be read .*Not Found"),
+        ("s3://towers/none.zip", "cannot be read .*Not Found"),
+        ("s3://nowhere/at/all", "cannot be read"),
+        ("s3://towers/half", "is damaged"),
+        ("s3://towers/text.zip", "is damaged or no model bundle"),
+        ("s3://towers/fat", "no model bundle"),
+    ):
+        with pytest.raises(UserError, match=words):
+            chimle.load(address)
+
+
+def test_the_command_line_reads_s3_and_tells_no_secret(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run("show", "s3://towers/one.zip", "--json")
+    assert done.returncode == 0 and '"licence": "cc0-1.0"' in done.stdout, done.stderr
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    done = run("show", "s3://towers/one.zip")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "do-not-print-me" not in done.stderr + done.stdout
