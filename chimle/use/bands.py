@@ -7,7 +7,7 @@ between bands could show: a banded picture is the whole picture up to rounding.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -19,14 +19,19 @@ from torch.nn.utils import parametrize
 from chimle.images.colour import chroma_to_rgb
 from chimle.images.pyramid import to_uint8
 from chimle.tasks import Wiring
-from chimle.tower.blocks import NORM_EPSILON, StyleModulation
+from chimle.tower.blocks import (
+    NORM_EPSILON,
+    RESIDUAL_SCALE,
+    ResidualDenseBlocks,
+    StyleModulation,
+)
 from chimle.tower.generator import FEATURE_SCALE, Level, Tower
 from chimle.use.names import Codes
 
 BAND_BYTES = {"cpu": 2**26, "cuda": 2**30, "mps": 2**28}
 """Memory that the widest activations of a band may take; on a CPU, what its caches like."""
-BLOCK_REACH = 15
-"""Rows that a residual dense block sees above and below: three times five 3x3 convolutions."""
+DENSE_REACH = 5
+"""Rows that a dense block sees above and below: five 3x3 convolutions."""
 ENTRY_REACH = 3
 """Rows that a level's first convolution sees behind the two of the way up."""
 
@@ -34,20 +39,9 @@ Rows = Callable[[int, int], Tensor]
 """(N, C, bottom - top, W) for rows `top` to `bottom`, right but for rows near an inner border."""
 
 
-@dataclass
-class FeatureMap:
-    """A trunk (N, C, H, W) under a modulation that is applied where it is read."""
-
-    values: Tensor
-    gain: Tensor | None = None
-    shift: Tensor | None = None
-
-    def rows(self, top: int, bottom: int) -> Tensor:
-        """Modulated rows."""
-        part = self.values[:, :, top:bottom].contiguous(memory_format=torch.channels_last)
-        if self.gain is None or self.shift is None:
-            return part
-        return torch.addcmul(self.shift, part, self.gain)
+def rows_of(values: Tensor, top: int, bottom: int) -> Tensor:
+    """Rows of a whole map (N, C, H, W)."""
+    return values[:, :, top:bottom].contiguous(memory_format=torch.channels_last)
 
 
 def band_borders(height: int, width: int, channels: int, reach: int, budget: int) -> list[int]:
@@ -61,32 +55,63 @@ def band_borders(height: int, width: int, channels: int, reach: int, budget: int
         budget: bytes for all of that.
     """
     fitting = budget // (4 * channels * width)
-    # Bands less than twice as high as their surroundings would mostly compute surroundings.
-    rows = max(fitting - 2 * reach, 4 * reach)
+    # Lower bands would spend more than a quarter on their surroundings.
+    rows = max(fitting - 2 * reach, 8 * reach)
     return [*range(0, height, rows), height]
 
 
-def by_bands(source: Rows, borders: Sequence[int], reach: int) -> Tensor:
-    """The whole map (N, C, H, W) from `source`, band by band."""
-    whole: Tensor | None = None
+def by_bands(
+    source: Rows, borders: Sequence[int], reach: int, into: Tensor | None = None
+) -> Tensor:
+    """The whole map (N, C, H, W) from `source`, band by band.
+
+    Args:
+        source: gives rows, right but for `reach` of them near a border that is not the map's.
+        borders: see `band_borders`.
+        reach: rows that the source needs on either side.
+        into: where the map goes; None: into new memory.
+    """
+    if len(borders) == 2 and into is None:
+        return source(0, borders[1])
     for top, bottom in pairwise(borders):
         above, below = max(0, top - reach), min(borders[-1], bottom + reach)
         band = source(above, below)[:, :, top - above : bottom - above]
-        if whole is None:
-            whole = band.new_empty((*band.shape[:2], borders[-1], band.shape[3]))
-        whole[:, :, top:bottom] = band
-    assert whole is not None
-    return whole
+        if into is None:
+            shape = (*band.shape[:2], borders[-1], band.shape[3])
+            into = torch.empty(
+                shape, dtype=band.dtype, device=band.device, memory_format=torch.channels_last
+            )
+        into[:, :, top:bottom] = band
+    assert into is not None
+    return into
 
 
-def modulated(values: Tensor, modulation: StyleModulation, style: Tensor) -> FeatureMap:
-    """`values` under instance normalisation and style, with statistics over all its rows."""
-    size = values.shape[2] * values.shape[3]
+def replace_by_bands(
+    values: Tensor, change: Callable[[Tensor], Tensor], borders: Sequence[int], reach: int
+) -> None:
+    """Overwrite a map with what `change` makes of it, band by band.
+
+    A band's old last rows are what the next band sees above itself, so they are kept aside.
+    """
+    kept = values[:, :, :0]
+    for top, bottom in pairwise(borders):
+        below = min(borders[-1], bottom + reach)
+        seen = torch.cat((kept, values[:, :, top:below]), dim=2)
+        seen = seen.contiguous(memory_format=torch.channels_last)
+        last = max(0, bottom - reach)
+        height = kept.shape[2]
+        kept = seen[:, :, height + last - top : height + bottom - top].clone()
+        values[:, :, top:bottom] = change(seen)[:, :, height : height + bottom - top]
+
+
+def modulate(values: Tensor, modulation: StyleModulation, style: Tensor) -> None:
+    """Put `values` (N, C, H, W) under instance normalisation and style, in their place."""
+    pixels = values.permute(0, 2, 3, 1)
     total = values.new_zeros(values.shape[:2], dtype=torch.float64)
-    square = torch.zeros_like(total)
-    for part in values.split(256, dim=2):
-        count = part.shape[2] * part.shape[3]
-        variance, mean = torch.var_mean(part, dim=(2, 3), correction=0)
+    square, size = torch.zeros_like(total), values.shape[2] * values.shape[3]
+    for part in pixels.split(256, dim=1):
+        count = part.shape[1] * part.shape[2]
+        variance, mean = torch.var_mean(part.flatten(1, 2), dim=1, correction=0)
         total += count * mean.double()
         square += count * (variance.double() + mean.double().square())
     mean64 = total / size
@@ -94,7 +119,7 @@ def modulated(values: Tensor, modulation: StyleModulation, style: Tensor) -> Fea
     scale, shift = modulation.affine(style).double().chunk(2, dim=1)
     gain = (1 + scale) * torch.rsqrt(variance64 + NORM_EPSILON)
     offset = shift - mean64 * gain
-    return FeatureMap(values, gain.float()[..., None, None], offset.float()[..., None, None])
+    values.mul_(gain.float()[..., None, None]).add_(offset.float()[..., None, None])
 
 
 class BandedTower:
@@ -131,36 +156,43 @@ class BandedTower:
 
         return rows
 
-    def _body(self, level: Level, features: Tensor, style: Tensor) -> FeatureMap:
+    def _body(self, level: Level, features: Tensor, style: Tensor) -> Tensor:
         """The level's body over its whole trunk, which it overwrites."""
         height, width = features.shape[2:]
-        borders = self._borders(level, height, width, BLOCK_REACH)
-        inner = FeatureMap(features)
+        borders = self._borders(level, height, width, DENSE_REACH)
+        inner = features
         for block, modulation in zip(level.body.blocks, level.body.styles, strict=True):
-
-            def through(top: int, bottom: int, block=block, inner=inner) -> Tensor:  # type: ignore[no-untyped-def]
-                passed: Tensor = block(inner.rows(top, bottom))
-                return passed
-
-            inner = modulated(by_bands(through, borders, BLOCK_REACH), modulation, style)  # type: ignore[arg-type]
+            inner = self._block(block, inner, borders)  # type: ignore[arg-type]
+            modulate(inner, modulation, style)  # type: ignore[arg-type]
         for top, bottom in pairwise(borders):
             above, below = max(0, top - 1), min(height, bottom + 1)
-            last = level.body.last(inner.rows(above, below))
+            last = level.body.last(rows_of(inner, above, below))
             features[:, :, top:bottom] += last[:, :, top - above : bottom - above]
-        return FeatureMap(features)
+        return features
 
-    def _raised(self, level: Level, feature: FeatureMap) -> Rows:
+    @staticmethod
+    def _block(block: ResidualDenseBlocks, start: Tensor, borders: Sequence[int]) -> Tensor:
+        """Three dense blocks inside a residual, as a new map."""
+        first, *others = block.dense
+        inner = by_bands(
+            lambda top, bottom: first(rows_of(start, top, bottom)), borders, DENSE_REACH
+        )
+        for dense in others:
+            replace_by_bands(inner, dense, borders, DENSE_REACH)
+        return inner.mul_(RESIDUAL_SCALE).add_(start)
+
+    def _raised(self, level: Level, feature: Tensor) -> Rows:
         """The level's way up, in rows of what it leads to."""
         up = level.up
         assert up is not None
 
         def rows(top: int, bottom: int) -> Tensor:
             if not up.enlarge:
-                raised: Tensor = up(feature.rows(top, bottom))
+                raised: Tensor = up(rows_of(feature, top, bottom))
                 return raised
             first = top // 2
             # One more row on either side where the cut is odd; the way up doubles them.
-            raised = feature.rows(first, (bottom + 1) // 2)
+            raised = rows_of(feature, first, (bottom + 1) // 2)
             enlarged = F.interpolate(raised, scale_factor=2, mode="nearest")
             return up.convolve(enlarged[:, :, top - 2 * first : bottom - 2 * first])
 
@@ -195,7 +227,7 @@ class BandedTower:
             below = self._raised(level, feature) if level.up is not None else None
             if chained or number == last:
                 factor = 2 if chained else 1
-                source = below if level.draws_after_up and below else feature.rows
+                source = below if level.draws_after_up and below else partial(rows_of, feature)
                 drawn = self._draw(level, source, (factor * height, factor * width))
         return self._finish(drawn)
 

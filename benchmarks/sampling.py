@@ -1,0 +1,136 @@
+"""Sampling against the published forward pass: rate, memory, and whether both agree.
+
+    python -m benchmarks.sampling [--repeats 3]
+
+Each line is one process: the same random weights, picture and codes on both sides, in turns.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from benchmarks import textbook
+from benchmarks.measure import interleaved, machine, peak_gib
+from chimle.codes import draw
+from chimle.images.pyramid import to_uint8
+from chimle.settings import TowerSettings
+from chimle.tasks import Wiring
+from chimle.tower.generator import Tower
+from chimle.use.bands import BandedTower
+from chimle.use.model import BATCH_PIXELS
+from chimle.use.names import Codes, plain, recipe
+
+TOWERS = {
+    "demo": TowerSettings(),
+    "wide": TowerSettings(
+        resolution=128, widths=(128, 64, 64, 64), growth=(256, 192, 128, 64), blocks=1
+    ),
+    "published": TowerSettings(
+        resolution=256, widths=(128, 64, 64, 64), growth=(256, 192, 128, 64), blocks=6
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line: a tower, the side of a square picture, and how many answers."""
+
+    tower: str
+    side: int
+    samples: int
+
+
+CASES = (
+    Case("demo", 64, 8),
+    Case("demo", 256, 8),
+    Case("demo", 1024, 2),
+    Case("wide", 128, 8),
+    Case("wide", 512, 2),
+    Case("published", 256, 2),
+)
+
+
+@torch.no_grad()
+def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
+    """Seconds per answer of `side` (`both` or one of them) and this process's peak memory."""
+    torch.manual_seed(0)
+    settings = TOWERS[case.tower]
+    tower = Tower(settings, Wiring.GENERIC).eval().requires_grad_(False)
+    shifts = range(settings.levels - 1, -1, -1)
+    conditioning = [torch.rand((1, 3, case.side >> s, case.side >> s)) for s in shifts]
+    shapes = tower.code_shapes_for(conditioning)
+
+    def published() -> np.ndarray:
+        pictures = []
+        for number in range(case.samples):
+            index = torch.tensor([[number]])
+            codes = [
+                draw(shape, [1], index, level=level, seed=0, purpose="sample")
+                for level, shape in enumerate(shapes)
+            ]
+            pictures.append(to_uint8(textbook.forward(tower, conditioning, codes)))
+        return np.concatenate(pictures)
+
+    def engine() -> np.ndarray:
+        recipes = [recipe(name) for name in plain(case.samples, settings.levels)]
+        together = max(1, BATCH_PIXELS["cpu"] // case.side**2)
+        parts = []
+        for start in range(0, len(recipes), together):
+            part = recipes[start : start + together]
+            codes = Codes(part, shapes, 1, 0, torch.device("cpu"))
+            parts.append(BandedTower(tower, conditioning, codes).picture())
+        return np.concatenate(parts)
+
+    sides = {"published": published, "engine": engine}
+    if side != "both":
+        sides[side]()
+        return {"peak_gib": peak_gib()}
+    difference = int(np.abs(published().astype(int) - engine().astype(int)).max())
+    seconds = interleaved(list(sides.values()), repeats)
+    return {
+        **{f"{name}_seconds": s / case.samples for name, s in zip(sides, seconds, strict=True)},
+        "difference": difference,
+    }
+
+
+def in_process(number: int, side: str, repeats: int) -> dict[str, float]:
+    """`measure` in a process of its own, so that memory is that side's alone."""
+    command = [sys.executable, "-m", "benchmarks.sampling", "--repeats", str(repeats)]
+    command += ["--case", str(number), "--side", side]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def main() -> None:
+    """Print a table, last of all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--repeats", type=int, default=3, help="turns that are counted")
+    parser.add_argument("--case", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case is not None:
+        print(json.dumps(measure(CASES[arguments.case], arguments.side, arguments.repeats)))
+        return
+    lines = [
+        f"{'tower':10} {'side':>5} {'answers':>7} {'published s':>11} {'ours s':>8} {'ratio':>6} "
+        f"{'published GiB':>13} {'ours GiB':>8} {'differ by':>9}"
+    ]
+    for number, case in enumerate(CASES):
+        times = in_process(number, "both", arguments.repeats)
+        before, after = times["published_seconds"], times["engine_seconds"]
+        memory = [in_process(number, side, 0)["peak_gib"] for side in ("published", "engine")]
+        lines.append(
+            f"{case.tower:10} {case.side:5} {case.samples:7} {before:11.3f} {after:8.3f} "
+            f"{before / after:6.2f} {memory[0]:13.2f} {memory[1]:8.2f} {times['difference']:6}/255"
+        )
+    print(machine(), *lines, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
