@@ -1,4 +1,5 @@
 # make run: the whole pipeline on the built-in photographs.  make test: lint, types, tests.
+# make bench: what sampling costs, and what the published forward pass costs, on this machine.
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
@@ -7,7 +8,7 @@ BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONWARNINGS := ignore
 
-.PHONY: run test lint format clean check-python
+.PHONY: run test bench lint format clean check-python
 
 run: $(VENV)/.installed .git
 	dvc repro
@@ -15,6 +16,9 @@ run: $(VENV)/.installed .git
 
 test: lint
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
+
+bench: $(VENV)/.installed
+	python -m benchmarks.sampling
 
 lint: $(VENV)/.installed
 	ruff check .
@@ -29,7 +33,9 @@ $(VENV)/.installed: requirements.lock | check-python
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock 2>&1 \
 		| grep -v '^WARNING: Location' || true
-	$(BIN)/python -c 'import dvc, chimle.perceptual' || { rm -rf $(VENV); exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . 2>&1 \
+		| grep -v '^WARNING: Location' || true
+	$(BIN)/python -c 'import dvc, chimle.perceptual' && test -x $(BIN)/chimle || { rm -rf $(VENV); exit 1; }
 	touch $@
 
 check-python:

@@ -32,7 +32,16 @@ ModelOption = Annotated[
         show_default=False,
     ),
 ]
-TaskOption = Annotated[str | None, typer.Option(help=", ".join(TASKS), show_default=False)]
+
+
+def _task_names() -> list[str]:
+    return list(TASKS)
+
+
+TaskOption = Annotated[
+    str | None,
+    typer.Option(help=", ".join(TASKS), show_default=False, autocompletion=_task_names),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a script.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
 
@@ -160,7 +169,7 @@ def _told(report: dict[str, Any]) -> str:
 @app.command("import")
 def import_command(
     checkpoint: Annotated[Path, typer.Argument(help="Published weights or training state.")],
-    task: Annotated[str, typer.Option(help=", ".join(TASKS))],
+    task: Annotated[str, typer.Option(help=", ".join(TASKS), autocompletion=_task_names)],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Bundle to write; must not exist.")
     ] = None,
