@@ -21,8 +21,7 @@ from chimle.images.pyramid import to_uint8
 from chimle.settings import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
-from chimle.use.bands import BandedTower
-from chimle.use.model import BATCH_PIXELS
+from chimle.use.bands import BandedTower, answers_at_once
 from chimle.use.names import Codes, plain, recipe
 
 TOWERS = {
@@ -78,7 +77,7 @@ def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
 
     def engine() -> np.ndarray:
         recipes = [recipe(name) for name in plain(case.samples, settings.levels)]
-        together = max(1, BATCH_PIXELS["cpu"] // case.side**2)
+        together = answers_at_once(tower, case.side, case.side, torch.device("cpu"))
         parts = []
         for start in range(0, len(recipes), together):
             part = recipes[start : start + together]

@@ -17,7 +17,7 @@ from chimle.codes import draw
 from chimle.data.batch import Batch
 from chimle.perceptual import Features, Perceptual
 from chimle.tasks import Wiring
-from chimle.tower.generator import FEATURE_SCALE, LevelCode, Tower
+from chimle.tower.generator import FEATURE_SCALE, Level, LevelCode, Tower
 
 PROJECTED = 1000
 """Dimensions that a picture's features are projected to, split over the layers (published)."""
@@ -35,6 +35,7 @@ def forward(tower: Tower, conditioning: Sequence[Tensor], codes: Sequence[LevelC
     styles: list[Tensor] = []
     drawn = conditioning[0]
     for level, picture, code in zip(tower.levels, conditioning, codes, strict=False):
+        assert isinstance(level, Level)
         style = level.mapping(code.style, styles)
         parts = [picture, code.noise] + ([] if feature is None else [feature * FEATURE_SCALE])
         body = level.body(level.input(torch.cat(parts, dim=1)), style)

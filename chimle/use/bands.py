@@ -122,6 +122,19 @@ def modulate(values: Tensor, modulation: StyleModulation, style: Tensor) -> None
     values.mul_(gain.float()[..., None, None]).add_(offset.float()[..., None, None])
 
 
+def live_channels(level: Level) -> int:
+    """Floats per pixel that live at once in a dense block of `level`."""
+    growth = level.body.blocks[0].dense[0].convolutions[0].out_channels  # type: ignore[union-attr,index]
+    # The concatenation, its copy, and what a convolution makes of it.
+    return 2 * (level.width + 4 * int(growth)) + level.width  # type: ignore[arg-type,operator]
+
+
+def answers_at_once(tower: Tower, height: int, width: int, device: torch.device) -> int:
+    """How many answers of height x width keep a device busy: what a band holds, at least one."""
+    bytes_each = 4 * live_channels(tower.levels[-1]) * height * width  # type: ignore[arg-type]
+    return max(1, BAND_BYTES[device.type] // bytes_each)
+
+
 class BandedTower:
     """One evaluation of a tower for N samples of one picture.
 
@@ -136,11 +149,8 @@ class BandedTower:
         self.samples = len(codes.recipes)
 
     def _borders(self, level: Level, height: int, width: int, reach: int) -> list[int]:
-        growth = level.body.blocks[0].dense[0].convolutions[0].out_channels  # type: ignore[union-attr,index]
-        # The concatenation, its copy, and what a convolution makes of it.
-        channels = 2 * (level.width + 4 * int(growth)) + level.width  # type: ignore[arg-type]
-        budget = BAND_BYTES[self.codes.device.type]
-        return band_borders(height, width, self.samples * channels, reach, budget)
+        channels = self.samples * live_channels(level)
+        return band_borders(height, width, channels, reach, BAND_BYTES[self.codes.device.type])
 
     def _enter(self, number: int, conditioning: Tensor, below: Rows | None) -> Rows:
         level: Level = self.tower.levels[number]  # type: ignore[assignment]

@@ -13,13 +13,10 @@ from chimle.images.pyramid import resize
 from chimle.model_bundle import Bundle
 from chimle.perceptual import load_perceptual
 from chimle.use.addresses import open_bundle
-from chimle.use.bands import BandedTower
+from chimle.use.bands import BandedTower, answers_at_once
 from chimle.use.inputs import AnyPicture, Picture, as_array, conditioning_for, like, picture_key
 from chimle.use.match import Match, default_candidates, find_match
 from chimle.use.names import Codes, Name, Recipe, blends, parse_name, plain, recipe, variations
-
-BATCH_PIXELS = {"cpu": 2**17, "cuda": 2**22, "mps": 2**19}
-"""Pixels of the answers that are made at once, at least one answer: what keeps a device busy."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +162,7 @@ class Model:
         levels = [c.to(self.device) for c in conditioning_for(self.bundle.settings, rgb)]
         height, width = (side * self.factor for side in rgb.shape[:2])
         shapes, key = tower.code_shapes_for(levels), picture_key(rgb)
-        together = max(1, BATCH_PIXELS[self.device.type] // (height * width))
+        together = answers_at_once(tower, height, width, self.device)
         for start in range(0, len(recipes), together):
             codes = Codes(recipes[start : start + together], shapes, key, seed, self.device)
             pictures = BandedTower(tower, levels, codes).picture()
