@@ -4,8 +4,10 @@ Exit codes: 0 done; 2 bad input or usage, in one sentence; anything else is a fa
 """
 
 import json
+import os
 import sys
 import time
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -250,15 +252,21 @@ def pack_command(
 
 
 def _tell(content: dict, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(content, indent=1))
-        return
+    text = json.dumps(content, indent=1) if as_json else "\n".join(_in_words(content))
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        # A reader that has seen enough, as `head`; Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _in_words(content: dict) -> Iterator[str]:
     width = max(map(len, content))
     for key, value in content.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
         if isinstance(value, dict):
             text = ", ".join(f"{name} {part}" for name, part in value.items())
-        typer.echo(f"{key.replace('_', ' '):{width}}  {text}")
+        yield f"{key.replace('_', ' '):{width}}  {text}"
 
 
 @app.command("show")
