@@ -1,0 +1,58 @@
+"""`python -m flows FLOW [NAME=VALUE ...]`: run a flow here and now, with or without a server.
+
+Values are JSON, or text where they are none: `python -m flows pipeline branch=nightly`.
+"""
+
+import argparse
+import json
+from typing import Any
+
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
+
+from chimle.errors import UserError, guarded
+from flows.pipeline import pipeline
+from flows.project import open_project
+from flows.setup_server import set_slots
+from flows.sweep import sweep
+from flows.training import evaluate, train
+
+FLOWS = {flow.name: flow for flow in (pipeline, train, evaluate, sweep)}
+
+
+def read_parameters(words: list[str]) -> dict[str, Any]:
+    """`NAME=VALUE` words as parameters; `UserError` if one has no `=`."""
+    parameters = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise UserError(f"`{word}` is no parameter: write NAME=VALUE")
+        try:
+            parameters[name] = json.loads(text)
+        except ValueError:
+            parameters[name] = text
+    return parameters
+
+
+def run(name: str, words: list[str]) -> None:
+    """Run a flow; what a person can mend is one sentence and exit code 2."""
+    parameters = read_parameters(words)
+    if not PREFECT_API_URL.value():
+        # Prefect's own short-lived server: nobody else could have told it how many slots there are.
+        with open_project() as project, get_client(sync_client=True) as client:
+            set_slots(client, project.settings.slots, None)
+    try:
+        state: Any = FLOWS[name](return_state=True, **parameters)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{name}: {' '.join(str(error).split())}") from None
+    if not state.is_completed():
+        raise UserError(state.message or f"{name} ended as {state.name}")
+    print(state.message)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("flow", choices=FLOWS)
+    parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
+    arguments = parser.parse_args()
+    guarded(lambda: run(arguments.flow, arguments.parameters))

@@ -1,0 +1,126 @@
+"""Model bundles on S3: a version per content, uploaded once, checked, never overwritten."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+from ruamel.yaml import YAML
+
+from chimle.errors import UserError
+from chimle.files import write_text
+from flows.command import TransientError
+
+_ADDRESS = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]+)(?:/(?P<prefix>.*?))?/?")
+_CHUNK = 8 * 2**20
+"""Bytes per part of an upload, and per read of a check."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A bundle that lies on S3.
+
+    Attributes:
+        version: the first twelve digits of its SHA-256.
+        address: `s3://BUCKET/PREFIX/TASK/TASK-VERSION.zip`.
+        sha256: of the file.
+    """
+
+    version: str
+    address: str
+    sha256: str
+
+
+def check_address(address: str) -> tuple[str, str]:
+    """Bucket and prefix of `s3://BUCKET[/PREFIX]`; `UserError` if it is no such address."""
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        raise UserError(f"`{address}` is no address of a bucket: write s3://BUCKET/PREFIX")
+    return found["bucket"], found["prefix"] or ""
+
+
+def _hash(chunks: Any) -> str:
+    state = hashlib.sha256()
+    for chunk in chunks:
+        state.update(chunk)
+    return state.hexdigest()
+
+
+def _stored_hash(client: Any, bucket: str, key: str) -> str | None:
+    """SHA-256 of an object as the store gives it back; None if there is none."""
+    try:
+        body = client.get_object(Bucket=bucket, Key=key)["Body"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            return None
+        raise
+    return _hash(body.iter_chunks(_CHUNK))
+
+
+def upload(file: Path, task: str, address: str) -> Published:
+    """Upload a bundle in parts under the version that its content has.
+
+    The same content again uploads nothing. Credentials and endpoint are boto3's usual chain.
+
+    Raises:
+        UserError: the address is bad, the store refuses, or holds other content by this version.
+        TransientError: the store cannot be reached, or what it gives back is not what was sent.
+    """
+    bucket, prefix = check_address(address)
+    with file.open("rb") as stream:
+        sha256 = _hash(iter(lambda: stream.read(_CHUNK), b""))
+    version = sha256[:12]
+    key = "/".join(part for part in (prefix, task, f"{task}-{version}.zip") if part)
+    published = Published(version, f"s3://{bucket}/{key}", sha256)
+    try:
+        client = boto3.client("s3")
+        stored = _stored_hash(client, bucket, key)
+        if stored is None:
+            config = TransferConfig(multipart_threshold=_CHUNK, multipart_chunksize=_CHUNK)
+            extra = {"ChecksumAlgorithm": "SHA256", "Metadata": {"sha256": sha256}}
+            client.upload_file(str(file), bucket, key, Config=config, ExtraArgs=extra)
+            stored = _stored_hash(client, bucket, key)
+            if stored != sha256:
+                raise TransientError(
+                    f"{published.address} is not what was sent: its SHA-256 differs"
+                )
+    except (BotoCoreError, ClientError, Boto3Error) as error:
+        raise _refusal(published.address, error) from None
+    if stored != sha256:
+        raise UserError(f"{published.address} holds other content: remove it or change the prefix")
+    return published
+
+
+def _refusal(address: str, error: Exception) -> Exception:
+    said = f"{address} cannot be written ({' '.join(str(error).split())})"
+    status = 0
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    lost = isinstance(error, BotoCoreError) and "credentials" not in str(error).lower()
+    return TransientError(said) if status >= 500 or lost else UserError(said)
+
+
+def list_artifacts(dvc_yaml: Path, published: dict[str, Published]) -> None:
+    """Write where each task's bundle lies into the `artifacts:` of `dvc.yaml`; comments stay."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    content = yaml.load(dvc_yaml.read_text(encoding="utf-8"))
+    artifacts = content.setdefault("artifacts", {})
+    for task, bundle in published.items():
+        entry = artifacts.setdefault(task, {"path": f"models/{task}", "type": "model"})
+        entry["meta"] = {
+            "version": bundle.version,
+            "address": bundle.address,
+            "sha256": bundle.sha256,
+        }
+    text = StringIO()
+    yaml.dump(content, text)
+    write_text(dvc_yaml, text.getvalue())

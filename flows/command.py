@@ -1,0 +1,153 @@
+"""Commands of a flow: guarded against its death, streamed as they speak, and their failures told
+apart: what may pass is worth another attempt, bad input is not."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from chimle.errors import UserError
+
+_TRANSIENT = re.compile(
+    r"exited with (-9|-15|137|143)\b|[Uu]nable to acquire lock|is busy|lock file"
+    r"|[Cc]onnection (reset|refused|aborted|error)|[Cc]ould not connect|[Tt]imed? ?out"
+    r"|[Tt]emporary failure in name resolution|[Cc]ould not resolve host|early EOF"
+    r"|SlowDown|ServiceUnavailable|InternalError|Service Unavailable|Bad Gateway"
+    r"|\b(HTTP|status|code)[ :]*5\d\d\b|An error occurred \(5\d\d\)|EndpointConnectionError"
+)
+_BAD_INPUT = re.compile(r"exited with 2\b")
+_TAIL_LINES = 40
+_GUARD = str(Path(__file__).resolve().parent / "guard.py")
+
+
+class TransientError(Exception):
+    """A failure that may pass: network, S3 5xx, a busy lock, a process that somebody killed."""
+
+
+class CommandError(Exception):
+    """A failure that another attempt would repeat."""
+
+
+def failure(code: int, said: str) -> Exception:
+    """What the end of a command means.
+
+    Args:
+        code: its exit code, not 0; above 128 a signal ended it.
+        said: the last lines that it printed.
+    """
+    lines = [line for line in said.splitlines() if line.strip()] or [f"exit code {code}"]
+    errors = [line for line in lines if line.lower().startswith("error: ")]
+    sentence = (errors or lines)[-1].strip()
+    if _BAD_INPUT.search(said):
+        own = next((line for line in lines if line.startswith("error: ")), sentence)
+        return UserError(own.removeprefix("error: "))
+    if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) or _TRANSIENT.search(said):
+        return TransientError(sentence)
+    return CommandError(sentence)
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The environment of a command: this interpreter's programs first, no warnings."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path, "PYTHONWARNINGS": "ignore", **extra}
+
+
+class Commands:
+    """Runs the commands of one flow run; `stop` ends all that run.
+
+    Attributes:
+        root: the project; its forsaken work trees are removed should this process die.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._running: set[subprocess.Popen] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def run(
+        self,
+        command: Sequence[str],
+        cwd: Path,
+        say: Callable[[str], None],
+        *,
+        env: Mapping[str, str] | None = None,
+        locks: Sequence[int] = (),
+    ) -> str:
+        """Run a command; pass each line of its output to `say` as it comes.
+
+        Args:
+            command: program and arguments.
+            cwd: directory to run in.
+            say: called with every line, without its end.
+            env: added to the environment.
+            locks: file descriptors of locks to hold until the command is surely gone.
+
+        Returns:
+            The last lines of its output.
+
+        Raises:
+            UserError: a stage ended with exit code 2; its own sentence.
+            TransientError: a failure that may pass.
+            CommandError: any other.
+        """
+        tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        with self._guarded(command, cwd, env or {}, locks) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if text := line.rstrip():
+                    tail.append(text)
+                    say(text)
+            code = process.wait()
+        if code and self._stopped:
+            raise CommandError(f"{command[0]} was ended: its run is being stopped")
+        if code:
+            raise failure(code, "\n".join(tail))
+        return "\n".join(tail)
+
+    @contextmanager
+    def _guarded(
+        self, command: Sequence[str], cwd: Path, env: Mapping[str, str], locks: Sequence[int]
+    ) -> Iterator[subprocess.Popen]:
+        """The command under its guard, which ends it when the block does."""
+        read_end, write_end = os.pipe()
+        # By its path: a work tree's revision may have another guard, or none.
+        guard = [sys.executable, "-P", _GUARD, str(read_end), str(self.root)]
+        process = None
+        try:
+            with self._lock:
+                if self._stopped:
+                    raise CommandError("this run is being stopped")
+                process = subprocess.Popen(
+                    [*guard, *command],
+                    cwd=cwd,
+                    env=environment(**env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(read_end, *locks),
+                    start_new_session=True,
+                    text=True,
+                    errors="replace",
+                )
+                self._running.add(process)
+            yield process
+        finally:
+            os.close(read_end)
+            os.close(write_end)
+            if process is not None:
+                process.wait()
+                self._running.discard(process)
+
+    def stop(self) -> None:
+        """End every running command and its descendants; start no more."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.terminate()

@@ -1,0 +1,85 @@
+"""What changed: metrics beside those of the base revision, as a table and as the gate's verdict."""
+
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from chimle.errors import UserError
+from flows.settings import GateSettings
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric of one task.
+
+    Attributes:
+        task: its name.
+        metric: its name in `metrics/TASK.json`.
+        base: at the base revision; None if it was not measured there.
+        now: at this revision; None if it is not measured any more.
+    """
+
+    task: str
+    metric: str
+    base: float | None
+    now: float | None
+
+    def row(self) -> dict[str, str]:
+        """As a table's row, six significant digits."""
+        delta = None if self.base is None or self.now is None else self.now - self.base
+        return {
+            "task": self.task,
+            "metric": self.metric,
+            "base": _shown(self.base),
+            "now": _shown(self.now),
+            "change": "" if delta is None else f"{delta:+.6g}" if delta else "0",
+        }
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def read_changes(diff: str, tasks: list[str]) -> list[Change]:
+    """The output of `dvc metrics diff --all --json` as changes of the given tasks.
+
+    Args:
+        diff: JSON, `{"metrics/TASK.json": {METRIC: {"old": ..., "new": ...}}}`.
+        tasks: those to keep.
+    """
+    found = []
+    for name, metrics in json.loads(diff or "{}").items():
+        task = PurePosixPath(name).stem
+        if task in tasks:
+            for metric, values in metrics.items():
+                found.append(Change(task, metric, values.get("old"), values.get("new")))
+    return sorted(found, key=lambda change: (tasks.index(change.task), change.metric))
+
+
+def judge(changes: list[Change], task: str, gate: GateSettings) -> str | None:
+    """Why a task's model must not be published; None if it may.
+
+    A task that the base revision did not measure passes: there is nothing to be worse than.
+
+    Raises:
+        UserError: the gate's metric names none, or several, of the task's metrics.
+    """
+    own = [c for c in changes if c.task == task and fnmatchcase(c.metric, gate.metric)]
+    measured = [c for c in own if c.now is not None]
+    if len(measured) != 1:
+        names = ", ".join(c.metric for c in measured) or "none"
+        raise UserError(
+            f"flows.yaml: gate.metric `{gate.metric}` matches {names} of metrics/{task}.json: "
+            "name exactly one"
+        )
+    change = measured[0]
+    if change.base is None or change.now is None:
+        return None
+    loss = change.base - change.now if gate.higher_is_better else change.now - change.base
+    if loss <= gate.tolerance * abs(change.base):
+        return None
+    return (
+        f"{task} is not published: {change.metric} went from {change.base:.6g} to "
+        f"{change.now:.6g}, and the gate allows {gate.tolerance:.0%} for the worse"
+    )

@@ -1,0 +1,248 @@
+"""`pipeline`: a revision becomes data, models, numbers and, if they are good enough, a release."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+from pydantic import BaseModel, Field
+
+from chimle.errors import UserError
+from chimle.tasks import TASKS
+from flows import publish
+from flows.compare import Change, judge
+from flows.project import Project, Span, open_project
+from flows.revisions import check_branch, fetch, find_commit, get_commit, message, results_ref
+from flows.steps import (
+    TaskName,
+    check_restarts,
+    gather,
+    logged,
+    perform,
+    retried,
+    said,
+    side_by_side,
+    train_task,
+)
+from flows.summary import write_summary
+from flows.training import write_spans
+from flows.worktrees import WorkTree
+
+
+class Plan(BaseModel):
+    """What a run was asked for, with every name resolved."""
+
+    tasks: list[str]
+    """To train and evaluate."""
+    commit: str
+    """The revision."""
+    base: str
+    """Commit to compare with."""
+    wishes: publish.Wishes
+    """What to do with good results."""
+
+    @property
+    def evaluations(self) -> list[str]:
+        """The stages that everything else leads to; the report only where all tasks are run."""
+        last = [f"evaluate@{name}" for name in self.tasks]
+        return [*last, "report"] if set(self.tasks) == set(TASKS) else last
+
+
+@task(task_run_name="fetch and pair", cache_policy=NO_CACHE, persist_result=False)
+@said
+def prepare(project: Project, tree: WorkTree, plan: Plan) -> None:
+    """Fetch and pair the data of all tasks: their trainings share it."""
+    pairs = [f"pair@{name}" for name in plan.tasks]
+    project.reproduce(tree, pairs, logged(), pull=plan.wishes.dvc_remote is not None)
+
+
+@task(task_run_name="train {name} elsewhere", cache_policy=NO_CACHE, persist_result=False)
+@said
+def train_elsewhere(name: str, deployment: str, plan: Plan, git_remote: str | None) -> None:
+    """Have another deployment train a task; its result comes over the DVC remote."""
+    from prefect.deployments import run_deployment
+
+    parameters: dict[str, Any] = {
+        "task": name,
+        "revision": plan.commit,
+        "git_remote": git_remote,
+        "dvc_remote": plan.wishes.dvc_remote,
+    }
+    run: Any = run_deployment(deployment, parameters=parameters)
+    if run.state is None or not run.state.is_completed():
+        raise UserError(f"{deployment} did not train {name}: {run.state and run.state.message}")
+
+
+@task(task_run_name="collect", cache_policy=NO_CACHE, persist_result=False)
+@said
+def collect(project: Project, tree: WorkTree, plan: Plan) -> list[Change]:
+    """Restore all results into the coordinator's tree, write the report, compare the metrics."""
+    pull = plan.wishes.dvc_remote is not None
+    project.reproduce(tree, plan.evaluations, logged(), pull=pull)
+    return project.changes(tree, plan.base, plan.tasks)
+
+
+@task(task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
+@said
+def release(project: Project, tree: WorkTree, plan: Plan) -> publish.Release:
+    """Push data, models and run cache; upload bundles; move the branch."""
+    return publish.publish(project, tree, plan.tasks, plan.commit, plan.wishes, logged())
+
+
+def _plan(
+    project: Project,
+    tasks: Sequence[str] | None,
+    revision: str,
+    base: str | None,
+    wishes: publish.Wishes,
+) -> Plan:
+    root = project.root
+    commit = get_commit(root, revision)
+    if wishes.branch:
+        check_branch(root, wishes.branch)
+    if base:
+        against = get_commit(root, base)
+    else:
+        tip = find_commit(root, f"refs/heads/{wishes.branch}") if wishes.branch else None
+        against = tip or commit
+    chosen = [name for name in TASKS if not tasks or name in tasks]
+    return Plan(tasks=chosen, commit=commit, base=against, wishes=wishes)
+
+
+def _asked(plan: Plan) -> str:
+    """What a results commit says that was asked for, in one line."""
+    asked = {"tasks": plan.tasks, **plan.wishes.model_dump()}
+    return "Asked: " + json.dumps(asked, sort_keys=True)
+
+
+def _recorded(project: Project, plan: Plan) -> str | None:
+    """What became of an earlier run at the same revision that was asked for the same."""
+    results = find_commit(project.root, results_ref(plan.commit))
+    if results is None:
+        return "" if plan.wishes == publish.Wishes() else None
+    lines = message(project.root, results).splitlines()
+    return lines[0] if _asked(plan) in lines else None
+
+
+def _train_all(
+    project: Project, plan: Plan, commit: str, deployment: str | None, git_remote: str | None
+) -> list[Span]:
+    retry = project.settings.retry
+    if deployment:
+        step = retried(train_elsewhere, retry)
+        futures = [step.submit(name, deployment, plan, git_remote) for name in plan.tasks]
+    else:
+        step, remote = retried(train_task, retry), plan.wishes.dvc_remote
+        futures = [step.submit(project, name, commit, remote) for name in plan.tasks]
+    return [span for span in gather(project, futures) if span is not None]
+
+
+def _show(changes: Sequence[Change]) -> None:
+    create_table_artifact(
+        [change.row() for change in changes],
+        key="metric-changes",
+        description="Metrics beside those of the base revision.",
+    )
+
+
+@flow(
+    flow_run_name="pipeline of {revision}",
+    task_runner=side_by_side(),
+    persist_result=False,
+)
+@said
+def pipeline(
+    tasks: Annotated[list[TaskName] | None, Field(title="tasks")] = None,
+    revision: str = "HEAD",
+    base: str | None = None,
+    branch: str | None = None,
+    git_remote: str | None = None,
+    dvc_remote: str | None = None,
+    bundles: str | None = None,
+    licence: str | None = None,
+    train_deployment: str | None = None,
+) -> State:
+    """Bring a revision's results up to date, compare them, and publish them if they are good.
+
+    Tasks are trained in parallel, as many at once as the server has GPU slots. What has not
+    changed is not done again.
+
+    Args:
+        tasks: those to train and evaluate; all if empty.
+        revision: branch, tag or hash to run; a checkout's uncommitted changes do not count.
+        base: commit to compare the metrics with; by default the branch's tip, else the metrics
+            that the revision itself has committed.
+        branch: local branch that `dvc.lock`, metrics and curves are committed to; none by default.
+        git_remote: Git remote to fetch from first, and to push the branch to.
+        dvc_remote: DVC remote to restore from first, and to push data, models and run cache to.
+        bundles: `s3://BUCKET/PREFIX` to upload each model to, under a version of its own.
+        licence: SPDX identifier of the weights' licence; needed with `bundles`.
+        train_deployment: deployment of `train` that trains instead, such as `train/gpu`, so that
+            other machines do it; needs `dvc_remote`.
+    """
+    wishes = publish.Wishes(
+        branch=branch,
+        git_remote=git_remote,
+        dvc_remote=dvc_remote,
+        bundles=bundles,
+        licence=licence,
+    )
+    if train_deployment and not dvc_remote:
+        raise UserError("`train_deployment` needs `dvc_remote`, over which the results come back")
+    with open_project() as project:
+        check_restarts(project.settings.retry)
+        if git_remote:
+            fetch(project.root, git_remote)
+        plan = _plan(project, tasks, revision, base, wishes)
+        start = find_commit(project.root, results_ref(plan.commit)) or plan.commit
+        with project.tree("coordinator", start, dvc_remote) as tree:
+            earlier = _recorded(project, plan)
+            if earlier is not None and project.is_current(tree, plan.evaluations):
+                said_before = f" The run before: {earlier}" if earlier else ""
+                return Completed(
+                    name="Nothing changed",
+                    message=f"Nothing changed since {plan.commit[:12]} was run.{said_before}",
+                )
+            return _run(project, tree, plan, start, train_deployment)
+
+
+def _run(project: Project, tree: WorkTree, plan: Plan, start: str, deployment: str | None) -> State:
+    """The whole way, from data to a release."""
+    retry, logger = project.settings.retry, get_run_logger()
+    perform(retried(prepare, retry), project, tree, plan)
+    spans = _train_all(project, plan, start, deployment, plan.wishes.git_remote)
+    changes = perform(retried(collect, retry), project, tree, plan)
+    _show(changes)
+    if spans:
+        write_spans("times", spans)
+    verdicts = [judge(changes, name, project.settings.gate) for name in plan.tasks]
+    refused = [verdict for verdict in verdicts if verdict]
+    for verdict in refused:
+        logger.warning("%s", verdict)
+    released = publish.Release()
+    if refused:
+        outcome = f"Not published: {'; '.join(refused)}."
+    else:
+        released = perform(retried(release, retry), project, tree, plan)
+        outcome = released.sentence(plan.wishes)
+    create_markdown_artifact(
+        write_summary(
+            tree.path,
+            plan.tasks,
+            changes,
+            project.settings.pictures,
+            revision=plan.commit,
+            base=plan.base,
+            outcome=outcome,
+            bundles=released.bundles,
+        ),
+        key="summary",
+        description=outcome,
+    )
+    publish.record(project, tree, plan.commit, outcome, _asked(plan))
+    wanted = plan.wishes != publish.Wishes()
+    return Completed(name="Not published" if refused and wanted else "Completed", message=outcome)

@@ -1,0 +1,130 @@
+"""A project as a flow sees it: its checkout, its settings, and DVC run in work trees of it."""
+
+import re
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from chimle.errors import UserError
+from flows.command import CommandError, Commands
+from flows.compare import Change, read_changes
+from flows.revisions import project_root
+from flows.settings import FlowSettings, load_flow_settings
+from flows.slots import Slot
+from flows.worktrees import WorkTree, ask_dvc, remove_forsaken, work_tree
+
+Say = Callable[[str], None]
+
+
+_HINTS = re.compile(
+    r"(To (track|enable)|Use `dvc push`|\s+(git add|dvc config) |(Updat|Generat)ing lock)"
+)
+"""What DVC advises a person to do in a checkout; a flow does it by itself."""
+
+
+def _without_hints(say: Say) -> Say:
+    return lambda line: None if _HINTS.match(line) else say(line)
+
+
+class Span(BaseModel):
+    """When and where something ran."""
+
+    task: str
+    """The chimle task."""
+    device: str
+    """The CUDA device, or the CPU."""
+    started: datetime
+    """Once the slot was had."""
+    ended: datetime
+    """Before the slot was given back."""
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+class Project:
+    """A checkout and the commands that one flow run has running in work trees of it."""
+
+    def __init__(self, root: Path, settings: FlowSettings) -> None:
+        self.root, self.settings = root, settings
+        self.commands = Commands(root)
+
+    @contextmanager
+    def tree(self, name: str, commit: str, dvc_remote: str | None = None) -> Iterator[WorkTree]:
+        """A work tree at a commit, with a DVC remote as its default."""
+        unique = f"{name}-{uuid.uuid4().hex[:8]}"
+        with work_tree(self.root, unique, commit) as tree:
+            if dvc_remote:
+                ask_dvc(tree.path, "remote", "default", "--local", dvc_remote)
+            yield tree
+
+    def dvc(
+        self,
+        tree: WorkTree,
+        *arguments: str,
+        say: Say = lambda line: None,
+        slot: Slot | None = None,
+    ) -> str:
+        """Run DVC in a work tree; returns its last lines. Raises what `Commands.run` does."""
+        return self.commands.run(
+            ["dvc", *arguments],
+            tree.path,
+            say,
+            env=slot.environment if slot else None,
+            locks=(tree.lock, *(slot.locks if slot else ())),
+        )
+
+    def reproduce(
+        self,
+        tree: WorkTree,
+        stages: Sequence[str],
+        say: Say,
+        *,
+        slot: Slot | None = None,
+        pull: bool = False,
+    ) -> None:
+        """`dvc repro` of stages; what the cache (with `pull`: the remote) holds is restored."""
+        flags = ["--pull"] if pull else []
+        self.dvc(tree, "repro", *flags, *stages, say=_without_hints(say), slot=slot)
+
+    def is_current(self, tree: WorkTree, stages: Sequence[str]) -> bool:
+        """Whether the stages' results are those of this code, data and parameters.
+
+        Outputs that are not in the work tree count as they stand in `dvc.lock`.
+        """
+        if not (tree.path / "dvc.lock").exists():
+            return False
+        try:
+            said = self.dvc(tree, "repro", "--dry", "--allow-missing", *stages)
+        except (CommandError, UserError):
+            return False
+        return "Running stage" not in said and "is cached" not in said
+
+    def changes(self, tree: WorkTree, base: str, tasks: list[str]) -> list[Change]:
+        """Metrics of a work tree beside those of a commit."""
+        diff = ask_dvc(tree.path, "metrics", "diff", "--all", "--json", base)
+        return read_changes(diff, tasks)
+
+
+@contextmanager
+def open_project() -> Iterator[Project]:
+    """The project in the current directory; every command has ended when the block does.
+
+    Work trees that a dead run left behind are removed first.
+
+    Raises:
+        UserError: this is no checkout of a project, or `flows.yaml` is bad.
+    """
+    root = project_root()
+    project = Project(root, load_flow_settings(root))
+    remove_forsaken(root)
+    try:
+        yield project
+    finally:
+        project.commands.stop()

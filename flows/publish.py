@@ -1,0 +1,118 @@
+"""What becomes of good results: pushed by DVC, uploaded as bundles, committed on a branch."""
+
+import tempfile
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from chimle.errors import UserError
+from flows.bundles import Published, check_address, list_artifacts, upload
+from flows.project import Project, Say
+from flows.revisions import (
+    commit_results,
+    find_commit,
+    move,
+    push,
+    results_ref,
+    same_content,
+)
+from flows.worktrees import WorkTree
+
+
+class Wishes(BaseModel):
+    """What to do with good results; by default nothing but keep them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    branch: str | None = None
+    """Local branch to commit them to."""
+    git_remote: str | None = None
+    """Git remote to push that branch to."""
+    dvc_remote: str | None = None
+    """DVC remote to push data, models and run cache to."""
+    bundles: str | None = None
+    """`s3://BUCKET/PREFIX` for model bundles."""
+    licence: str | None = None
+    """SPDX identifier of the weights' licence."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Wishes":
+        if self.bundles:
+            check_address(self.bundles)
+            if not self.licence:
+                raise UserError("`bundles` needs `licence`, the weights' SPDX identifier")
+        return self
+
+
+class Release(BaseModel):
+    """What was published."""
+
+    bundles: dict[str, Published] = {}
+    """Uploaded bundles, by task."""
+    branch_commit: str | None = None
+    """The branch's new tip; None if nothing was committed."""
+
+    def sentence(self, wishes: Wishes) -> str:
+        """What was done, for a person."""
+        done = [f"{task} {bundle.version} uploaded" for task, bundle in self.bundles.items()]
+        if wishes.dvc_remote:
+            done.append(f"pushed to DVC remote `{wishes.dvc_remote}`")
+        if self.branch_commit:
+            done.append(f"committed on `{wishes.branch}` as {self.branch_commit[:12]}")
+        elif wishes.branch:
+            done.append(f"`{wishes.branch}` has it already")
+        return f"Done; {', '.join(done)}." if done else "Done; nothing was to be published."
+
+
+def _upload_bundles(
+    project: Project, tree: WorkTree, tasks: list[str], wishes: Wishes, say: Say
+) -> dict[str, Published]:
+    assert wishes.bundles and wishes.licence
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="chimle-bundles-") as folder:
+        for task in tasks:
+            file = Path(folder) / f"{task}.zip"
+            pack = ["python", "-m", "chimle", "pack", "--task", task, "--license", wishes.licence]
+            project.commands.run([*pack, "-o", str(file)], tree.path, say, locks=(tree.lock,))
+            found[task] = upload(file, task, wishes.bundles)
+            say(f"{found[task].address}: SHA-256 {found[task].sha256}, read back and equal")
+    return found
+
+
+def _commit_branch(project: Project, tree: WorkTree, revision: str, wishes: Wishes) -> str | None:
+    """Commit on the branch; None if its tip holds the same already."""
+    root, reference = project.root, f"refs/heads/{wishes.branch}"
+    tip = find_commit(root, reference)
+    parents = [tip, revision] if tip and tip != revision else [revision]
+    made = commit_results(tree.path, parents, f"Results of {revision[:12]}")
+    if tip and same_content(root, tip, made):
+        return None
+    move(root, reference, made, tip)
+    return made
+
+
+def publish(
+    project: Project, tree: WorkTree, tasks: list[str], revision: str, wishes: Wishes, say: Say
+) -> Release:
+    """Do what is wished for; what was done before is not done again.
+
+    The branch moves last: whoever reads it finds data and bundles in their places.
+    """
+    release = Release()
+    if wishes.dvc_remote:
+        project.dvc(tree, "push", "--run-cache", say=say)
+    if wishes.bundles:
+        release.bundles = _upload_bundles(project, tree, tasks, wishes, say)
+        list_artifacts(tree.path / "dvc.yaml", release.bundles)
+    if wishes.branch:
+        release.branch_commit = _commit_branch(project, tree, revision, wishes)
+        if wishes.git_remote:
+            push(project.root, wishes.git_remote, wishes.branch)
+    return release
+
+
+def record(project: Project, tree: WorkTree, revision: str, outcome: str, asked: str) -> None:
+    """Keep the results under the revision's own name, with what was asked for and done."""
+    made = commit_results(tree.path, [revision], f"{outcome}\n\n{asked}")
+    name = results_ref(revision)
+    move(project.root, name, made, find_commit(project.root, name))

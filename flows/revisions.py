@@ -1,0 +1,117 @@
+"""Revisions and what was found at them: Git, without a checkout.
+
+The results of a revision (`dvc.lock`, metrics, curves, addresses of bundles) are kept as a commit
+under `refs/chimle/results/REVISION`, and on a branch if one is named.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from chimle.errors import UserError
+from flows.command import TransientError, failure
+from flows.worktrees import git
+
+_RESULTS = "refs/chimle/results/"
+_FILES = ("dvc.lock", "dvc.yaml", "metrics", "curves")
+"""What a run's results are, as far as Git holds them."""
+
+
+def project_root() -> Path:
+    """The checkout that contains the current directory.
+
+    Raises:
+        UserError: there is none, or it is no DVC project.
+    """
+    root = Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
+    if not (root / "dvc.yaml").exists():
+        raise UserError(f"{root} has no dvc.yaml: start the flow in a checkout of the project")
+    return root
+
+
+def find_commit(root: Path, name: str) -> str | None:
+    """The hash of the commit that `name` means, None if there is no such thing."""
+    with contextlib.suppress(UserError):
+        return git(
+            root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+        )
+    return None
+
+
+def get_commit(root: Path, name: str) -> str:
+    """`find_commit`, or `UserError`."""
+    found = find_commit(root, name)
+    if found is None:
+        raise UserError(f"`{name}` names no commit of {root}: name a branch, tag or hash")
+    return found
+
+
+def fetch(root: Path, remote: str) -> None:
+    """Bring a remote's commits; `TransientError` if it cannot be reached."""
+    _over_network(root, "fetch", "--quiet", "--end-of-options", remote)
+
+
+def push(root: Path, remote: str, branch: str) -> None:
+    """Bring a branch to a remote; `UserError` if that refuses, `TransientError` if it is away."""
+    reference = f"refs/heads/{branch}"
+    _over_network(root, "push", "--quiet", "--end-of-options", remote, f"{reference}:{reference}")
+
+
+def _over_network(root: Path, *arguments: str) -> None:
+    try:
+        git(root, *arguments)
+    except UserError as error:
+        if isinstance(failure(1, str(error)), TransientError):
+            raise TransientError(str(error)) from None
+        raise
+
+
+def results_ref(commit: str) -> str:
+    """The name under which a revision's results are kept."""
+    return _RESULTS + commit
+
+
+def message(root: Path, commit: str) -> str:
+    """A commit's message."""
+    return git(root, "log", "-1", "--format=%B", commit)
+
+
+def check_branch(root: Path, branch: str) -> None:
+    """Refuse a branch that cannot take results: a bad name, or one that somebody works on."""
+    git(root, "check-ref-format", "--branch", branch)
+    listed = git(root, "worktree", "list", "--porcelain").splitlines()
+    if f"branch refs/heads/{branch}" in listed:
+        raise UserError(
+            f"branch `{branch}` is checked out, so results cannot be committed to it: name another"
+        )
+
+
+def _identity(root: Path) -> dict[str, str]:
+    """A name to commit under where the user has none."""
+    with contextlib.suppress(UserError):
+        git(root, "var", "GIT_COMMITTER_IDENT")
+        return {}
+    return {
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "chimle"), ("EMAIL", "chimle@localhost"))
+    }
+
+
+def commit_results(tree: Path, parents: Sequence[str], text: str) -> str:
+    """Commit the results in a work tree, without moving any reference; returns the hash."""
+    present = [name for name in _FILES if (tree / name).exists()]
+    git(tree, "add", "--all", "--", *present)
+    content = git(tree, "write-tree")
+    flags = [flag for parent in parents for flag in ("-p", parent)]
+    return git(tree, "commit-tree", content, *flags, "-m", text, env=_identity(tree))
+
+
+def same_content(root: Path, one: str, other: str) -> bool:
+    """Whether two commits hold the same files."""
+    return git(root, "rev-parse", f"{one}^{{tree}}") == git(root, "rev-parse", f"{other}^{{tree}}")
+
+
+def move(root: Path, reference: str, new: str, old: str | None) -> None:
+    """Point a reference to `new`; `UserError` if it is not at `old` any more (None: not born)."""
+    git(root, "update-ref", "--", reference, new, old or "0" * 40)

@@ -1,0 +1,135 @@
+"""`make serve`: a Prefect server with the deployments, and a worker, until Ctrl-C.
+
+The server's data lie in `.prefect/` of the checkout and survive. A server or worker that dies is
+started again. At the end nothing keeps running; trainings continue from their last state when the
+same run starts again at the next `make serve`.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from chimle.errors import UserError, guarded
+from flows.command import environment
+from flows.setup_server import POOL
+from flows.worktrees import remove_forsaken
+
+_START_SECONDS = 120
+_GRACE_SECONDS = 20
+_PAUSE_SECONDS = 2.0
+
+
+class _StopError(Exception):
+    """Ctrl-C or SIGTERM."""
+
+
+class Service:
+    """A process that is started again whenever it ends."""
+
+    def __init__(self, name: str, command: Sequence[str], root: Path, env: dict[str, str]) -> None:
+        self.name, self.command, self.root, self.env = name, list(command), root, env
+        self.process: subprocess.Popen | None = None
+
+    def keep_running(self) -> None:
+        """Start it if it does not run."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        if self.process is not None:
+            print(f"{self.name} ended ({self.process.returncode}): starting it again", flush=True)
+        # In a session of its own, so that Ctrl-C reaches it when we say so.
+        self.process = subprocess.Popen(
+            self.command, cwd=self.root, env=self.env, start_new_session=True
+        )
+
+    def stop(self) -> None:
+        """End it and its group: first with a request, then without."""
+        if self.process is None:
+            return
+        for number, wait in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, 5)):
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, number)
+                try:
+                    self.process.wait(wait)
+                except subprocess.TimeoutExpired:
+                    continue
+
+
+def _wait_for_server(server: Service, url: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if server.process is None or server.process.poll() is not None:
+            raise UserError(f"the server ended at once: is another one running at {url}?")
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise UserError(f"the server at {url} did not answer within {_START_SECONDS} seconds")
+
+
+def _once(command: Sequence[str], root: Path, env: dict[str, str]) -> None:
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip().splitlines()
+        raise UserError(f"`{' '.join(command)}` failed: {said[-1] if said else done.returncode}")
+
+
+def serve(root: Path, host: str, port: int, slots: int | None) -> None:
+    """Run server and worker until a signal comes."""
+    url = f"http://{host}:{port}/api"
+    env = environment(
+        PREFECT_HOME=str(root / ".prefect"),
+        PREFECT_API_URL=url,
+        PREFECT_SERVER_ANALYTICS_ENABLED="false",
+        DO_NOT_TRACK="1",
+        CHIMLE_ROOT=str(root),
+    )
+    start = ["prefect", "server", "start", "--host", host, "--port", str(port)]
+    server = Service("the server", start, root, env)
+    work = ["prefect", "worker", "start", "--pool", POOL, "--name", f"local-{port}"]
+    worker = Service("the worker", work, root, env)
+    try:
+        server.keep_running()
+        _wait_for_server(server, url)
+        more = ["--slots", str(slots)] if slots else []
+        _once([sys.executable, "-m", "flows.setup_server", *more], root, env)
+        _once(["prefect", "--no-prompt", "deploy", "--all"], root, env)
+        print(f"Prefect: http://{host}:{port}  (Ctrl-C stops everything)", flush=True)
+        while True:
+            server.keep_running()
+            worker.keep_running()
+            time.sleep(_PAUSE_SECONDS)
+    except _StopError:
+        print("stopping", flush=True)
+    finally:
+        worker.stop()
+        server.stop()
+        remove_forsaken(root)
+
+
+def _stop(number: int, frame: object) -> None:
+    # A second signal must not interrupt the end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _StopError
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path(), help="project directory (default: .)")
+    parser.add_argument("--host", default="127.0.0.1", help="address (default: this machine only)")
+    parser.add_argument("--port", type=int, default=4200, help="port (default: 4200)")
+    parser.add_argument("--slots", type=int, help="trainings at once (default: one per GPU, or 1)")
+    arguments = parser.parse_args()
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sent, _stop)
+    guarded(
+        lambda: serve(arguments.root.resolve(), arguments.host, arguments.port, arguments.slots)
+    )

@@ -1,0 +1,98 @@
+"""The typed, validated content of `flows.yaml`: every number that the flows decide by."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chimle.errors import UserError
+
+FILE = "flows.yaml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SlotSettings(_Section):
+    """GPU slots: how many trainings run at once over all machines of one Prefect server."""
+
+    limit: str = Field("chimle-gpu", min_length=1)
+    """Name of the server's global concurrency limit; `make server-setup` creates it."""
+    lease_seconds: int = Field(60, ge=60)
+    """A slot whose holder died is free again after at most this long. The server's least is 60."""
+
+
+class RetrySettings(_Section):
+    """What happens after a failure that may pass: network, S3 5xx, a busy lock, a killed process.
+
+    Bad input and bad parameters are never tried again.
+    """
+
+    delays_seconds: list[float] = Field([10, 60, 300], max_length=50)
+    """Pause before each new attempt of a step, in order; their number is the number of retries."""
+    restarts: int = Field(3, ge=0)
+    """How often a run whose whole process died is started again."""
+
+
+class GateSettings(_Section):
+    """A model that is worse than the base revision's is not published."""
+
+    metric: str = Field("lpips_*_best_of_*", min_length=1)
+    """The deciding metric of `metrics/TASK.json`: a name or a pattern that one name matches."""
+    higher_is_better: bool = False
+    """Direction of that metric."""
+    tolerance: float = Field(0.1, ge=0)
+    """How much worse it may get, relative to the base revision's absolute value."""
+
+
+class PictureSettings(_Section):
+    """Pictures in a run's summary."""
+
+    rows: int = Field(3, ge=0)
+    """Test pictures per task."""
+    answers: int = Field(4, ge=1)
+    """Samples shown of each."""
+
+
+class SweepSettings(_Section):
+    """Grids of parameters."""
+
+    most_points: int = Field(32, ge=1)
+    """Largest grid; a typo must not fill the night."""
+
+
+class FlowSettings(_Section):
+    """All of `flows.yaml`."""
+
+    slots: SlotSettings = SlotSettings()
+    """GPU slots."""
+    retry: RetrySettings = RetrySettings()
+    """Retries of steps, restarts of runs."""
+    gate: GateSettings = GateSettings()
+    """What is good enough to publish."""
+    pictures: PictureSettings = PictureSettings()
+    """What a summary shows."""
+    sweep: SweepSettings = SweepSettings()
+    """How large a sweep may be."""
+
+
+def load_flow_settings(root: Path) -> FlowSettings:
+    """`flows.yaml` of a project.
+
+    Raises:
+        UserError: the file is missing, no YAML, or a field is unknown or out of range.
+    """
+    path = root / FILE
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: restore it from Git") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    try:
+        return FlowSettings.model_validate(content or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path}: {field}: {first['msg']}") from None

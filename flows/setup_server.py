@@ -1,0 +1,138 @@
+"""`python -m flows.setup_server`: what a Prefect server must know before the flows run on it.
+
+The global concurrency limit of GPU slots, the work pool, and three automations: a run that died is
+marked as crashed, one that never began too, and a crashed run starts again. Run it as often as you
+like: what is there is brought up to date.
+"""
+
+import argparse
+from datetime import timedelta
+from pathlib import Path
+
+from prefect.automations import Automation
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.workers.process import ProcessWorker
+
+from chimle.errors import guarded
+from flows.settings import SlotSettings, load_flow_settings
+from flows.slots import list_devices
+
+POOL = "chimle"
+"""Name of the work pool, as `prefect.yaml` knows it."""
+FLOWS = ["pipeline", "train", "evaluate", "sweep"]
+SILENCE = timedelta(seconds=90)
+"""A run without a heartbeat for so long is dead; it sends one every 30 seconds."""
+START = timedelta(seconds=120)
+"""A run that was handed to a worker begins within this time, or the worker died."""
+
+_RUN = "prefect.flow-run."
+_ENDS = {f"{_RUN}{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")}
+_OURS = {"prefect.resource.role": "flow", "prefect.resource.name": FLOWS}
+
+
+def set_slots(client: SyncPrefectClient, settings: SlotSettings, slots: int | None) -> None:
+    """Create the limit; an existing one changes only where `slots` says so."""
+    existing = [x for x in client.read_global_concurrency_limits() if x.name == settings.limit]
+    if existing and slots is None:
+        return
+    count = slots or max(1, len(list_devices()))
+    client.upsert_global_concurrency_limit_by_name(settings.limit, count)
+
+
+def _crashed(name: str, after: set[str], expect: set[str], within: timedelta) -> Automation:
+    return Automation(
+        name=name,
+        trigger=EventTrigger(
+            posture=Posture.Proactive,
+            after=after,
+            expect=expect,
+            match={"prefect.resource.id": f"{_RUN}*"},  # type: ignore[arg-type]
+            match_related=_OURS,  # type: ignore[arg-type]
+            for_each={"prefect.resource.id"},
+            threshold=1,
+            within=within,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=f"{name}.")],
+    )
+
+
+def automations() -> list[Automation]:
+    """The automations, each by a name that says what it does."""
+    heartbeat = f"{_RUN}heartbeat"
+    restart = Automation(
+        name="chimle: start a crashed run again",
+        trigger=EventTrigger(
+            posture=Posture.Reactive,
+            expect={f"{_RUN}Crashed"},
+            match={"prefect.resource.id": f"{_RUN}*"},  # type: ignore[arg-type]
+            match_related=_OURS,  # type: ignore[arg-type]
+            for_each={"prefect.resource.id"},
+            threshold=1,
+            within=timedelta(0),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.SCHEDULED, name="AwaitingRetry", message="Starts again."
+            )
+        ],
+    )
+    silent = _crashed(
+        "chimle: a run whose process died has crashed", {heartbeat}, {heartbeat, *_ENDS}, SILENCE
+    )
+    never = _crashed(
+        "chimle: a run that never began has crashed",
+        {f"{_RUN}Pending"},
+        {f"{_RUN}Running", *_ENDS},
+        START,
+    )
+    return [restart, silent, never]
+
+
+def set_automations() -> None:
+    """Create the automations, or bring those of the same name up to date."""
+    for wanted in automations():
+        try:
+            existing = Automation.read(name=wanted.name)
+            assert isinstance(existing, Automation)
+            wanted.id = existing.id
+        except ValueError:
+            wanted.create()
+        else:
+            wanted.update()
+
+
+def set_pool(client: SyncPrefectClient) -> None:
+    """Create the process work pool; one that exists, of whatever type, stays as it is."""
+    template = ProcessWorker.get_default_base_job_template()
+    try:
+        client.create_work_pool(
+            WorkPoolCreate(name=POOL, type="process", base_job_template=template)
+        )
+    except ObjectAlreadyExists:
+        return
+
+
+def main(root: Path, slots: int | None) -> None:
+    """All of it."""
+    settings = load_flow_settings(root).slots
+    with get_client(sync_client=True) as client:
+        set_slots(client, settings, slots)
+        set_pool(client)
+        set_automations()
+        limit = client.read_global_concurrency_limit_by_name(settings.limit)
+        print(f"{client.api_url} has {limit.limit} slots `{limit.name}` and work pool `{POOL}`")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path(), help="project directory (default: .)")
+    parser.add_argument(
+        "--slots", type=int, help="trainings at once (default: keep, or one per CUDA device)"
+    )
+    arguments = parser.parse_args()
+    guarded(lambda: main(arguments.root, arguments.slots))

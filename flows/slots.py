@@ -1,0 +1,103 @@
+"""GPU slots: the server says how many trainings run at once, this machine says on which device."""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect.concurrency.sync import concurrency
+
+from chimle.errors import UserError
+from flows.settings import SlotSettings
+from flows.worktrees import locked
+
+_POLL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The right to train, and where.
+
+    Attributes:
+        device: number or name of the CUDA device; empty for the CPU.
+        locks: descriptors that keep the device taken while a child holds them.
+    """
+
+    device: str
+    locks: tuple[int, ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Shows a process this slot's device alone."""
+        return {"CUDA_VISIBLE_DEVICES": self.device}
+
+    def __str__(self) -> str:
+        return f"CUDA device {self.device}" if self.device else "the CPU"
+
+
+def list_devices() -> list[str]:
+    """The CUDA devices that this process may use; none on a machine without."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1")]
+    try:
+        command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return said.stdout.split()
+
+
+@contextmanager
+def take_device(devices: list[str], say: Callable[[str], None]) -> Iterator[Slot]:
+    """A device that no other process of this user holds; waits until one is free."""
+    if not devices:
+        yield Slot("")
+        return
+    folder = Path(tempfile.gettempdir()) / f"chimle-devices-{os.getuid()}"
+    waiting = False
+    while True:
+        for device in devices:
+            with ExitStack() as held:
+                file = folder / f"{device.replace('/', '-')}.lock"
+                lock = held.enter_context(locked(file, wait=False))
+                if lock is not None:
+                    yield Slot(device, (lock,))
+                    return
+        if not waiting:
+            say("every CUDA device of this machine is taken: waiting for one")
+            waiting = True
+        time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def slot(settings: SlotSettings, say: Callable[[str], None]) -> Iterator[Slot]:
+    """One of the server's slots, and a device of this machine for it.
+
+    Raises:
+        UserError: the server has no such limit; without it everything would run at once.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(
+                concurrency(
+                    settings.limit,
+                    strict=True,
+                    lease_duration=settings.lease_seconds,
+                    # A server that restarts is no reason to stop training: the lease is renewed
+                    # when it is back, and the device's lock holds meanwhile.
+                    raise_on_lease_renewal_failure=False,
+                )
+            )
+        except Exception as error:
+            if "does not exist" not in str(error) and "not found" not in str(error).lower():
+                raise
+            raise UserError(
+                f"the Prefect server has no concurrency limit `{settings.limit}`: "
+                "run `make server-setup`"
+            ) from error
+        yield held.enter_context(take_device(list_devices(), say))

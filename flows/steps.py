@@ -1,0 +1,154 @@
+"""What the flows share: a person's sentence instead of a traceback, retries, and one training."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import wraps
+from typing import Any, Literal, ParamSpec, TypeVar, cast
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.exceptions import FailedRun
+from prefect.futures import PrefectFuture
+from prefect.runtime import flow_run
+from prefect.states import Failed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from chimle.errors import UserError
+from flows.command import CommandError, TransientError
+from flows.progress import TrainingProgress
+from flows.project import Project, Say, Span, now
+from flows.settings import RetrySettings
+from flows.slots import slot
+
+TaskName = Literal["super_resolution", "colourization", "decompression", "night_to_day"]
+"""The four tasks, as the UI offers them."""
+
+_THREADS = 16
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def said(function: Callable[P, R]) -> Callable[P, R | State]:
+    """Make what a person can mend a failed state with one sentence, instead of a traceback."""
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | State:
+        try:
+            return function(*args, **kwargs)
+        except (UserError, CommandError, FailedRun) as error:
+            get_run_logger().error("%s", error)
+            return Failed(message=str(error))
+
+    return wrapper
+
+
+def may_pass(task: Any, run: Any, state: State) -> bool:
+    """Whether a failed attempt is worth another one."""
+    try:
+        state.result()
+    except TransientError:
+        return True
+    except BaseException:
+        return False
+    return False
+
+
+def retried(step: Any, settings: RetrySettings) -> Any:
+    """A Prefect task that tries again after failures that may pass, and after no others."""
+    delays = settings.delays_seconds
+    return step.with_options(
+        retries=len(delays), retry_delay_seconds=delays or None, retry_condition_fn=may_pass
+    )
+
+
+def perform(step: Any, *args: Any, **kwargs: Any) -> Any:
+    """Run a Prefect task here and now; `FailedRun` with its sentence if it failed."""
+    return step(*args, **kwargs, return_state=True).result()
+
+
+def gather(project: Project, futures: Sequence[PrefectFuture]) -> list[Any]:
+    """Results of tasks that run side by side, in order.
+
+    All of them end before the first failure is told: what was done is in the cache. Should this
+    run be cancelled, they are ended at once.
+    """
+    try:
+        for future in futures:
+            future.wait()
+        return [future.result() for future in futures]
+    except BaseException:
+        project.commands.stop()
+        raise
+
+
+def side_by_side() -> TaskRunner[PrefectFuture[Any]]:
+    """Threads for the tasks of one run: they wait for slots and processes, and compute nothing."""
+    return cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=_THREADS))
+
+
+def check_restarts(settings: RetrySettings) -> None:
+    """Refuse to start a run once more that died too often.
+
+    Raises:
+        UserError: the run was restarted more often than the settings allow.
+    """
+    count = flow_run.get_run_count() or 1
+    if count > settings.restarts + 1:
+        raise UserError(
+            f"this run died {count - 1} times, and flows.yaml allows {settings.restarts} restarts: "
+            "see its log for the cause, then run it anew"
+        )
+
+
+def logged(*more: Say) -> Say:
+    """Says lines in the run's log as they come, and to others."""
+    logger = get_run_logger()
+
+    def say(line: str) -> None:
+        logger.info("%s", line)
+        for other in more:
+            other(line)
+
+    return say
+
+
+@task(task_run_name="train {name}", cache_policy=NO_CACHE, persist_result=False)
+@said
+def train_task(
+    project: Project,
+    name: str,
+    commit: str,
+    dvc_remote: str | None = None,
+    stage: str = "evaluate",
+    alone: bool = False,
+) -> Span:
+    """Train and evaluate one task in a work tree of its own, on one slot.
+
+    Args:
+        project: where.
+        name: the task.
+        commit: what to check out.
+        dvc_remote: DVC remote to restore from first and to push to afterwards.
+        stage: the last stage to run.
+        alone: run that stage and none before it, on data and model from the cache.
+    """
+    say = logged(TrainingProgress(name).read)
+    with ExitStack() as held:
+        place = held.enter_context(slot(project.settings.slots, say))
+        tree = held.enter_context(project.tree(name, commit, dvc_remote))
+        started = now()
+        say(f"{name} runs on {place}")
+        target = f"{stage}@{name}"
+        if alone:
+            if dvc_remote:
+                project.dvc(tree, "fetch", f"train@{name}", f"pair@{name}", say=say)
+            project.dvc(tree, "checkout", "--quiet", f"train@{name}", f"pair@{name}", say=say)
+            project.dvc(tree, "repro", "--single-item", target, say=say, slot=place)
+        else:
+            project.reproduce(tree, [target], say, slot=place, pull=dvc_remote is not None)
+        span = Span(task=name, device=str(place), started=started, ended=now())
+        if dvc_remote:
+            project.dvc(tree, "push", "--run-cache", target, f"train@{name}", say=say)
+    return span

@@ -1,0 +1,78 @@
+"""`train` and `evaluate`: one task on one slot, by hand or for a pipeline on another machine."""
+
+from collections.abc import Sequence
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.project import Project, Span, open_project
+from flows.revisions import fetch, get_commit
+from flows.steps import TaskName, check_restarts, perform, retried, said, train_task
+
+
+def write_spans(key: str, spans: Sequence[Span]) -> None:
+    """When each task had its slot, as a table."""
+    create_table_artifact(
+        [span.model_dump(mode="json") for span in spans],
+        key=key,
+        description="When each task had its slot, and on which device.",
+    )
+
+
+def _one(project: Project, task: str, revision: str, dvc_remote: str | None, alone: bool) -> State:
+    check_restarts(project.settings.retry)
+    commit = get_commit(project.root, revision)
+    step = retried(train_task, project.settings.retry)
+    span = perform(step, project, task, commit, dvc_remote, alone=alone)
+    write_spans(f"times-{task.replace('_', '-')}", [span])
+    verb = "Evaluated" if alone else "Trained and evaluated"
+    return Completed(message=f"{verb} {task} at {commit[:12]} on {span.device}.")
+
+
+@flow(flow_run_name="train {task}", persist_result=False)
+@said
+def train(
+    task: TaskName,
+    revision: str = "HEAD",
+    git_remote: str | None = None,
+    dvc_remote: str | None = None,
+) -> State:
+    """Train and evaluate one task on one GPU slot.
+
+    What the cache holds is restored. The result lies in the shared cache, so that `dvc repro` at
+    the same revision restores it; with `dvc_remote` also on that remote, for other machines.
+
+    Args:
+        task: which one.
+        revision: branch, tag or hash to run.
+        git_remote: Git remote to fetch from first.
+        dvc_remote: DVC remote to restore from first and to push the result to.
+    """
+    with open_project() as project:
+        if git_remote:
+            fetch(project.root, git_remote)
+        return _one(project, task, revision, dvc_remote, alone=False)
+
+
+@flow(flow_run_name="evaluate {task}", persist_result=False)
+@said
+def evaluate(
+    task: TaskName,
+    revision: str = "HEAD",
+    git_remote: str | None = None,
+    dvc_remote: str | None = None,
+) -> State:
+    """Evaluate one task's model on one GPU slot, without training.
+
+    Args:
+        task: which one.
+        revision: branch, tag or hash whose `dvc.lock` names the model and the pairs.
+        git_remote: Git remote to fetch from first.
+        dvc_remote: DVC remote to bring model and pairs from, and to push the result to.
+    """
+    with open_project() as project:
+        if git_remote:
+            fetch(project.root, git_remote)
+        return _one(project, task, revision, dvc_remote, alone=True)
