@@ -121,9 +121,8 @@ def train_task(
     name: str,
     commit: str,
     dvc_remote: str | None = None,
-    stage: str = "evaluate",
     alone: bool = False,
-) -> Span:
+) -> Span | None:
     """Train and evaluate one task in a work tree of its own, on one slot.
 
     Args:
@@ -131,16 +130,20 @@ def train_task(
         name: the task.
         commit: what to check out.
         dvc_remote: DVC remote to restore from first and to push to afterwards.
-        stage: the last stage to run.
-        alone: run that stage and none before it, on data and model from the cache.
+        alone: evaluate without training, on data and model from the cache.
+
+    Returns:
+        When it had its slot; None if nothing had changed.
     """
-    say = logged(TrainingProgress(name).read)
+    say, target = logged(TrainingProgress(name).read), f"evaluate@{name}"
     with ExitStack() as held:
-        place = held.enter_context(slot(project.settings.slots, say))
         tree = held.enter_context(project.tree(name, commit, dvc_remote))
+        if project.is_there(tree, [f"train@{name}", target]):
+            say(f"{name} has not changed: no slot is needed")
+            return None
+        place = held.enter_context(slot(project.settings.slots, say))
         started = now()
         say(f"{name} runs on {place}")
-        target = f"{stage}@{name}"
         if alone:
             if dvc_remote:
                 project.dvc(tree, "fetch", f"train@{name}", f"pair@{name}", say=say)

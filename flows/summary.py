@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
+from PIL.Image import Resampling
 
 from flows.bundles import Published
 from flows.compare import Change
@@ -18,8 +19,10 @@ _SIDE = 96
 
 def _data_uri(path: Path) -> str:
     with Image.open(path) as picture:
-        small = picture.convert("RGB")
-        small.thumbnail((_SIDE, _SIDE))
+        size = [max(1, round(side * _SIDE / max(picture.size))) for side in picture.size]
+        # Small inputs are shown as what they are: a few large pixels.
+        method = Resampling.NEAREST if max(picture.size) < _SIDE else Resampling.LANCZOS
+        small = picture.convert("RGB").resize((size[0], size[1]), method)
     content = io.BytesIO()
     small.save(content, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

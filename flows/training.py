@@ -26,6 +26,8 @@ def _one(project: Project, task: str, revision: str, dvc_remote: str | None, alo
     commit = get_commit(project.root, revision)
     step = retried(train_task, project.settings.retry)
     span = perform(step, project, task, commit, dvc_remote, alone=alone)
+    if span is None:
+        return Completed(name="Nothing changed", message=f"{task} is up to date at {commit[:12]}.")
     write_spans(f"times-{task.replace('_', '-')}", [span])
     verb = "Evaluated" if alone else "Trained and evaluated"
     return Completed(message=f"{verb} {task} at {commit[:12]} on {span.device}.")

@@ -1,70 +1,24 @@
 """The pipeline as DVC runs it: a real `dvc repro` in a clone of the project."""
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 from PIL import Image
 
 import chimle
 from chimle.errors import UserError
-from tests.helpers import ROOT
-from tests.projects import TINY, tiny_bundle
-
-BIN = Path(sys.executable).parent
-TASKS = ["super_resolution", "colourization", "decompression", "night_to_day"]
-
-
-def run(root: Path, *command: str, check: bool = True) -> str:
-    environment = {
-        **os.environ,
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONWARNINGS": "ignore",
-        "TORCH_HOME": str(root / "scratch" / "torch"),
-    }
-    done = subprocess.run(
-        command, cwd=root, env=environment, capture_output=True, text=True, check=False
-    )
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def commit(root: Path, message: str) -> None:
-    run(root, "git", "add", "-A")
-    name = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    run(root, "git", *name, "commit", "-qm", message)
+from tests.projects import tiny_bundle
+from tests.repositories import TASKS, commit, run, set_parameter, tiny_repository
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with this code, a tiny preset, and no results; reproduced once."""
     root = tmp_path_factory.mktemp("project")
-    for name in ("chimle", "stages"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
-        shutil.copy(ROOT / name, root / name)
-    (root / ".dvc").mkdir()
-    for name in ("config", ".gitignore"):
-        shutil.copy(ROOT / ".dvc" / name, root / ".dvc" / name)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["tasks"] = {
-        task: {section: {} for section in sections} | {"source": {"kind": "builtin"}}
-        for task, sections in params["tasks"].items()
-    }
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
-    (root / "presets").mkdir()
-    pair = {**TINY["pair"], "limit": 6}
-    preset = {**TINY, "pair": pair, "tasks": {task: {} for task in TASKS}}
-    (root / "presets" / "demo.yaml").write_text(yaml.safe_dump(preset))
-    run(root, "git", "init", "-q")
-    commit(root, "start")
+    tiny_repository(root)
     run(root, "dvc", "repro")
     commit(root, "results")
     return root
@@ -102,9 +56,7 @@ def test_a_second_clone_makes_the_same_pairs(project: Path, tmp_path: Path) -> N
 def test_one_learning_rate_retrains_one_task(project: Path) -> None:
     path = project / "params.yaml"
     before = path.read_text()
-    params = yaml.safe_load(before)
-    params["tasks"]["colourization"]["train"] = {"learning_rate": 5e-4}
-    path.write_text(yaml.safe_dump(params))
+    set_parameter(project, "colourization", "train", learning_rate=5e-4)
     try:
         plan = run(project, "dvc", "status")
     finally:

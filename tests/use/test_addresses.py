@@ -1,9 +1,5 @@
 """Bundles from S3, over HTTP from a real server of the protocol."""
 
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,45 +11,23 @@ import chimle
 from chimle.errors import UserError
 from chimle.use.pack import pack
 from tests.projects import noise_picture, tiny_bundle
+from tests.servers import CREDENTIALS, free_port, s3_server
 from tests.use.command import run
 
 BUCKET = "towers"
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """The address of an S3 server that lives as long as this module's tests."""
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture
 def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """Surroundings in which boto3 finds the server; a folder with what the bucket holds."""
-    for key, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "reader",
-        "AWS_SECRET_ACCESS_KEY": "do-not-print-me",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
+    for key, value in {"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS}.items():
         monkeypatch.setenv(key, value)
     folder = tiny_bundle(tmp_path / "bundle", "night_to_day")
     pack(chimle.load(folder).bundle, tmp_path / "one.zip", "cc0-1.0", tmp_path)

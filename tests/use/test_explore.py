@@ -22,6 +22,7 @@ from chimle.use.explore import begin, told
 from chimle.use.names import Name
 from tests.helpers import ROOT
 from tests.projects import noise_picture, tiny_bundle
+from tests.servers import free_port
 from tests.use.command import run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -45,12 +46,6 @@ def test_a_walk_goes_down_the_levels_and_back() -> None:
     assert further.picked(1, 4).steps[-1].kept == 3, "the finest level is always free"
     assert further.back().back() == down and down.back() == walk and walk.back() == walk
     assert walk.picked(8, 4) == walk
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def answers_on(port: int) -> bool:

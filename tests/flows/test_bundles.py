@@ -1,0 +1,89 @@
+"""Bundles on S3: in parts, checked, a version per content, never overwritten."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from chimle.errors import UserError
+from flows.bundles import Published, check_address, list_artifacts, upload
+from flows.command import TransientError
+from tests.helpers import ROOT
+from tests.servers import CREDENTIALS, free_port, s3_server
+
+BUCKET = "models"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture(autouse=True)
+def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in {"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS}.items():
+        monkeypatch.setenv(key, value)
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+
+
+def test_a_large_bundle_goes_in_parts_and_comes_back_equal(tmp_path: Path) -> None:
+    file = tmp_path / "a.zip"
+    file.write_bytes(bytes(range(256)) * 80_000)
+    published = upload(file, "colourization", f"s3://{BUCKET}/sets")
+    key = published.address.removeprefix(f"s3://{BUCKET}/")
+    assert key == f"sets/colourization/colourization-{published.version}.zip"
+    head = boto3.client("s3").head_object(Bucket=BUCKET, Key=key)
+    assert head["ETag"].strip('"').endswith("-3") and head["Metadata"]["sha256"] == published.sha256
+    assert upload(file, "colourization", f"s3://{BUCKET}/sets/") == published
+    again = boto3.client("s3").head_object(Bucket=BUCKET, Key=key)
+    assert again["LastModified"] == head["LastModified"]
+
+
+def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "a.zip"
+    file.write_bytes(b"one")
+    published = upload(file, "task", f"s3://{BUCKET}")
+    key = published.address.removeprefix(f"s3://{BUCKET}/")
+    client = boto3.client("s3")
+    client.put_object(Bucket=BUCKET, Key=key, Body=b"somebody else's")
+    with pytest.raises(UserError, match="holds other content"):
+        upload(file, "task", f"s3://{BUCKET}")
+    assert client.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"somebody else's"
+
+
+def test_what_cannot_be_written_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.zip"
+    file.write_bytes(b"one")
+    with pytest.raises(UserError, match="NoSuchBucket"):
+        upload(file, "task", "s3://no-such-bucket/x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(TransientError, match="cannot be written") as caught:
+        upload(file, "task", f"s3://{BUCKET}")
+    assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["bucket", "s3://", "s3:///x", "https://a/b"])
+def test_addresses_are_checked(address: str) -> None:
+    with pytest.raises(UserError, match="write s3://BUCKET/PREFIX"):
+        check_address(address)
+    assert check_address("s3://bucket/a/b/") == ("bucket", "a/b")
+
+
+def test_artifacts_are_listed_and_comments_stay(tmp_path: Path) -> None:
+    file = tmp_path / "dvc.yaml"
+    before = (ROOT / "dvc.yaml").read_text()
+    file.write_text(before)
+    list_artifacts(file, {"colourization": Published("abc", "s3://b/c.zip", "ff")})
+    added = set(file.read_text().splitlines()) - set(before.splitlines())
+    assert {line.strip() for line in added} == {
+        "meta:",
+        "version: abc",
+        "address: s3://b/c.zip",
+        "sha256: ff",
+    }
+    assert set(before.splitlines()) <= set(file.read_text().splitlines())

@@ -1,0 +1,116 @@
+"""Commands never outlive their flow, speak as they run, and fail in three different ways."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chimle.errors import UserError
+from flows.command import CommandError, Commands, TransientError, failure
+from tests.flows.stack import wait_until
+
+SLEEPER = "import subprocess, sys; print('begun', flush=True); subprocess.run(['sleep', '600'])"
+
+
+def script(path: Path, body: str) -> str:
+    path.write_text(textwrap.dedent(body))
+    return str(path)
+
+
+def sleepers(mark: Path) -> list[psutil.Process]:
+    """Living processes in a directory."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(mark) and process.status() != "zombie":
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_lines_arrive_while_the_command_runs(tmp_path: Path) -> None:
+    said: list[tuple[float, str]] = []
+    body = "import time\nfor n in range(3):\n print(n, flush=True)\n time.sleep(0.3)"
+    command = [sys.executable, script(tmp_path / "c.py", body)]
+    tail = Commands(tmp_path).run(command, tmp_path, lambda x: said.append((time.monotonic(), x)))
+    assert [text for _, text in said] == ["0", "1", "2"] and tail == "0\n1\n2"
+    assert said[2][0] - said[0][0] > 0.3
+
+
+def test_a_killed_parent_leaves_no_descendant(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    parent = script(
+        tmp_path / "parent.py",
+        f"""
+        import pathlib, sys
+        from flows.command import Commands
+        place = pathlib.Path({str(work)!r})
+        Commands(place).run([sys.executable, "-c", {SLEEPER!r}], place, print)
+        """,
+    )
+    subprocess.run(["git", "init", "-q", str(work)], check=True)
+    process = subprocess.Popen([sys.executable, parent], start_new_session=True)
+    wait_until(lambda: any("sleep" in p.name() for p in sleepers(work)))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_until(lambda: not sleepers(work), 15)
+
+
+def test_stop_ends_what_runs_and_starts_no_more(tmp_path: Path) -> None:
+    commands, caught = Commands(tmp_path), []
+
+    def run() -> None:
+        try:
+            commands.run([sys.executable, "-c", SLEEPER], tmp_path, lambda line: None)
+        except CommandError as error:
+            caught.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_until(lambda: any("sleep" in p.name() for p in sleepers(tmp_path)))
+    commands.stop()
+    thread.join(20)
+    assert "is being stopped" in caught[0] and not sleepers(tmp_path)
+    with pytest.raises(CommandError, match="being stopped"):
+        commands.run(["true"], tmp_path, print)
+
+
+def test_a_child_that_its_own_parent_left_is_ended(tmp_path: Path) -> None:
+    body = "import subprocess; subprocess.Popen(['sleep', '600'])"
+    Commands(tmp_path).run([sys.executable, "-c", body], tmp_path, print)
+    assert not sleepers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("error: params.yaml: seed\nERROR: failed to reproduce 'x': exited with 2", UserError),
+        ("ERROR: failed to reproduce 'train@x': failed to run: exited with -9", TransientError),
+        ("ERROR: failed to reproduce 'train@x': failed to run: exited with 137", TransientError),
+        ("ERROR: Unable to acquire lock. Most likely another DVC", TransientError),
+        ("ERROR: 'data/pairs' is busy, it is being written", TransientError),
+        ("ERROR: unexpected error - An error occurred (503) when calling", TransientError),
+        ("ERROR: An error occurred (InternalError) when calling PutObject", TransientError),
+        ("fatal: unable to access: Could not resolve host: example.org", TransientError),
+        ("ERROR: failed to reproduce 'train@x': failed to run: exited with 1", CommandError),
+        ("ERROR: unexpected error - An error occurred (403) when calling", CommandError),
+    ],
+)
+def test_failures_are_told_apart(said: str, kind: type) -> None:
+    found = failure(1, said)
+    assert type(found) is kind
+    assert "\n" not in str(found)
+
+
+def test_bad_input_is_the_stage_s_own_sentence() -> None:
+    said = "error: params.yaml: seed: no number\nERROR: failed to reproduce 'x': exited with 2"
+    assert str(failure(1, said)) == "params.yaml: seed: no number"

@@ -1,0 +1,55 @@
+"""Differences of metrics and the gate."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chimle.errors import UserError
+from flows.compare import Change, judge, read_changes
+from flows.settings import GateSettings
+
+NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+def change(base: float | None, now: float | None, metric: str = "lpips_a") -> Change:
+    return Change("colourization", metric, base, now)
+
+
+@given(NUMBERS, NUMBERS, st.floats(0, 2), st.booleans())
+def test_only_a_worse_model_is_refused(
+    base: float, now: float, tolerance: float, higher: bool
+) -> None:
+    gate = GateSettings(metric="lpips_*", tolerance=tolerance, higher_is_better=higher)
+    verdict = judge([change(base, now)], "colourization", gate)
+    better = now >= base if higher else now <= base
+    if better:
+        assert verdict is None
+    if verdict is None:
+        assert abs(now - base) <= tolerance * abs(base) or better
+    else:
+        assert "colourization is not published: lpips_a went from" in verdict
+
+
+def test_a_task_without_a_base_passes() -> None:
+    assert judge([change(None, 3.0)], "colourization", GateSettings(metric="lpips_a")) is None
+
+
+@pytest.mark.parametrize("pattern", ["psnr", "*"])
+def test_the_gate_wants_exactly_one_metric(pattern: str) -> None:
+    both = [change(1, 1), change(1, 1, "lpips_b")]
+    with pytest.raises(UserError, match=r"flows\.yaml: gate\.metric .* name exactly one"):
+        judge(both, "colourization", GateSettings(metric=pattern))
+
+
+def test_a_difference_of_dvc_is_read_in_the_order_of_tasks() -> None:
+    diff = {
+        "metrics/a.json": {"x": {"old": 1.0, "new": 1.5, "diff": 0.5}},
+        "metrics/b.json": {"y": {"new": 2.0}},
+        "metrics/c.json": {"z": {"old": 2.0, "new": 2.0}},
+    }
+    found = read_changes(json.dumps(diff), ["b", "a"])
+    assert found == [Change("b", "y", None, 2.0), Change("a", "x", 1.0, 1.5)]
+    assert found[1].row()["change"] == "+0.5" and found[0].row()["base"] == ""
+    assert read_changes("", ["a"]) == []

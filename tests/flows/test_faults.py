@@ -1,0 +1,91 @@
+"""SIGKILL at random moments of training, worker and flow: all completes, to the same bits."""
+
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.flows.stack import Stack, add_flows, serving, wait_until
+from tests.repositories import TASKS, commit, outputs, run, set_parameter, tiny_repository
+
+pytestmark = pytest.mark.timeout(1500)
+
+VICTIMS = {
+    "training": ("stages.train",),
+    "flow": ("prefect", "flow-run", "execute"),
+    "worker": ("prefect", "worker", "start"),
+}
+KILLS = ["training"] * 12 + ["flow"] * 5 + ["worker"] * 3
+CHOSEN = TASKS[:2]
+MOST_SECONDS = 900
+
+
+def serial_outputs(root: Path, clone: Path) -> dict[str, str]:
+    """Outputs of an undisturbed serial `dvc repro` of the chosen tasks in a clone."""
+    run(root, "git", "clone", "-q", str(root), str(clone))
+    run(clone, "dvc", "repro", *(f"evaluate@{task}" for task in CHOSEN))
+    return outputs((clone / "dvc.lock").read_text())
+
+
+def check_never_from_zero(log: str, task: str) -> None:
+    """Rounds of a task never go back, and none is the first once one has ended."""
+    rounds = [int(n) for n in re.findall(rf"{task}: round (\d+)/", log)]
+    assert rounds == sorted(rounds), f"{task} went back: {rounds}\n{log}"
+    assert rounds.count(1) <= 1, f"{task} began twice: {rounds}\n{log}"
+
+
+def pids(stack: Stack, kind: str) -> set[int]:
+    return {process.pid for process in stack.processes(*VICTIMS[kind])}
+
+
+def kill_one(stack: Stack, kind: str, chance: random.Random, running: str) -> bool:
+    """Kill a random process of a kind at a random moment; False if the run ended before."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = stack.processes(*VICTIMS[kind])
+        if found:
+            time.sleep(chance.uniform(0, 6 if kind == "training" else 3))
+            try:
+                chance.choice(found).send_signal(signal.SIGKILL)
+            except psutil.NoSuchProcess:
+                continue
+            return True
+        if kind != "worker" and stack.run(running)["state"]["type"] == "COMPLETED":
+            return False
+        time.sleep(0.2)
+    raise AssertionError(f"no {kind} to kill\n{stack.log(running)}")
+
+
+def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
+    seed = int(os.environ.get("CHIMLE_FAULT_SEED", "0"))
+    chance = random.Random(seed)
+    root = tiny_repository(tmp_path / "project", {"rounds": 8, "steps_per_round": 12})
+    add_flows(root, retry={"delays_seconds": [0.5] * 20, "restarts": 20})
+    kills = chance.sample(KILLS, len(KILLS))
+    done, night = [], 0
+    with serving(root, slots=2) as stack:
+        while kills:
+            night += 1
+            set_parameter(root, CHOSEN[0], "train", learning_rate=1e-3 + night * 1e-5)
+            set_parameter(root, CHOSEN[1], "train", learning_rate=1e-3 + night * 1e-5)
+            revision = commit(root, f"night {night}")
+            running = stack.start("pipeline/nightly", tasks=CHOSEN)
+            while kills and kill_one(stack, kills[-1], chance, running):
+                done.append(kills.pop())
+            wait_until(
+                lambda run=running: stack.run(run)["state"]["type"] == "COMPLETED", MOST_SECONDS
+            )
+            log = stack.log(running)
+            for task in CHOSEN:
+                check_never_from_zero(log, task)
+            lock = run(root, "git", "show", f"refs/chimle/results/{revision}:dvc.lock")
+            assert outputs(lock) == serial_outputs(root, tmp_path / f"serial-{night}")
+        assert len(done) == len(KILLS)
+        assert "continues from round" in log or night > 1
+    assert not stack.processes("stages.") and not stack.processes("prefect")
+    assert len(run(root, "git", "worktree", "list").splitlines()) == 1

@@ -1,0 +1,184 @@
+"""The whole with real processes: server, worker, cron, slots, S3, and a serial `dvc repro`."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tests.flows.stack import Stack, add_flows, serving, wait_until
+from tests.repositories import TASKS, commit, outputs, run, set_parameter, tiny_repository
+from tests.servers import CREDENTIALS, s3_server
+
+pytestmark = pytest.mark.timeout(900)
+BUCKET = "nightly"
+_AHEAD = 12
+"""Seconds that the server needs at most to plan a run before it is due."""
+WISHES = {
+    "branch": "results",
+    "dvc_remote": "store",
+    "bundles": f"s3://{BUCKET}/bundles",
+    "licence": "apache-2.0",
+}
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[dict[str, str]]:
+    """Surroundings in which boto3 and DVC find a server with one bucket."""
+    with s3_server() as address, pytest.MonkeyPatch.context() as patch:
+        surroundings = {"AWS_ENDPOINT_URL": address, **CREDENTIALS}
+        for key, value in surroundings.items():
+            patch.setenv(key, value)
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        yield surroundings
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, s3: dict[str, str]) -> Path:
+    """A repository with the flows and a DVC remote on S3, without results."""
+    root = tiny_repository(tmp_path_factory.mktemp("nightly") / "project")
+    run(root, "dvc", "remote", "add", "store", f"s3://{BUCKET}/dvc")
+    run(root, "dvc", "remote", "modify", "store", "endpointurl", s3["AWS_ENDPOINT_URL"])
+    add_flows(root, retry={"delays_seconds": [1, 1, 1]})
+    return root
+
+
+@pytest.fixture(scope="module")
+def stack(project: Path, s3: dict[str, str]) -> Iterator[Stack]:
+    with serving(project, slots=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def serial(project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Outputs of a serial `dvc repro` in another clone, which shares nothing."""
+    clone = tmp_path_factory.mktemp("serial") / "clone"
+    run(project, "git", "clone", "-q", str(project), str(clone))
+    run(clone, "dvc", "repro")
+    return outputs((clone / "dvc.lock").read_text())
+
+
+@pytest.fixture(scope="module")
+def night(stack: Stack) -> dict:
+    """The first run, which nobody started but the cron of the deployment."""
+    name = "/deployments/name/pipeline/nightly"
+    found = stack.client.get(name).raise_for_status().json()
+    assert found["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
+    stack.client.patch(f"/deployments/{found['id']}", json={"parameters": WISHES})
+    stack.client.delete(f"/deployments/{found['id']}/schedules/{found['schedules'][0]['id']}")
+    # The same schedule, at the next minute instead of at two.
+    soon = datetime.now(UTC) + timedelta(seconds=_AHEAD + 60)
+    cron = {"schedule": {"cron": f"{soon.minute} {soon.hour} * * *", "timezone": "UTC"}}
+    added = stack.client.post(f"/deployments/{found['id']}/schedules", json=[cron])
+    added.raise_for_status()
+
+    def begun() -> list[dict]:
+        deployment = {"id": {"any_": [found["id"]]}}
+        runs = stack.ask("/flow_runs/filter", deployments=deployment)
+        return [r for r in runs if r["state"]["type"] in ("PENDING", "RUNNING")]
+
+    first = wait_until(begun, 120)[0]
+    stack.client.delete(f"/deployments/{found['id']}/schedules/{added.json()[0]['id']}")
+    assert first["auto_scheduled"] and first["created_by"]["type"] == "SCHEDULE"
+    return stack.wait(first["id"])
+
+
+def test_the_cron_fires_and_the_run_completes(stack: Stack, night: dict) -> None:
+    assert night["state"]["type"] == "COMPLETED", stack.log(night["id"])
+    assert "pushed to DVC remote `store`" in night["state"]["message"]
+
+
+def test_four_tasks_on_two_slots_overlap_in_pairs(stack: Stack, night: dict) -> None:
+    spans = json.loads(stack.artifacts(night["id"])["times"])
+    assert {span["task"] for span in spans} == set(TASKS)
+    times = [[datetime.fromisoformat(span[end]) for end in ("started", "ended")] for span in spans]
+    for moment, _ in times:
+        assert sum(start <= moment < end for start, end in times) <= 2
+    overlaps = [min(a[1], b[1]) - max(a[0], b[0]) for a, b in itertools.combinations(times, 2)]
+    assert sum(overlap > timedelta(0) for overlap in overlaps) >= 2
+    assert {span["device"] for span in spans} == {"the CPU"}
+
+
+def test_results_are_those_of_a_serial_repro(
+    project: Path, night: dict, serial: dict[str, str]
+) -> None:
+    assert outputs(run(project, "git", "show", "results:dvc.lock")) == serial
+
+
+def test_metrics_pictures_and_progress_are_seen_from_outside(stack: Stack, night: dict) -> None:
+    shown = stack.artifacts(night["id"])
+    rows = json.loads(shown["metric-changes"])
+    assert {row["task"] for row in rows} == set(TASKS)
+    assert {"metric", "base", "now", "change"} < set(rows[0])
+    assert shown["summary"].count("data:image/png;base64,") >= len(TASKS) * 3
+    assert "Bundle version `" in shown["summary"]
+    assert all(shown[f"training-{task.replace('_', '-')}"] == 100 for task in TASKS)
+    assert "colourization: round 1/2: loss per level" in stack.log(night["id"])
+
+
+def test_bundles_lie_on_s3_and_are_listed(project: Path, night: dict, tmp_path: Path) -> None:
+    listed = run(project, "git", "show", "results:dvc.yaml")
+    for task in TASKS:
+        assert f"address: s3://{BUCKET}/bundles/{task}/{task}-" in listed
+    objects = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="bundles/")["Contents"]
+    assert len(objects) == len(TASKS)
+    address = f"s3://{BUCKET}/{objects[0]['Key']}"
+    assert '"licence": "apache-2.0"' in run(project, "chimle", "show", address, "--json")
+
+
+def test_nothing_stays_behind(stack: Stack, project: Path, night: dict) -> None:
+    assert len(run(project, "git", "worktree", "list").splitlines()) == 1
+    assert not list((project / "scratch" / "work-trees").glob("[!.]*"))
+    assert run(project, "git", "status", "--porcelain") == ""
+    assert not stack.processes("stages.")
+
+
+def test_an_unchanged_revision_does_nothing(stack: Stack, project: Path, night: dict) -> None:
+    tip = run(project, "git", "rev-parse", "results")
+    again = stack.wait(stack.start("pipeline/nightly"))
+    assert again["state"]["name"] == "Nothing changed", stack.log(again["id"])
+    assert "Nothing changed since" in again["state"]["message"]
+    assert "Running stage" not in stack.log(again["id"])
+    assert run(project, "git", "rev-parse", "results") == tip
+
+
+def test_a_worse_model_is_not_published(stack: Stack, project: Path, night: dict) -> None:
+    tip = run(project, "git", "rev-parse", "results")
+    set_parameter(project, "colourization", "train", learning_rate=0.3)
+    commit(project, "a learning rate that is far too high")
+    worse = stack.wait(stack.start("pipeline/nightly"))
+    assert worse["state"]["name"] == "Not published", stack.log(worse["id"])
+    assert "colourization is not published: lpips_" in worse["state"]["message"]
+    assert run(project, "git", "rev-parse", "results") == tip
+    objects = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="bundles/")["Contents"]
+    assert len(objects) == len(TASKS)
+
+
+def test_a_small_change_is_seen_between_nights(stack: Stack, project: Path, night: dict) -> None:
+    set_parameter(project, "colourization", "train", learning_rate=1.1e-3)
+    commit(project, "a learning rate that is a little higher")
+    next_night = stack.wait(stack.start("pipeline/nightly"))
+    assert next_night["state"]["name"] == "Completed", stack.log(next_night["id"])
+    log = stack.log(next_night["id"])
+    assert "Running stage 'train@colourization'" in log
+    assert not any(
+        f"Running stage 'train@{task}'" in log for task in set(TASKS) - {"colourization"}
+    )
+    said = json.loads(run(project, "dvc", "metrics", "diff", "--json", "results~1", "results"))
+    assert list(said) == ["metrics/colourization.json"]
+
+
+def test_bad_input_fails_at_once_with_a_sentence(stack: Stack, project: Path, night: dict) -> None:
+    bad = stack.wait(stack.start("pipeline/nightly", **{**WISHES, "revision": "no-such-branch"}))
+    assert bad["state"]["type"] == "FAILED"
+    assert bad["state"]["message"].startswith("`no-such-branch` names no commit")
+    assert "Traceback" not in stack.log(bad["id"])
+    set_parameter(project, "colourization", "train", learning_rate=-1)
+    commit(project, "a learning rate below zero")
+    bad = stack.wait(stack.start("train/on-demand", task="colourization"))
+    assert bad["state"]["type"] == "FAILED"
+    assert "learning_rate" in bad["state"]["message"]
+    assert "AwaitingRetry" not in stack.log(bad["id"])

@@ -1,0 +1,101 @@
+"""`flows.yaml`, grids of sweeps and the parameters of flows: bad ones are refused by a sentence."""
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+
+from chimle.errors import UserError
+from chimle.tasks import TASKS
+from flows.__main__ import FLOWS, read_parameters
+from flows.publish import Wishes
+from flows.settings import FlowSettings, load_flow_settings
+from flows.setup_server import FLOWS as KNOWN
+from flows.steps import TaskName
+from flows.sweep import grid_points, set_point
+from tests.helpers import ROOT
+from tests.projects import write_project
+
+
+def test_the_committed_file_holds_the_defaults() -> None:
+    assert load_flow_settings(ROOT) == FlowSettings()
+    assert set(yaml.safe_load((ROOT / "flows.yaml").read_text())) == set(FlowSettings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("gate: {tolerance: -1}", "gate.tolerance"),
+        ("gate: {tolerence: 1}", "gate.tolerence"),
+        ("slots: {lease_seconds: 5}", "slots.lease_seconds"),
+        ("retry: [1]", "retry"),
+        ("gate: [", "is no YAML"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_field(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "flows.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"flows\.yaml") as caught:
+        load_flow_settings(tmp_path)
+    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is missing: restore it from Git"):
+        load_flow_settings(tmp_path)
+
+
+def test_tasks_and_flows_have_the_same_names_everywhere() -> None:
+    assert list(get_args(TaskName)) == list(TASKS)
+    assert list(FLOWS) == KNOWN
+    deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    assert {entry["entrypoint"].split(":")[1] for entry in deployed} == set(KNOWN)
+
+
+def test_every_parameter_is_documented() -> None:
+    for flow in FLOWS.values():
+        for name, field in flow.parameters.properties.items():
+            assert field.get("description"), f"{flow.name}: {name}"
+
+
+def test_wishes_are_checked_before_anything_runs() -> None:
+    with pytest.raises(UserError, match="needs `licence`"):
+        Wishes(bundles="s3://bucket/models")
+    with pytest.raises(UserError, match="is no address of a bucket"):
+        Wishes(bundles="https://bucket/models", licence="mit")
+
+
+def test_words_of_the_command_line() -> None:
+    read = read_parameters(['tasks=["a"]', "branch=nightly", "base=", "n=3"])
+    assert read == {"tasks": ["a"], "branch": "nightly", "base": "", "n": 3}
+    with pytest.raises(UserError, match="write NAME=VALUE"):
+        read_parameters(["nightly"])
+
+
+def test_a_grid_is_every_combination() -> None:
+    grid = {"train.learning_rate": [0.1, 0.2], "train.ema": [0.9, 0.99]}
+    points = grid_points(grid, 4)  # type: ignore[arg-type]
+    assert len(points) == 4 and {"train.learning_rate": 0.2, "train.ema": 0.9} in points
+
+
+@pytest.mark.parametrize(
+    ("grid", "sentence"),
+    [
+        ({}, "0 points"),
+        ({"train.ema": []}, "has no value"),
+        ({"ema": [1]}, "must name section and field"),
+        ({"train.ema": [0.1, 0.2, 0.3]}, "3 points"),
+    ],
+)
+def test_bad_grids_are_refused(grid: dict, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        grid_points(grid, 2)
+
+
+def test_a_point_is_written_and_checked(tmp_path: Path) -> None:
+    root = write_project(tmp_path, {"colourization": {"source": {"kind": "builtin"}}})
+    set_point(root, "colourization", {"train.learning_rate": 0.5, "search.chunk": 8})
+    written = yaml.safe_load((root / "params.yaml").read_text())["tasks"]["colourization"]
+    assert written["train"] == {"learning_rate": 0.5} and written["search"] == {"chunk": 8}
+    with pytest.raises(UserError, match="learning_rat"):
+        set_point(root, "colourization", {"train.learning_rat": 0.5})

@@ -1,0 +1,82 @@
+"""Work trees of their own: shared cache, the user's checkout untouched, none left behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chimle.errors import UserError
+from flows.worktrees import ask_dvc, remove_forsaken, work_tree
+from tests.repositories import run, tiny_repository
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tiny_repository(tmp_path / "project")
+
+
+def trees(root: Path) -> int:
+    return len(run(root, "git", "worktree", "list").splitlines()) - 1
+
+
+def test_a_tree_shares_cache_and_resume_state_and_goes(root: Path) -> None:
+    (root / "params.yaml").write_text("unfinished work of the user")
+    (root / ".dvc" / "config.local").write_text("[core]\n    remote = mine\n")
+    with work_tree(root, "one", "HEAD") as tree, work_tree(root, "two", "HEAD") as other:
+        assert trees(root) == 2 and tree.path != other.path
+        assert "preset: demo" in (tree.path / "params.yaml").read_text()
+        cache = Path(ask_dvc(tree.path, "cache", "dir"))
+        assert (tree.path / ".dvc" / cache).resolve() == (root / ".dvc" / "cache").resolve()
+        assert ask_dvc(tree.path, "config", "core.remote") == "mine"
+        (tree.path / "scratch" / "train" / "state").write_text("kept")
+    assert (root / "scratch" / "train" / "state").read_text() == "kept"
+    assert trees(root) == 0
+    assert (root / "params.yaml").read_text() == "unfinished work of the user"
+
+
+def test_the_user_s_own_pictures_and_weights_are_there(root: Path) -> None:
+    (root / "data" / "mine" / "a").mkdir(parents=True)
+    (root / "weights.pt").write_text("weights")
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["tasks"]["colourization"]["source"] = {"kind": "folder", "path": "data/mine/*/x"}
+    params["tasks"]["colourization"]["perceptual"] = {"weights": "weights.pt"}
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    run(root, "git", "add", "params.yaml")
+    run(root, "git", "-c", "user.name=t", "-c", "user.email=t@e.org", "commit", "-qm", "mine")
+    with work_tree(root, "one", "HEAD") as tree:
+        assert (tree.path / "data" / "mine" / "a").is_dir()
+        assert (tree.path / "weights.pt").read_text() == "weights"
+    assert (root / "weights.pt").exists() and (root / "data" / "mine" / "a").is_dir()
+
+
+def test_trees_of_the_living_stay_and_those_of_the_dead_go(root: Path) -> None:
+    dead = (
+        "import os, pathlib, sys\nfrom flows.worktrees import work_tree\n"
+        f"with work_tree(pathlib.Path({str(root)!r}), 'dead', 'HEAD'): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", dead], check=False)
+    with work_tree(root, "living", "HEAD") as tree:
+        assert trees(root) == 2
+        gone = remove_forsaken(root)
+        assert [path.name for path in gone] == ["dead"] and trees(root) == 1
+        assert tree.path.exists()
+        with pytest.raises(UserError, match="in use"), work_tree(root, "living", "HEAD"):
+            pass
+        assert tree.path.exists()
+    assert trees(root) == 0 and not list((root / "scratch" / "work-trees").glob("[!.]*"))
+
+
+def test_an_unknown_revision_is_a_sentence_and_leaves_nothing(root: Path) -> None:
+    with pytest.raises(UserError, match="git worktree"), work_tree(root, "one", "nowhere"):
+        pass
+    assert trees(root) == 0
+
+
+def test_results_of_a_tree_are_restored_in_another(root: Path) -> None:
+    with work_tree(root, "one", "HEAD") as tree:
+        run(tree.path, "dvc", "repro", "pair@colourization")
+    with work_tree(root, "two", "HEAD") as tree:
+        said = run(tree.path, "dvc", "repro", "pair@colourization")
+    assert "Running stage" not in said and "is cached" in said
