@@ -89,6 +89,8 @@ def serve(root: Path, host: str, port: int, slots: int | None) -> None:
         PREFECT_API_URL=url,
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         DO_NOT_TRACK="1",
+        # Parts of the server wait for each other's lock on SQLite, then do their work again.
+        PREFECT_SERVER_DATABASE_TIMEOUT="5",
         CHIMLE_ROOT=str(root),
     )
     start = ["prefect", "server", "start", "--host", host, "--port", str(port)]

@@ -6,15 +6,15 @@ like: what is there is brought up to date.
 """
 
 import argparse
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
-from prefect.automations import Automation
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.workers.process import ProcessWorker
 
@@ -29,9 +29,14 @@ SILENCE = timedelta(seconds=90)
 """A run without a heartbeat for so long is dead; it sends one every 30 seconds."""
 START = timedelta(seconds=120)
 """A run that was handed to a worker begins within this time, or the worker died."""
+PAUSE = timedelta(seconds=10)
+"""A crashed run starts again after this time: its worker reports a death twice, one second apart,
+and a run that started again in between would be taken for dead."""
 
+_PREFIX = "chimle: "
 _RUN = "prefect.flow-run."
-_ENDS = {f"{_RUN}{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")}
+_ENDS = {"Completed", "Failed", "Cancelled", "TimedOut"}
+"""Not `Crashed`: two automations on one event lock each other out of SQLite."""
 _OURS = {"prefect.resource.role": "flow", "prefect.resource.name": FLOWS}
 
 
@@ -44,66 +49,63 @@ def set_slots(client: SyncPrefectClient, settings: SlotSettings, slots: int | No
     client.upsert_global_concurrency_limit_by_name(settings.limit, count)
 
 
-def _crashed(name: str, after: set[str], expect: set[str], within: timedelta) -> Automation:
-    return Automation(
-        name=name,
+def _automation(
+    name: str, after: str, expect: set[str], within: timedelta, action: ChangeFlowRunState
+) -> AutomationCore:
+    """Acts on a run of ours when, after one event, none of the expected ones comes in time."""
+    return AutomationCore(
+        name=_PREFIX + name,
         trigger=EventTrigger(
             posture=Posture.Proactive,
-            after=after,
-            expect=expect,
+            after={_RUN + after},
+            expect={_RUN + event for event in expect},
             match={"prefect.resource.id": f"{_RUN}*"},  # type: ignore[arg-type]
             match_related=_OURS,  # type: ignore[arg-type]
             for_each={"prefect.resource.id"},
             threshold=1,
             within=within,
         ),
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=f"{name}.")],
+        actions=[action],
     )
 
 
-def automations() -> list[Automation]:
+def automations() -> list[AutomationCore]:
     """The automations, each by a name that says what it does."""
-    heartbeat = f"{_RUN}heartbeat"
-    restart = Automation(
-        name="chimle: start a crashed run again",
-        trigger=EventTrigger(
-            posture=Posture.Reactive,
-            expect={f"{_RUN}Crashed"},
-            match={"prefect.resource.id": f"{_RUN}*"},  # type: ignore[arg-type]
-            match_related=_OURS,  # type: ignore[arg-type]
-            for_each={"prefect.resource.id"},
-            threshold=1,
-            within=timedelta(0),
+    return [
+        _automation(
+            "a run whose process died has crashed",
+            "heartbeat",
+            {"heartbeat", *_ENDS},
+            SILENCE,
+            ChangeFlowRunState(state=StateType.CRASHED, message="Its process died."),
         ),
-        actions=[
+        _automation(
+            "a run that never began has crashed",
+            "Pending",
+            {"Running", *_ENDS},
+            START,
+            ChangeFlowRunState(state=StateType.CRASHED, message="Its process never began."),
+        ),
+        _automation(
+            "a crashed run starts again",
+            "Crashed",
+            {"AwaitingRetry"},
+            PAUSE,
             ChangeFlowRunState(
                 state=StateType.SCHEDULED, name="AwaitingRetry", message="Starts again."
-            )
-        ],
-    )
-    silent = _crashed(
-        "chimle: a run whose process died has crashed", {heartbeat}, {heartbeat, *_ENDS}, SILENCE
-    )
-    never = _crashed(
-        "chimle: a run that never began has crashed",
-        {f"{_RUN}Pending"},
-        {f"{_RUN}Running", *_ENDS},
-        START,
-    )
-    return [restart, silent, never]
+            ),
+        ),
+    ]
 
 
-def set_automations() -> None:
-    """Create the automations, or bring those of the same name up to date."""
-    for wanted in automations():
-        try:
-            existing = Automation.read(name=wanted.name)
-            assert isinstance(existing, Automation)
-            wanted.id = existing.id
-        except ValueError:
-            wanted.create()
-        else:
-            wanted.update()
+async def set_automations() -> None:
+    """Replace the automations that carry our prefix by today's."""
+    async with get_client() as client:
+        for existing in await client.read_automations():
+            if existing.name.startswith(_PREFIX):
+                await client.delete_automation(existing.id)
+        for wanted in automations():
+            await client.create_automation(wanted)
 
 
 def set_pool(client: SyncPrefectClient) -> None:
@@ -123,7 +125,7 @@ def main(root: Path, slots: int | None) -> None:
     with get_client(sync_client=True) as client:
         set_slots(client, settings, slots)
         set_pool(client)
-        set_automations()
+        asyncio.run(set_automations())
         limit = client.read_global_concurrency_limit_by_name(settings.limit)
         print(f"{client.api_url} has {limit.limit} slots `{limit.name}` and work pool `{POOL}`")
 

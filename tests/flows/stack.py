@@ -94,6 +94,11 @@ class Stack:
         found = self.ask("/artifacts/filter", artifacts=wanted, sort="CREATED_DESC")
         return {artifact["key"]: artifact["data"] for artifact in reversed(found)}
 
+    def slots_taken(self) -> int:
+        """How many GPU slots are held."""
+        path = "/v2/concurrency_limits/chimle-gpu"
+        return self.client.get(path).raise_for_status().json()["active_slots"]
+
     def processes(self, *words: str) -> list[psutil.Process]:
         """This stack's living processes whose command line has all the words."""
         found = []

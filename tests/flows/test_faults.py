@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(1500)
 
 VICTIMS = {
     "training": ("stages.train",),
-    "flow": ("prefect", "flow-run", "execute"),
+    "flow": ("-m prefect.engine",),
     "worker": ("prefect", "worker", "start"),
 }
 KILLS = ["training"] * 12 + ["flow"] * 5 + ["worker"] * 3
@@ -37,10 +37,6 @@ def check_never_from_zero(log: str, task: str) -> None:
     rounds = [int(n) for n in re.findall(rf"{task}: round (\d+)/", log)]
     assert rounds == sorted(rounds), f"{task} went back: {rounds}\n{log}"
     assert rounds.count(1) <= 1, f"{task} began twice: {rounds}\n{log}"
-
-
-def pids(stack: Stack, kind: str) -> set[int]:
-    return {process.pid for process in stack.processes(*VICTIMS[kind])}
 
 
 def kill_one(stack: Stack, kind: str, chance: random.Random, running: str) -> bool:
@@ -67,8 +63,9 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
     root = tiny_repository(tmp_path / "project", {"rounds": 8, "steps_per_round": 12})
     add_flows(root, retry={"delays_seconds": [0.5] * 20, "restarts": 20})
     kills = chance.sample(KILLS, len(KILLS))
-    done, night = [], 0
-    with serving(root, slots=2) as stack:
+    done, night, resumed = [], 0, 0
+    # More slots than trainings: one that died with its holder is free only after its lease.
+    with serving(root, slots=8) as stack:
         while kills:
             night += 1
             set_parameter(root, CHOSEN[0], "train", learning_rate=1e-3 + night * 1e-5)
@@ -81,11 +78,13 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
                 lambda run=running: stack.run(run)["state"]["type"] == "COMPLETED", MOST_SECONDS
             )
             log = stack.log(running)
+            resumed += log.count("continues from round")
             for task in CHOSEN:
                 check_never_from_zero(log, task)
             lock = run(root, "git", "show", f"refs/chimle/results/{revision}:dvc.lock")
             assert outputs(lock) == serial_outputs(root, tmp_path / f"serial-{night}")
         assert len(done) == len(KILLS)
-        assert "continues from round" in log or night > 1
+        assert resumed > 0
+        wait_until(lambda: stack.slots_taken() == 0, 150)
     assert not stack.processes("stages.") and not stack.processes("prefect")
     assert len(run(root, "git", "worktree", "list").splitlines()) == 1
