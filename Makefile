@@ -1,4 +1,5 @@
 # make run: the whole pipeline on the built-in photographs.  make test: lint, types, tests.
+# make serve: a local Prefect server and worker that run the pipeline every night.
 # make bench: what sampling costs, and what the published forward pass costs, on this machine.
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
@@ -8,7 +9,7 @@ BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONWARNINGS := ignore
 
-.PHONY: run test bench lint format clean check-python
+.PHONY: run test serve server-setup bench lint format clean check-python
 
 run: $(VENV)/.installed .git
 	dvc repro
@@ -16,6 +17,12 @@ run: $(VENV)/.installed .git
 
 test: lint
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
+
+serve: $(VENV)/.installed .git
+	python -m flows.serve $(if $(PORT),--port $(PORT)) $(if $(SLOTS),--slots $(SLOTS))
+
+server-setup: $(VENV)/.installed
+	python -m flows.setup_server $(if $(SLOTS),--slots $(SLOTS))
 
 bench: $(VENV)/.installed
 	python -m benchmarks.sampling

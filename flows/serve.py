@@ -6,6 +6,7 @@ same run starts again at the next `make serve`.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,17 +14,23 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 from chimle.errors import UserError, guarded
 from flows.command import environment
+from flows.guard import GRACE_SECONDS
 from flows.setup_server import POOL
 from flows.worktrees import remove_forsaken
 
 _START_SECONDS = 120
 _GRACE_SECONDS = 20
 _PAUSE_SECONDS = 2.0
+_TOKEN = "CHIMLE_SERVE"
+"""Environment variable by which everything that one `make serve` started is known."""
 
 
 class _StopError(Exception):
@@ -61,6 +68,30 @@ class Service:
                     continue
 
 
+def _descendants(token: str) -> list[psutil.Process]:
+    """Living processes that were started under this token, whoever their parent is now."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(_TOKEN) == token and process.pid != os.getpid():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _end_descendants(token: str) -> None:
+    """End runs that outlived their worker, with all that they started."""
+    left = _descendants(token)
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    psutil.wait_procs(left, timeout=GRACE_SECONDS)
+    for process in _descendants(token):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
 def _wait_for_server(server: Service, url: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
@@ -84,6 +115,7 @@ def _once(command: Sequence[str], root: Path, env: dict[str, str]) -> None:
 def serve(root: Path, host: str, port: int, slots: int | None) -> None:
     """Run server and worker until a signal comes."""
     url = f"http://{host}:{port}/api"
+    token = uuid.uuid4().hex
     env = environment(
         PREFECT_HOME=str(root / ".prefect"),
         PREFECT_API_URL=url,
@@ -92,6 +124,7 @@ def serve(root: Path, host: str, port: int, slots: int | None) -> None:
         # Parts of the server wait for each other's lock on SQLite, then do their work again.
         PREFECT_SERVER_DATABASE_TIMEOUT="5",
         CHIMLE_ROOT=str(root),
+        **{_TOKEN: token},
     )
     start = ["prefect", "server", "start", "--host", host, "--port", str(port)]
     server = Service("the server", start, root, env)
@@ -113,6 +146,7 @@ def serve(root: Path, host: str, port: int, slots: int | None) -> None:
     finally:
         worker.stop()
         server.stop()
+        _end_descendants(token)
         remove_forsaken(root)
 
 

@@ -1,8 +1,8 @@
 """`python -m flows.setup_server`: what a Prefect server must know before the flows run on it.
 
-The global concurrency limit of GPU slots, the work pool, and three automations: a run that died is
-marked as crashed, one that never began too, and a crashed run starts again. Run it as often as you
-like: what is there is brought up to date.
+The global concurrency limit of GPU slots, the work pool, and three automations that start a run
+again: one that crashed, one whose process is silent, one that its worker never began. Run it as
+often as you like: what is there is brought up to date.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.workers.process import ProcessWorker
 
 from chimle.errors import guarded
+from chimle.provenance import digest
 from flows.settings import SlotSettings, load_flow_settings
 from flows.slots import list_devices
 
@@ -33,9 +34,10 @@ PAUSE = timedelta(seconds=10)
 """A crashed run starts again after this time: its worker reports a death twice, one second apart,
 and a run that started again in between would be taken for dead."""
 
-_PREFIX = "chimle: "
+_PREFIX = "chimle: start again what was "
+_AGAIN = "AwaitingRetry"
 _RUN = "prefect.flow-run."
-_ENDS = {"Completed", "Failed", "Cancelled", "TimedOut"}
+_ENDS = {_AGAIN, "Completed", "Failed", "Cancelled", "TimedOut"}
 """Not `Crashed`: two automations on one event lock each other out of SQLite."""
 _OURS = {"prefect.resource.role": "flow", "prefect.resource.name": FLOWS}
 
@@ -49,10 +51,8 @@ def set_slots(client: SyncPrefectClient, settings: SlotSettings, slots: int | No
     client.upsert_global_concurrency_limit_by_name(settings.limit, count)
 
 
-def _automation(
-    name: str, after: str, expect: set[str], within: timedelta, action: ChangeFlowRunState
-) -> AutomationCore:
-    """Acts on a run of ours when, after one event, none of the expected ones comes in time."""
+def _start_again(name: str, after: str, expect: set[str], within: timedelta) -> AutomationCore:
+    """Starts a run of ours again when, after one event, none of the expected ones comes in time."""
     return AutomationCore(
         name=_PREFIX + name,
         trigger=EventTrigger(
@@ -65,47 +65,44 @@ def _automation(
             threshold=1,
             within=within,
         ),
-        actions=[action],
+        actions=[
+            ChangeFlowRunState(state=StateType.SCHEDULED, name=_AGAIN, message=f"Was {name}.")
+        ],
     )
 
 
 def automations() -> list[AutomationCore]:
-    """The automations, each by a name that says what it does."""
+    """The automations, each named by what has become of a run."""
     return [
-        _automation(
-            "a run whose process died has crashed",
-            "heartbeat",
-            {"heartbeat", *_ENDS},
-            SILENCE,
-            ChangeFlowRunState(state=StateType.CRASHED, message="Its process died."),
-        ),
-        _automation(
-            "a run that never began has crashed",
-            "Pending",
-            {"Running", *_ENDS},
-            START,
-            ChangeFlowRunState(state=StateType.CRASHED, message="Its process never began."),
-        ),
-        _automation(
-            "a crashed run starts again",
-            "Crashed",
-            {"AwaitingRetry"},
-            PAUSE,
-            ChangeFlowRunState(
-                state=StateType.SCHEDULED, name="AwaitingRetry", message="Starts again."
-            ),
-        ),
+        _start_again("silent, its process dead", "heartbeat", {"heartbeat", *_ENDS}, SILENCE),
+        _start_again("never begun by its worker", "Pending", {"Running", *_ENDS}, START),
+        _start_again("crashed", "Crashed", {_AGAIN}, PAUSE),
     ]
 
 
+def _definition(automation: AutomationCore) -> str:
+    """Names an automation's content, so that an unchanged one is known again."""
+    content = automation.model_dump(mode="json", include={"trigger", "actions"})
+    for names in ("after", "expect", "for_each"):
+        content["trigger"][names].sort()
+    return f"Made by make server-setup, {digest(content)[:12]}."
+
+
 async def set_automations() -> None:
-    """Replace the automations that carry our prefix by today's."""
+    """Replace the automations that carry our prefix by today's.
+
+    One that is there already stays: with it the server would forget which runs it watches.
+    """
+    wanted = {_definition(automation): automation for automation in automations()}
     async with get_client() as client:
         for existing in await client.read_automations():
-            if existing.name.startswith(_PREFIX):
+            if existing.description in wanted:
+                del wanted[existing.description]
+            elif existing.name.startswith(_PREFIX):
                 await client.delete_automation(existing.id)
-        for wanted in automations():
-            await client.create_automation(wanted)
+        for description, automation in wanted.items():
+            automation.description = description
+            await client.create_automation(automation)
 
 
 def set_pool(client: SyncPrefectClient) -> None:

@@ -171,6 +171,52 @@ def test_a_small_change_is_seen_between_nights(stack: Stack, project: Path, nigh
     assert list(said) == ["metrics/colourization.json"]
 
 
+def test_another_deployment_trains_and_the_pipeline_restores(
+    stack: Stack, project: Path, night: dict
+) -> None:
+    set_parameter(project, "decompression", "train", learning_rate=1.1e-3)
+    commit(project, "a higher learning rate elsewhere")
+    wishes = {"dvc_remote": "store", "train_deployment": "train/on-demand"}
+    parent = stack.wait(stack.start("pipeline/nightly", tasks=["decompression"], **wishes))
+    assert parent["state"]["type"] == "COMPLETED", stack.log(parent["id"])
+    assert "Running stage 'train@" not in stack.log(parent["id"])
+    runs = stack.ask("/flow_runs/filter", flow_runs={"name": {"any_": ["train decompression"]}})
+    assert [found["state"]["type"] for found in runs] == ["COMPLETED"]
+    assert "Running stage 'train@decompression'" in stack.log(runs[0]["id"])
+
+
+def test_a_sweep_leaves_experiments(stack: Stack, project: Path, night: dict) -> None:
+    grid = {"train.learning_rate": [0.001, 0.004]}
+    done = stack.wait(stack.start("sweep/on-demand", task="colourization", grid=grid, name="try"))
+    assert done["state"]["type"] == "COMPLETED", stack.log(done["id"])
+    rows = json.loads(stack.artifacts(done["id"])["sweep-colourization"])
+    assert [row["experiment"] for row in rows] == ["try-1", "try-2"]
+    assert rows[0]["psnr"] != rows[1]["psnr"]
+    listed = run(project, "dvc", "exp", "list", "--name-only")
+    assert {"try-1", "try-2"} <= set(listed.split())
+    assert run(project, "git", "status", "--porcelain") == ""
+
+
+def test_cancelling_ends_training_and_keeps_its_state(
+    stack: Stack, project: Path, night: dict
+) -> None:
+    set_parameter(project, "super_resolution", "train", rounds=5000)
+    commit(project, "a training that nobody waits for")
+    said = []
+    for _ in range(2):
+        running = stack.start("train/on-demand", task="super_resolution")
+        wait_until(lambda run=running: "super_resolution: round " in stack.log(run), 120)
+        state = {"type": "CANCELLING", "name": "Cancelling"}
+        stack.ask(f"/flow_runs/{running}/set_state", state=state)
+        assert stack.wait(running, 60)["state"]["type"] == "CANCELLED"
+        wait_until(lambda: not stack.processes("stages.train"), 15)
+        assert list((project / "scratch" / "train" / "super_resolution").glob("*/state.pt"))
+        said.append(stack.log(running))
+    assert "continues from round" in said[1] and "continues from round" not in said[0]
+    wait_until(lambda: stack.slots_taken() == 0, 150)
+    assert not list((project / "scratch" / "work-trees").glob("[!.]*"))
+
+
 def test_bad_input_fails_at_once_with_a_sentence(stack: Stack, project: Path, night: dict) -> None:
     bad = stack.wait(stack.start("pipeline/nightly", **{**WISHES, "revision": "no-such-branch"}))
     assert bad["state"]["type"] == "FAILED"

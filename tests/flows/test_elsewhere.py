@@ -1,0 +1,68 @@
+"""Without a server, and between machines that share nothing but a DVC remote on S3."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tests.flows.stack import FAST, add_flows
+from tests.repositories import TASKS, outputs, run, tiny_repository
+from tests.servers import CREDENTIALS, s3_server
+
+pytestmark = pytest.mark.timeout(600)
+TASK = TASKS[1]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A repository whose DVC remote is a bucket; Prefect has a new home and no server."""
+    with s3_server() as address:
+        home = {"PREFECT_HOME": str(tmp_path / "prefect"), **FAST}
+        for key, value in {"AWS_ENDPOINT_URL": address, **CREDENTIALS, **home}.items():
+            monkeypatch.setenv(key, value)
+        boto3.client("s3").create_bucket(Bucket="store")
+        root = tiny_repository(tmp_path / "project")
+        run(root, "dvc", "remote", "add", "store", "s3://store/dvc")
+        run(root, "dvc", "remote", "modify", "store", "endpointurl", address)
+        add_flows(root)
+        yield root
+
+
+def flow(root: Path, *words: str, check: bool = True) -> str:
+    return run(root, "python", "-m", "flows", *words, check=check)
+
+
+def test_another_machine_trains_and_the_first_restores(project: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other-machine"
+    run(tmp_path, "git", "clone", "-q", str(project), str(other))
+    said = flow(other, "train", f"task={TASK}", "dvc_remote=store")
+    assert f"Running stage 'train@{TASK}'" in said and "Trained and evaluated" in said
+    for clone in (other, project):
+        assert run(clone, "git", "status", "--porcelain") == ""
+    assert not (project / ".dvc" / "cache").exists()
+    said = flow(project, "pipeline", f'tasks=["{TASK}"]', "dvc_remote=store")
+    assert "Running stage" not in said
+    results = run(project, "git", "for-each-ref", "--format=%(refname)", "refs/chimle/results")
+    restored = outputs(run(project, "git", "show", f"{results.strip()}:dvc.lock"))
+    run(other, "dvc", "repro", f"evaluate@{TASK}")
+    assert restored == outputs((other / "dvc.lock").read_text())
+
+
+def test_evaluate_alone_never_trains_and_says_what_is_missing(project: Path) -> None:
+    missing = flow(project, "evaluate", f"task={TASK}", check=False)
+    assert "error: " in missing and "Traceback" not in missing and "stages.train" not in missing
+    run(project, "dvc", "repro", f"train@{TASK}")
+    run(project, "git", "add", "-A")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    run(project, "git", *identity, "commit", "-qm", "model")
+    said = flow(project, "evaluate", f"task={TASK}")
+    assert f"Evaluated {TASK}" in said and "Running stage 'train" not in said
+
+
+def test_a_bad_parameter_is_one_sentence_and_exit_code_two(project: Path) -> None:
+    bad = flow(project, "train", "task=nothing", check=False)
+    last = [line for line in bad.splitlines() if line.startswith("error: ")]
+    assert len(last) == 1 and "task" in last[0] and "Traceback" not in bad
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in bad
