@@ -123,6 +123,8 @@ def serve(root: Path, host: str, port: int, slots: int | None) -> None:
         DO_NOT_TRACK="1",
         # Parts of the server wait for each other's lock on SQLite, then do their work again.
         PREFECT_SERVER_DATABASE_TIMEOUT="5",
+        # In memory, slots that were taken when the server ended would stay taken for ever.
+        PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE="prefect.server.concurrency.lease_storage.filesystem",
         CHIMLE_ROOT=str(root),
         **{_TOKEN: token},
     )
