@@ -69,9 +69,10 @@ def train_elsewhere(name: str, deployment: str, plan: Plan, git_remote: str | No
     parameters: dict[str, Any] = {
         "task": name,
         "revision": plan.commit,
-        "git_remote": git_remote,
         "dvc_remote": plan.wishes.dvc_remote,
     }
+    if git_remote:
+        parameters["git_remote"] = git_remote
     run: Any = run_deployment(deployment, parameters=parameters)
     if run.state is None or not run.state.is_completed():
         raise UserError(f"{deployment} did not train {name}: {run.state and run.state.message}")

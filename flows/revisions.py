@@ -47,8 +47,13 @@ def get_commit(root: Path, name: str) -> str:
 
 
 def fetch(root: Path, remote: str) -> None:
-    """Bring a remote's commits; `TransientError` if it cannot be reached."""
-    _over_network(root, "fetch", "--quiet", "--end-of-options", remote)
+    """Bring a remote's commits; `TransientError` if it cannot be reached.
+
+    A shallow clone becomes a whole one: a model's provenance names the last commit of its code.
+    """
+    shallow = git(root, "rev-parse", "--is-shallow-repository") == "true"
+    whole = ["--unshallow"] if shallow else []
+    _over_network(root, "fetch", "--quiet", *whole, "--end-of-options", remote)
 
 
 def push(root: Path, remote: str, branch: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+import yaml
 
 from tests.flows.stack import Stack, add_flows, serving, wait_until
 from tests.repositories import TASKS, commit, outputs, run, set_parameter, tiny_repository
@@ -15,6 +16,7 @@ from tests.servers import CREDENTIALS, s3_server
 
 pytestmark = pytest.mark.timeout(900)
 BUCKET = "nightly"
+_STEPS = "prefect.deployments.steps"
 _AHEAD = 12
 """Seconds that the server needs at most to plan a run before it is due."""
 WISHES = {
@@ -43,7 +45,23 @@ def project(tmp_path_factory: pytest.TempPathFactory, s3: dict[str, str]) -> Pat
     run(root, "dvc", "remote", "add", "store", f"s3://{BUCKET}/dvc")
     run(root, "dvc", "remote", "modify", "store", "endpointurl", s3["AWS_ENDPOINT_URL"])
     add_flows(root, retry={"delays_seconds": [1, 1, 1]})
+    deploy_elsewhere(root, root.parent / "elsewhere")
     return root
+
+
+def deploy_elsewhere(root: Path, clone: Path) -> None:
+    """Let `train/elsewhere` work as a container does: in an empty folder, with a clone."""
+    deployments = yaml.safe_load((root / "prefect.yaml").read_text())
+    pool = deployments["deployments"][0]["work_pool"]
+    script = f"git clone --quiet {root.as_uri()} {clone}"
+    pull = [
+        {f"{_STEPS}.run_shell_script": {"script": script}},
+        {f"{_STEPS}.set_working_directory": {"directory": str(clone)}},
+    ]
+    elsewhere = {"name": "elsewhere", "entrypoint": "flows/training.py:train", "pull": pull}
+    deployments["deployments"].append(elsewhere | {"work_pool": pool})
+    (root / "prefect.yaml").write_text(yaml.safe_dump(deployments))
+    commit(root, "another machine")
 
 
 @pytest.fixture(scope="module")
@@ -176,13 +194,14 @@ def test_another_deployment_trains_and_the_pipeline_restores(
 ) -> None:
     set_parameter(project, "decompression", "train", learning_rate=1.1e-3)
     commit(project, "a higher learning rate elsewhere")
-    wishes = {"dvc_remote": "store", "train_deployment": "train/on-demand"}
+    wishes = {"dvc_remote": "store", "train_deployment": "train/elsewhere"}
     parent = stack.wait(stack.start("pipeline/nightly", tasks=["decompression"], **wishes))
     assert parent["state"]["type"] == "COMPLETED", stack.log(parent["id"])
     assert "Running stage 'train@" not in stack.log(parent["id"])
     runs = stack.ask("/flow_runs/filter", flow_runs={"name": {"any_": ["train decompression"]}})
     assert [found["state"]["type"] for found in runs] == ["COMPLETED"]
     assert "Running stage 'train@decompression'" in stack.log(runs[0]["id"])
+    assert (project.parent / "elsewhere" / ".dvc" / "cache").is_dir()
 
 
 def test_a_sweep_leaves_experiments(stack: Stack, project: Path, night: dict) -> None:
