@@ -46,7 +46,7 @@ def run(name: str, words: list[str]) -> None:
     except (ValueError, TypeError) as error:
         raise UserError(f"{name}: {' '.join(str(error).split())}") from None
     if not state.is_completed():
-        raise UserError(state.message or f"{name} ended as {state.name}")
+        raise UserError(" ".join((state.message or f"{name} ended as {state.name}").split()))
     print(state.message)
 
 

@@ -55,9 +55,10 @@ class Plan(BaseModel):
 @task(task_run_name="fetch and pair", cache_policy=NO_CACHE, persist_result=False)
 @said
 def prepare(project: Project, tree: WorkTree, plan: Plan) -> None:
-    """Fetch and pair the data of all tasks: their trainings share it."""
-    pairs = [f"pair@{name}" for name in plan.tasks]
-    project.reproduce(tree, pairs, logged(), pull=plan.wishes.dvc_remote is not None)
+    """Fetch and pair the data of all tasks: their trainings share it, here and elsewhere."""
+    pairs, remote = [f"pair@{name}" for name in plan.tasks], plan.wishes.dvc_remote
+    project.reproduce(tree, pairs, logged(), pull=remote is not None)
+    project.offer(tree, pairs, remote)
 
 
 @task(task_run_name="train {name} elsewhere", cache_policy=NO_CACHE, persist_result=False)
@@ -91,6 +92,7 @@ def collect(project: Project, tree: WorkTree, plan: Plan) -> list[Change]:
 @said
 def release(project: Project, tree: WorkTree, plan: Plan) -> publish.Release:
     """Push data, models and run cache; upload bundles; move the branch."""
+    project.offer(tree, plan.evaluations, plan.wishes.dvc_remote)
     return publish.publish(project, tree, plan.tasks, plan.commit, plan.wishes, logged())
 
 

@@ -26,6 +26,10 @@ _HINTS = re.compile(
 """What DVC advises a person to do in a checkout; a flow does it by itself."""
 
 
+def quiet(line: str) -> None:
+    """Says nothing; a failure still has its last lines."""
+
+
 def _without_hints(say: Say) -> Say:
     return lambda line: None if _HINTS.match(line) else say(line)
 
@@ -68,7 +72,7 @@ class Project:
         self,
         tree: WorkTree,
         *arguments: str,
-        say: Say = lambda line: None,
+        say: Say = quiet,
         slot: Slot | None = None,
     ) -> str:
         """Run DVC in a work tree; returns its last lines. Raises what `Commands.run` does."""
@@ -92,6 +96,17 @@ class Project:
         """`dvc repro` of stages; what the cache (with `pull`: the remote) holds is restored."""
         flags = ["--pull"] if pull else []
         self.dvc(tree, "repro", *flags, *stages, say=_without_hints(say), slot=slot)
+
+    def offer(self, tree: WorkTree, stages: Sequence[str], dvc_remote: str | None) -> None:
+        """Push what the stages made, and all that led there, for other machines to restore."""
+        if not dvc_remote:
+            return
+        push = ["push", "--run-cache", "--with-deps", "--remote", dvc_remote]
+        self.dvc(tree, *push, *stages)
+        # Our module, not the one of the tree's revision.
+        uncached = ["python", "-P", "-m", "flows.uncached", dvc_remote]
+        path = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+        self.commands.run([*uncached, *stages], tree.path, quiet, env=path, locks=(tree.lock,))
 
     def is_current(self, tree: WorkTree, stages: Sequence[str]) -> bool:
         """Whether the stages' results are those of this code, data and parameters.

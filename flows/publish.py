@@ -1,4 +1,4 @@
-"""What becomes of good results: pushed by DVC, uploaded as bundles, committed on a branch."""
+"""What becomes of good results: uploaded as bundles, committed on a branch."""
 
 import tempfile
 from pathlib import Path
@@ -94,13 +94,11 @@ def _commit_branch(project: Project, tree: WorkTree, revision: str, wishes: Wish
 def publish(
     project: Project, tree: WorkTree, tasks: list[str], revision: str, wishes: Wishes, say: Say
 ) -> Release:
-    """Do what is wished for; what was done before is not done again.
+    """Upload and commit what is wished for; what was done before is not done again.
 
     The branch moves last: whoever reads it finds data and bundles in their places.
     """
     release = Release()
-    if wishes.dvc_remote:
-        project.dvc(tree, "push", "--run-cache", say=say)
     if wishes.bundles:
         release.bundles = _upload_bundles(project, tree, tasks, wishes, say)
         list_artifacts(tree.path / "dvc.yaml", release.bundles)

@@ -140,6 +140,7 @@ def train_task(
         tree = held.enter_context(project.tree(name, commit, dvc_remote))
         if project.is_there(tree, [f"train@{name}", target]):
             say(f"{name} has not changed: no slot is needed")
+            project.offer(tree, [target], dvc_remote)
             return None
         place = held.enter_context(slot(project.settings.slots, say))
         started = now()
@@ -152,6 +153,5 @@ def train_task(
         else:
             project.reproduce(tree, [target], say, slot=place, pull=dvc_remote is not None)
         span = Span(task=name, device=str(place), started=started, ended=now())
-        if dvc_remote:
-            project.dvc(tree, "push", "--run-cache", target, f"train@{name}", say=say)
+        project.offer(tree, [target], dvc_remote)
     return span

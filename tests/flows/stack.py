@@ -58,6 +58,10 @@ class Stack:
     def ask(self, path: str, **wanted: Any) -> Any:
         """POST a question to the server's API."""
         answer = self.client.post(path, json=wanted)
+        if answer.status_code == 503:
+            # SQLite was busy; Prefect's own client asks again, too.
+            time.sleep(2)
+            return self.ask(path, **wanted)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
