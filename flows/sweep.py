@@ -81,7 +81,9 @@ def run_point(project: Project, name: str, commit: str, experiment: str, point: 
         project.reproduce(tree, [f"evaluate@{name}"], say, slot=place)
         # DVC keeps an experiment's beginning under names that all work trees share.
         with locked(project.root / "scratch" / "experiments.lock"):
-            project.dvc(tree, "exp", "save", "--force", "--name", experiment, say=say)
+            project.dvc(
+                tree, "exp", "save", "--force", "--name", experiment, f"evaluate@{name}", say=say
+            )
         changes = project.changes(tree, commit, [name])
     return {"experiment": experiment, **point} | {change.metric: change.now for change in changes}
 

@@ -116,6 +116,14 @@ class Stack:
                 found.append(process)
         return found
 
+    def wait_gone(self, *words: str, seconds: float = 15) -> None:
+        """Wait until no process has these words; the test fails if one stays."""
+        deadline = time.monotonic() + seconds
+        while found := self.processes(*words):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"after {seconds} seconds: {found}")
+            time.sleep(0.2)
+
 
 def wait_until(true: Callable[[], Any], seconds: float = 60) -> Any:
     """The first true answer; the test fails if there is none in time."""

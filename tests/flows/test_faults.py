@@ -89,3 +89,20 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
         wait_until(lambda: stack.slots_taken() == 0, 150)
     assert not stack.processes("stages.") and not stack.processes("prefect")
     assert len(run(root, "git", "worktree", "list").splitlines()) == 1
+
+
+def test_a_run_goes_on_after_ctrl_c_and_the_next_make_serve(tmp_path: Path) -> None:
+    root = tiny_repository(tmp_path / "project", {"rounds": 30, "steps_per_round": 12})
+    add_flows(root)
+    task = CHOSEN[0]
+    with serving(root, slots=1) as stack:
+        running = stack.start("train/on-demand", task=task)
+        wait_until(lambda: f"{task}: round 2/" in stack.log(running), 120)
+    assert not stack.processes("stages.") and not stack.processes("prefect")
+    with serving(root, slots=1) as stack:
+        # The server misses the heartbeat, and gives the lost slot back.
+        assert stack.wait(running, 300)["state"]["type"] == "COMPLETED"
+        log = stack.log(running)
+        assert log.count("continues from round") == 1
+        check_never_from_zero(log, task)
+        wait_until(lambda: stack.slots_taken() == 0, 150)

@@ -228,7 +228,7 @@ def test_cancelling_ends_training_and_keeps_its_state(
         state = {"type": "CANCELLING", "name": "Cancelling"}
         stack.ask(f"/flow_runs/{running}/set_state", state=state)
         assert stack.wait(running, 60)["state"]["type"] == "CANCELLED"
-        wait_until(lambda: not stack.processes("stages.train"), 15)
+        stack.wait_gone("stages.train")
         assert list((project / "scratch" / "train" / "super_resolution").glob("*/state.pt"))
         said.append(stack.log(running))
     assert "continues from round" in said[1] and "continues from round" not in said[0]
