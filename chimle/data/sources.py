@@ -14,7 +14,7 @@ from pathlib import Path
 from chimle.errors import UserError
 from chimle.files import replaced_folder, write_text
 from chimle.images.decode import SUFFIXES, read_rgb
-from chimle.settings import SourceSettings
+from chimle.settings import FolderSource, SourceSettings
 
 BUILTIN = ("astronaut", "chelsea", "coffee", "motorcycle_left", "rocket")
 """Natural colour photographs inside the scikit-image wheel. The right half of the motorcycle's
@@ -129,7 +129,7 @@ def fetch(source: SourceSettings, root: Path, out: Path) -> int:
     if source.kind == "builtin":
         targets = _builtin()
     else:
-        assert source.path is not None
+        assert isinstance(source, FolderSource)
         targets = _pictures(source.path, root, "source.path")
         if source.inputs:
             inputs = _pictures(source.inputs, root, "source.inputs")

@@ -1,0 +1,31 @@
+"""How pairs are cut, split and degraded."""
+
+from pydantic import Field, model_validator
+
+from chimle.settings.base import Settings
+
+
+class PairSettings(Settings):
+    """How pairs are cut and degraded."""
+
+    size: int = Field(64, ge=16)
+    """Side of the square target, pixels. At least the tower's resolution; larger pairs are
+    cropped at random in training."""
+    validation: float = Field(0.1, ge=0, lt=1)
+    """Share of groups (photographs or regions) held out for validation."""
+    test: float = Field(0.2, gt=0, lt=1)
+    """Share of groups held out for the test split."""
+    limit: int | None = Field(None, ge=1)
+    """At most this many pairs per split, chosen by hash; None: all."""
+    jpeg_quality: int = Field(1, ge=1, le=100)
+    """Decompression: Pillow's JPEG quality. 1 is the lowest."""
+    night_exposure: float = Field(0.12, gt=0, le=1)
+    """Night rendering: mean exposure relative to the day, linear light."""
+    night_noise: float = Field(0.02, ge=0, le=1)
+    """Night rendering: standard deviation of sensor noise, fraction of full scale."""
+
+    @model_validator(mode="after")
+    def _leaves_training(self) -> "PairSettings":
+        if self.validation + self.test >= 1:
+            raise ValueError("`validation` + `test` must stay below 1, or no training pair is left")
+        return self

@@ -1,0 +1,108 @@
+"""From `params.yaml` and `presets/` to validated settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from chimle.errors import UserError
+from chimle.settings.run import RunSettings
+from chimle.tasks import get_task
+
+SECTIONS = ("source", "pair", "tower", "perceptual", "search", "train", "evaluate")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping; `UserError` when the file is missing, malformed or no mapping."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place = " ".join(str(error).split())
+        raise UserError(f"{path} is not valid YAML: {place}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a mapping of names to values")
+    return content
+
+
+def _field(first: Any) -> str:
+    """The dotted name of the field that an error speaks of, without the tag of a union."""
+    parts = [str(part) for part in first["loc"]]
+    if len(parts) > 2 and parts[0] == "source":
+        del parts[1]
+    return ".".join(parts)
+
+
+def _sentence(error: ValidationError, origin: str) -> str:
+    """The first validation error as one sentence that names the field."""
+    first = error.errors()[0]
+    field = _field(first)
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    match first["type"]:
+        case "extra_forbidden":
+            said = f"unknown parameter `{field}`: remove it or mend its spelling"
+        case "missing":
+            section, _, name = field.rpartition(".")
+            said = f"`{section}` needs `{name}`"
+        case "union_tag_invalid":
+            tag, known = first["ctx"]["tag"], first["ctx"]["expected_tags"].replace("'", "")
+            said = f"`{field}.kind` = {tag!r}: use one of {known}"
+        case _:
+            message = first["msg"].removeprefix("Value error, ")
+            said = (f"`{field}` = {first['input']!r}: " if field else "") + message
+    return f"{origin}: {said}{more}"
+
+
+def build_settings(values: Mapping[str, Any], origin: str) -> RunSettings:
+    """Validated settings from plain values; `UserError` names `origin` and the field."""
+    try:
+        return RunSettings.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_sentence(error, origin)) from None
+
+
+def load_settings(task: str, root: Path = Path()) -> RunSettings:
+    """Settings of a task: its preset with its own entries in `params.yaml` on top.
+
+    Args:
+        task: name of a task.
+        root: directory that holds `params.yaml` and `presets/`.
+
+    Raises:
+        UserError: a file is missing or malformed, or a field is unknown or out of range.
+    """
+    get_task(task)
+    params = read_yaml(root / "params.yaml")
+    unknown = set(params) - {"preset", "seed", "tasks"}
+    if unknown:
+        raise UserError(f"params.yaml: unknown parameter `{min(unknown)}`: remove it")
+    preset_name = params.get("preset", "demo")
+    known = sorted(path.stem for path in (root / "presets").glob("*.yaml"))
+    if preset_name not in known:
+        raise UserError(f"params.yaml: unknown preset '{preset_name}': choose {', '.join(known)}")
+    tasks = params.get("tasks")
+    if not isinstance(tasks, dict) or task not in tasks:
+        raise UserError(f"params.yaml: `tasks` has no entry `{task}`: add one, `{{}}` will do")
+    own = tasks[task] or {}
+    if not isinstance(own, dict):
+        raise UserError(f"params.yaml: `tasks.{task}` must be a mapping of sections")
+    values: dict[str, Any] = {"task": task, "preset": preset_name, "seed": params.get("seed", 0)}
+    preset_file = f"presets/{preset_name}.yaml"
+    preset = read_yaml(root / preset_file)
+    for_task = (preset.pop("tasks", None) or {}).get(task) or {}
+    layers = (
+        (preset_file, preset),
+        (f"{preset_file}, tasks.{task}", for_task),
+        (f"params.yaml, tasks.{task}", own),
+    )
+    for origin, layer in layers:
+        for section, fields in layer.items():
+            if section not in SECTIONS:
+                raise UserError(f"{origin}: unknown section `{section}`: use {', '.join(SECTIONS)}")
+            if not isinstance(fields, dict):
+                raise UserError(f"{origin}: `{section}` must be a mapping of fields")
+            values[section] = {**values.get(section, {}), **fields}
+    return build_settings(values, f"params.yaml, task {task}")

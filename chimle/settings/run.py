@@ -1,0 +1,68 @@
+"""All settings of one task's run, and what they must agree on."""
+
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from chimle.settings.base import Settings
+from chimle.settings.evaluate import EvaluateSettings
+from chimle.settings.pair import PairSettings
+from chimle.settings.source import BuiltinSource, SourceSettings
+from chimle.settings.tower import TowerSettings
+from chimle.settings.training import PerceptualSettings, SearchSettings, TrainSettings
+from chimle.tasks import Task, get_task
+
+
+class RunSettings(Settings):
+    """All settings of one task's run."""
+
+    task: str
+    """Name of the task."""
+    preset: str
+    """Name of the preset beneath."""
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Seed of splits, initialisation, codes and augmentation."""
+    source: SourceSettings = BuiltinSource()
+    pair: PairSettings = PairSettings()
+    tower: TowerSettings = TowerSettings()
+    perceptual: PerceptualSettings = PerceptualSettings()
+    search: SearchSettings = SearchSettings()
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _defaults(cls, value: Any) -> Any:
+        """A null stands for an absent field; no kind is the built-in one."""
+        if isinstance(value, dict):
+            return {"kind": "builtin"} | {k: v for k, v in value.items() if v is not None}
+        return value
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> "RunSettings":
+        if len(self.search.candidates) != self.tower.levels:
+            raise ValueError(
+                f"`search.candidates` has {len(self.search.candidates)} entries "
+                f"but the tower has {self.tower.levels} levels"
+            )
+        if self.pair.size < self.tower.resolution:
+            raise ValueError(
+                f"`pair.size` {self.pair.size} is smaller than "
+                f"`tower.resolution` {self.tower.resolution}"
+            )
+        reduction = get_task(self.task).reduction
+        if reduction > 1 and reduction != 2**self.tower.levels:
+            raise ValueError(
+                f"task {self.task} enlarges {reduction} times, which takes "
+                f"{reduction.bit_length() - 1} tower levels, not {self.tower.levels}"
+            )
+        if self.pair.size % reduction:
+            raise ValueError(f"`pair.size` {self.pair.size} must be divisible by {reduction}")
+        if self.preset in ("small", "paper") and self.perceptual.allow_random:
+            raise ValueError(f"preset {self.preset} never falls back to random features")
+        return self
+
+    @property
+    def definition(self) -> Task:
+        """The task's definition."""
+        return get_task(self.task)

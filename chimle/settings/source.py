@@ -1,0 +1,118 @@
+"""Where a task's photographs come from: one class per kind of source."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from chimle.settings.base import Settings
+
+
+class _Selection(Settings):
+    """Which of a source's files are targets, and what belongs to them.
+
+    Paths are relative to the project (`folder`), or to what has arrived (archives unpacked side by
+    side, a bucket's prefix). One component may be `*`, which then becomes the leading subfolder.
+    """
+
+    path: str = "."
+    """Directory with the target photographs."""
+    inputs: str | None = None
+    """Directory with the matching inputs (same relative names but for the extension); None:
+    inputs are made by degrading the targets."""
+    side_by_side: Literal["left", "right"] | None = None
+    """Every file holds input and target beside each other; which half is the input."""
+    annotations: str | None = None
+    """Text file about the photographs, such as a time-lapse camera's attributes."""
+
+    @model_validator(mode="after")
+    def _one_way_to_inputs(self) -> "_Selection":
+        if self.inputs and self.side_by_side:
+            raise ValueError("`inputs` and `side_by_side` exclude each other")
+        return self
+
+
+class BuiltinSource(Settings):
+    """The colour photographs inside scikit-image."""
+
+    kind: Literal["builtin"] = "builtin"
+
+
+class FolderSource(_Selection):
+    """A directory of yours."""
+
+    kind: Literal["folder"]
+    path: str
+    """Directory with the target photographs, relative to the project."""
+
+
+class ArchiveSettings(Settings):
+    """One file behind an address."""
+
+    address: str = Field(min_length=1)
+    """`https://`, `http://` or `file://`, or a path relative to the project."""
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    """SHA-256 of the file; None: the one that it had when it was first fetched is recorded in
+    `data/checksums.json` and holds from then on."""
+
+
+class _Unpacked(_Selection):
+    """A selection of what archives hold, with bounds on what is unpacked."""
+
+    most_files: int = Field(2_000_000, ge=1)
+    """An archive with more entries is refused."""
+    most_bytes: int = Field(500 * 2**30, ge=1)
+    """Bytes that an archive may unpack to in all."""
+
+
+class UrlSource(_Unpacked):
+    """Archives or single pictures behind addresses."""
+
+    kind: Literal["url"]
+    archives: tuple[ArchiveSettings, ...] = Field(min_length=1)
+    """What to fetch; a bare address stands for `{address: ...}`."""
+    timeout_seconds: float = Field(30.0, gt=0)
+    """A server that is silent for so long has failed."""
+    retries: int = Field(5, ge=0)
+    """Further attempts after a failure that may pass, each after twice the pause of the last."""
+
+    @field_validator("archives", mode="before")
+    @classmethod
+    def _bare_addresses(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [{"address": one} if isinstance(one, str) else one for one in value]
+        return value
+
+
+class S3Source(_Unpacked):
+    """A bucket's prefix, or one archive in a bucket. Credentials are boto3's business."""
+
+    kind: Literal["s3"]
+    address: str = Field(pattern="^s3://[^/]+(/.*)?$")
+    """`s3://BUCKET/PREFIX/`, or `s3://BUCKET/KEY` of an archive."""
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    """SHA-256 of the archive; see `ArchiveSettings`."""
+    endpoint: str | None = None
+    """Address of another server than Amazon's that speaks the protocol."""
+    region: str | None = None
+    """Region; None: from the usual chain."""
+    profile: str | None = None
+    """Profile of the usual credential chain."""
+    unsigned: bool = False
+    """Read a public bucket without credentials."""
+    transfers: int = Field(8, ge=1, le=64)
+    """Objects fetched at once."""
+
+
+class CatalogueSource(Settings):
+    """A data set of `data/catalogue.yaml`."""
+
+    kind: Literal["catalogue"]
+    name: str = Field(min_length=1)
+    """Its name there."""
+
+
+SourceSettings = Annotated[
+    BuiltinSource | FolderSource | UrlSource | S3Source | CatalogueSource,
+    Field(discriminator="kind"),
+]
+"""Any of them, told apart by `kind`."""
