@@ -1,5 +1,6 @@
 """Atomic writes: a file or folder appears whole under its name, or not at all."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -29,6 +30,23 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode("utf-8"))
 
 
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def put_in_place(folder: Path, path: Path) -> None:
+    """Give a finished folder its name; what had that name is removed only then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    old = path.with_name(f".{path.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    shutil.move(folder, path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill; it takes the place of `path` when the block ends well."""
@@ -37,8 +55,6 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     try:
         temporary.chmod(0o755)
         yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from chimle.data.batch import centre, conditioning
-from chimle.data.dataset import Pair, image_key, pairs_hash, read_pairs
+from chimle.data.dataset import Pair, PairIndex, image_key, pairs_hash
 from chimle.device import choose_device
 from chimle.files import replaced_folder, write_text
 from chimle.images.decode import write_png
@@ -80,7 +80,7 @@ def main(settings: RunSettings, root: Path) -> None:
     tower = bundle.settings.tower
     definition = settings.definition
     folder = root / "data" / "pairs" / task
-    pairs = [centre(p, definition, tower.resolution) for p in read_pairs(folder, "test")]
+    pairs = [centre(p, definition, tower.resolution) for p in PairIndex(folder, "test")]
     perceptual = load_perceptual(settings.perceptual, str(device), root)
     inputs = np.stack([pair.input for pair in pairs])
     levels = conditioning(definition, tower, list(inputs))

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from chimle.data.sources import fetch
+from chimle.data.fetching import fetch
 from chimle.settings import RunSettings
 from stages._command import run_stage
 
 
 def main(settings: RunSettings, root: Path) -> None:
     """Fetch the source of `settings.task`."""
-    count = fetch(settings.source, root, root / "data" / "raw" / settings.task)
-    print(f"{settings.task}: {count} photographs from {settings.source.kind}")
+    counts = fetch(settings, root, root / "data" / "raw" / settings.task)
+    said = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+    print(f"{settings.task}: {said} from {settings.source.kind}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from stages._command import run_stage
 def main(settings: RunSettings, root: Path) -> None:
     """Cut, split and degrade the photographs of `settings.task`."""
     data = root / "data"
-    counts = make_pairs(settings, data / "raw" / settings.task, data / "pairs" / settings.task)
+    raw, out = data / "raw" / settings.task, data / "pairs" / settings.task
+    counts = make_pairs(settings, raw, out, root / "scratch")
     print(f"{settings.task}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
 
 

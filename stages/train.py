@@ -9,7 +9,7 @@ import io
 import shutil
 from pathlib import Path
 
-from chimle.data.dataset import pairs_hash, read_pairs
+from chimle.data.dataset import PairIndex, pairs_hash
 from chimle.device import choose_device
 from chimle.files import write_text
 from chimle.model_bundle import save_bundle
@@ -57,7 +57,7 @@ def main(settings: RunSettings, root: Path) -> None:
     origin = provenance(settings, pairs, extractor)
     scratch = root / "scratch" / "train" / settings.task / digest([origin, device.type])[:16]
     trained = Trainer(
-        settings, read_pairs(pairs, "train"), perceptual, scratch / "state.pt", device
+        settings, PairIndex(pairs, "train"), perceptual, scratch / "state.pt", device
     ).run()
     save_bundle(
         root / "models" / settings.task,

@@ -1,6 +1,5 @@
 """Sources, pairing, splits, poses."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chimle.data.batch import augment, centre, make_batch
-from chimle.data.dataset import Pair, pairs_hash, read_pairs
+from chimle.data.dataset import Pair, PairIndex, pairs_hash
+from chimle.data.fetching import fetch
 from chimle.data.pairing import make_pairs
-from chimle.data.sources import fetch
+from chimle.data.records import PAIRS, read_records
 from chimle.errors import UserError
 from chimle.images.pyramid import reduce
 from chimle.settings import RunSettings, load_settings
@@ -26,8 +26,8 @@ def project(root: Path, task: str, **source: str) -> RunSettings:
 
 
 def run(root: Path, settings: RunSettings, name: str = "pairs") -> Path:
-    fetch(settings.source, root, root / "raw")
-    make_pairs(settings, root / "raw", root / name)
+    fetch(settings, root, root / "raw")
+    make_pairs(settings, root / "raw", root / name, root / "scratch")
     return root / name
 
 
@@ -45,23 +45,19 @@ def test_builtin_pairs_are_the_same_again(tmp_path: Path, task: str) -> None:
 
 
 def test_builtin_regions_share_no_pixel(tmp_path: Path) -> None:
-    manifest = json.loads(
-        (run(tmp_path, project(tmp_path, "decompression")) / "manifest.json").read_text()
-    )
+    entries = list(read_records(run(tmp_path, project(tmp_path, "decompression")), PAIRS))
     seen: dict[str, np.ndarray] = {}
-    for entry in manifest["pairs"]:
+    for entry in entries:
         left, top, side = entry["source"]["box"]
         canvas = seen.setdefault(entry["source"]["file"], np.zeros((2000, 2000), dtype=bool))
         assert not canvas[top : top + side, left : left + side].any()
         canvas[top : top + side, left : left + side] = True
-    assert {entry["split"] for entry in manifest["pairs"]} == {"train", "validation", "test"}
+    assert {entry["split"] for entry in entries} == {"train", "validation", "test"}
 
 
 def test_night_says_that_it_is_rendered(tmp_path: Path) -> None:
-    manifest = json.loads(
-        (run(tmp_path, project(tmp_path, "night_to_day")) / "manifest.json").read_text()
-    )
-    assert all(entry["degradation"]["rendered"] for entry in manifest["pairs"])
+    entries = list(read_records(run(tmp_path, project(tmp_path, "night_to_day")), PAIRS))
+    assert all(entry["degradation"]["rendered"] for entry in entries)
 
 
 def test_adding_files_moves_none(tmp_path: Path) -> None:
@@ -69,8 +65,8 @@ def test_adding_files_moves_none(tmp_path: Path) -> None:
     chosen = project(tmp_path, "decompression", kind="folder", path="photos")
 
     def splits(name: str) -> dict[str, str]:
-        text = (run(tmp_path, chosen, name) / "manifest.json").read_text()
-        return {entry["id"]: entry["split"] for entry in json.loads(text)["pairs"]}
+        entries = read_records(run(tmp_path, chosen, name), PAIRS)
+        return {entry["id"]: entry["split"] for entry in entries}
 
     before = splits("a")
     write_photographs(tmp_path / "photos" / "more", count=9, seed=1)
@@ -88,8 +84,8 @@ def test_given_pairs_stay_aligned(tmp_path: Path) -> None:
         picture.point(lambda v: v // 4).save(dark, quality=100, subsampling=0)
     chosen = project(tmp_path, "night_to_day", kind="folder", path="set/*/high", inputs="set/*/low")
     pairs = run(tmp_path, chosen)
-    assert len(read_pairs(pairs, "train")) == 4 and len(read_pairs(pairs, "test")) == 2
-    for pair in read_pairs(pairs, "test"):
+    assert len(PairIndex(pairs, "train")) == 4 and len(PairIndex(pairs, "test")) == 2
+    for pair in PairIndex(pairs, "test"):
         assert np.abs(pair.input.astype(float) - pair.target / 4).mean() < 3
 
 
@@ -119,8 +115,7 @@ def test_batches_have_the_towers_sizes(tmp_path: Path) -> None:
     for name, count, channels in (("colourization", 4, 1), ("super_resolution", 1, 3)):
         chosen = project(tmp_path, name)
         pairs = [
-            centre(pair, chosen.definition, 32)
-            for pair in read_pairs(run(tmp_path, chosen), "test")
+            centre(pair, chosen.definition, 32) for pair in PairIndex(run(tmp_path, chosen), "test")
         ]
         batch = make_batch(chosen.definition, chosen.tower, pairs)
         assert [t.shape[-1] for t in batch.targets] == [4, 8, 16, 32]
@@ -142,7 +137,7 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
     for message, source in cases.items():
         chosen = project(tmp_path, "decompression", kind="folder", **source)
         with pytest.raises(UserError, match=message):
-            fetch(chosen.source, tmp_path, tmp_path / "raw")
+            fetch(chosen, tmp_path, tmp_path / "raw")
         assert not (tmp_path / "raw").exists()
 
 
@@ -163,7 +158,7 @@ def test_a_changed_pair_is_noticed(tmp_path: Path) -> None:
     victim = next((pairs / "train" / "target").iterdir())
     Image.new("RGB", (32, 32)).save(victim)
     with pytest.raises(UserError, match="is not the file that its manifest names"):
-        read_pairs(pairs, "train")
+        list(PairIndex(pairs, "train"))
     (pairs / "manifest.json").write_text("{")
     with pytest.raises(UserError, match="is damaged"):
-        read_pairs(pairs, "train")
+        PairIndex(pairs, "train")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from chimle.data.fetching import fetch
 from chimle.data.pairing import make_pairs
-from chimle.data.sources import fetch
 from chimle.settings import load_settings
 from tests.helpers import ROOT
 from tests.projects import TINY, write_photographs, write_project
@@ -24,8 +24,10 @@ def make_project(root: Path, **train: object) -> Path:
     write_photographs(root / "photos")
     write_project(root, {TASK: {"source": {"kind": "folder", "path": "photos"}}}, preset)
     settings = load_settings(TASK, root)
-    fetch(settings.source, root, root / "data" / "raw" / TASK)
-    make_pairs(settings, root / "data" / "raw" / TASK, root / "data" / "pairs" / TASK)
+    fetch(settings, root, root / "data" / "raw" / TASK)
+    make_pairs(
+        settings, root / "data" / "raw" / TASK, root / "data" / "pairs" / TASK, root / "scratch"
+    )
     return root
 
 

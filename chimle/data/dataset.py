@@ -1,16 +1,25 @@
-"""Pairs, decoded once and kept in memory."""
+"""Pairs as training and evaluation read them: looked up in an index, decoded when they are needed.
+
+Memory holds the place of every line of the manifest, eight bytes each, and the pictures that were
+read last, as far as a budget goes: a small data set is decoded once, a large one streams.
+"""
 
 import hashlib
 import json
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
-from chimle.data.pairing import FORMAT
+from chimle.data.records import PAIRS, lines_file, read_header
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
+
+KEPT_BYTES = 2**30
+"""Decoded pictures that an index keeps in memory."""
 
 
 @dataclass(frozen=True)
@@ -28,31 +37,20 @@ def image_key(id_: str) -> int:
 
 
 def read_manifest(root: Path) -> dict[str, Any]:
-    """A pairs folder's manifest; `UserError` where it is missing, damaged or of a later format."""
-    path = root / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["format"] > FORMAT:
-            raise UserError(f"{path} has format {manifest['format']}: update this program")
-        if not manifest["pairs"]:
-            raise UserError(f"{path} lists no pairs: run stages.pair again")
-        return manifest
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: run stages.pair first") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is damaged: run stages.pair again") from None
+    """The header of a pairs folder's manifest; `UserError` where it is missing or damaged."""
+    return read_header(root, PAIRS)
 
 
 def pairs_hash(root: Path) -> str:
-    """SHA-256 of the manifest, which holds the hash of every picture."""
-    read_manifest(root)
-    return hashlib.sha256((root / "manifest.json").read_bytes()).hexdigest()
+    """SHA-256 of the manifest, which stands for the hash of every picture."""
+    lines_file(root, PAIRS)
+    return hashlib.sha256((root / PAIRS).read_bytes()).hexdigest()
 
 
 def _checked(root: Path, entry: dict[str, Any], kind: str) -> np.ndarray:
     path = root / entry[kind]
     if root.resolve() not in path.resolve().parents:
-        raise UserError(f"{root / 'manifest.json'} names {entry[kind]}, outside its folder")
+        raise UserError(f"{root / PAIRS} names {entry[kind]}, outside its folder")
     if not path.is_file():
         raise UserError(f"{path} does not exist: run stages.pair again")
     if hashlib.sha256(path.read_bytes()).hexdigest() != entry[f"{kind}_sha256"]:
@@ -60,17 +58,64 @@ def _checked(root: Path, entry: dict[str, Any], kind: str) -> np.ndarray:
     return read_rgb(path)
 
 
-def read_pairs(root: Path, split: str) -> list[Pair]:
-    """All pairs of a split, sorted by id.
+class PairIndex(Sequence[Pair]):
+    """The pairs of one split, in the order of their ids; each is read when it is asked for."""
 
-    Raises:
-        UserError: the manifest or a picture is missing, damaged or another one, or the split is
-            empty.
-    """
-    entries = [entry for entry in read_manifest(root)["pairs"] if entry["split"] == split]
-    if not entries:
-        raise UserError(f"{root} holds no pairs of the split `{split}`")
-    return [
-        Pair(entry["id"], _checked(root, entry, "input"), _checked(root, entry, "target"))
-        for entry in sorted(entries, key=lambda entry: entry["id"])
-    ]
+    def __init__(self, root: Path, split: str, kept_bytes: int = KEPT_BYTES) -> None:
+        """Look up where every pair's line begins.
+
+        Raises:
+            UserError: the manifest is missing or damaged, or the split is empty.
+        """
+        self.root, self.split, self.kept_bytes = root, split, kept_bytes
+        self._lines = lines_file(root, PAIRS)
+        self._kept: OrderedDict[int, Pair] = OrderedDict()
+        self._bytes = 0
+        starts, end = [], 0
+        with self._lines.open("rb") as stream:
+            for line in stream:
+                if json.loads(line)["split"] == split:
+                    starts.append(end)
+                end += len(line)
+        self._starts = np.array(starts, dtype=np.int64)
+        if not starts:
+            raise UserError(f"{root} holds no pairs of the split `{split}`")
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def entry(self, index: int) -> dict[str, Any]:
+        """What the manifest says of a pair."""
+        with self._lines.open("rb") as stream:
+            stream.seek(int(self._starts[index]))
+            return json.loads(stream.readline())
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pair]: ...
+    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
+        """Pairs, decoded and found to be what the manifest names.
+
+        Raises:
+            UserError: a picture is missing, damaged or another one.
+        """
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        if place in self._kept:
+            self._kept.move_to_end(place)
+            return self._kept[place]
+        entry = self.entry(place)
+        pictures = (_checked(self.root, entry, kind) for kind in ("input", "target"))
+        pair = Pair(entry["id"], *pictures)
+        self._keep(place, pair)
+        return pair
+
+    def _keep(self, place: int, pair: Pair) -> None:
+        """Keep a pair; what was not asked for longest goes."""
+        self._kept[place] = pair
+        self._bytes += pair.input.nbytes + pair.target.nbytes
+        while self._bytes > self.kept_bytes:
+            _, old = self._kept.popitem(last=False)
+            self._bytes -= old.input.nbytes + old.target.nbytes

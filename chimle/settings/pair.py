@@ -1,5 +1,7 @@
 """How pairs are cut, split and degraded."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field, model_validator
 
 from chimle.settings.base import Settings
@@ -15,6 +17,9 @@ class PairSettings(Settings):
     """Share of groups (photographs or regions) held out for validation."""
     test: float = Field(0.2, gt=0, lt=1)
     """Share of groups held out for the test split."""
+    group: Literal["photograph", "folder"] | Annotated[int, Field(ge=1)] = "photograph"
+    """What is split as one: a photograph, a folder of them (a species, a camera), or all whose file
+    names begin with the same so many characters."""
     limit: int | None = Field(None, ge=1)
     """At most this many pairs per split, chosen by hash; None: all."""
     jpeg_quality: int = Field(1, ge=1, le=100)

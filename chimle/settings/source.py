@@ -1,5 +1,6 @@
 """Where a task's photographs come from: one class per kind of source."""
 
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -7,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from chimle.settings.base import Settings
 
 
-class _Selection(Settings):
+class Selection(Settings):
     """Which of a source's files are targets, and what belongs to them.
 
     Paths are relative to the project (`folder`), or to what has arrived (archives unpacked side by
@@ -23,9 +24,12 @@ class _Selection(Settings):
     """Every file holds input and target beside each other; which half is the input."""
     annotations: str | None = None
     """Text file about the photographs, such as a time-lapse camera's attributes."""
+    damaged: Literal["refuse", "skip"] = "refuse"
+    """What to do with a picture that cannot be read: stop, or go on without it and its partner,
+    and list it."""
 
     @model_validator(mode="after")
-    def _one_way_to_inputs(self) -> "_Selection":
+    def _one_way_to_inputs(self) -> "Selection":
         if self.inputs and self.side_by_side:
             raise ValueError("`inputs` and `side_by_side` exclude each other")
         return self
@@ -37,7 +41,7 @@ class BuiltinSource(Settings):
     kind: Literal["builtin"] = "builtin"
 
 
-class FolderSource(_Selection):
+class FolderSource(Selection):
     """A directory of yours."""
 
     kind: Literal["folder"]
@@ -55,7 +59,7 @@ class ArchiveSettings(Settings):
     `data/checksums.json` and holds from then on."""
 
 
-class _Unpacked(_Selection):
+class UnpackedSelection(Selection):
     """A selection of what archives hold, with bounds on what is unpacked."""
 
     most_files: int = Field(2_000_000, ge=1)
@@ -63,8 +67,15 @@ class _Unpacked(_Selection):
     most_bytes: int = Field(500 * 2**30, ge=1)
     """Bytes that an archive may unpack to in all."""
 
+    @field_validator("path", "inputs", "annotations")
+    @classmethod
+    def _stays_inside(cls, value: str | None) -> str | None:
+        if value is not None and (PurePath(value).is_absolute() or ".." in PurePath(value).parts):
+            raise ValueError("must stay within what is unpacked: no `..`, no leading `/`")
+        return value
 
-class UrlSource(_Unpacked):
+
+class UrlSource(UnpackedSelection):
     """Archives or single pictures behind addresses."""
 
     kind: Literal["url"]
@@ -83,7 +94,7 @@ class UrlSource(_Unpacked):
         return value
 
 
-class S3Source(_Unpacked):
+class S3Source(UnpackedSelection):
     """A bucket's prefix, or one archive in a bucket. Credentials are boto3's business."""
 
     kind: Literal["s3"]

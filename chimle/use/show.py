@@ -1,13 +1,13 @@
 """What is in a bundle, a folder of pairs, a manifest or a checkpoint: in words and a picture."""
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chimle.data.dataset import read_manifest, read_pairs
+from chimle.data.dataset import PairIndex, read_manifest
+from chimle.data.records import PAIRS, read_records
 from chimle.errors import UserError
 from chimle.images.decode import write_png
 from chimle.model_bundle import DESCRIPTION, Bundle, read_member
@@ -56,15 +56,18 @@ def _packed_metrics(path: Path) -> dict[str, Any]:
 
 def _describe_pairs(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
-    pairs = manifest["pairs"]
+    files, degradations = set[str](), set[str]()
+    for pair in read_records(folder, PAIRS):
+        files.add(pair["source"]["sha256"])
+        degradations.add(pair["degradation"]["kind"])
     return {
         "what": "pairs",
         "task": manifest["task"],
         "target_side": manifest["size"],
-        "pairs": len(pairs),
-        **dict(sorted(Counter(f"pairs_{pair['split']}" for pair in pairs).items())),
-        "sources": len({pair["source"]["sha256"] for pair in pairs}),
-        "degradations": sorted({pair["degradation"]["kind"] for pair in pairs}),
+        "pairs": sum(manifest["counts"].values()),
+        **{f"pairs_{split}": count for split, count in manifest["counts"].items()},
+        "sources": len(files),
+        "degradations": sorted(degradations),
     }
 
 
@@ -146,7 +149,7 @@ def draw(address: str | Path, out: Path) -> None:
         rows = _sample_rows(str(address))
         names = ["input", *(f"sample {i}" for i in range(_SAMPLES_SHOWN)), "original"]
     elif folder := _pairs_folder(Path(address)):
-        pairs = read_pairs(folder, "train")[:_PAIRS_SHOWN]
+        pairs = PairIndex(folder, "train")[:_PAIRS_SHOWN]
         rows, names = [[pair.input, pair.target] for pair in pairs], ["input", "target"]
     else:
         raise UserError(f"{address} has nothing to see: import it first")
