@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ Work = Callable[[T], dict[str, Any]]
 
 
 def _watch_parent() -> None:
-    """End this worker when its parent is gone, even by SIGKILL; torch gets one thread."""
+    """End this worker when its parent is gone, even by SIGKILL."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -35,7 +36,20 @@ def _watch_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes that start meanwhile compute with one thread: there is one of them per core."""
+    before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
 
 
 def _do(work: Work[T], items: Sequence[T]) -> list[dict[str, Any]]:
@@ -49,7 +63,10 @@ def _results(work: Work[T], items: Sequence[T], workers: int) -> Iterator[dict[s
         return
     context = multiprocessing.get_context("spawn")
     pending: deque[Future[list[dict[str, Any]]]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_watch_parent) as pool:
+    with (
+        _one_thread_each(),
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_watch_parent) as pool,
+    ):
         try:
             for start in range(0, len(items), _CHUNK):
                 pending.append(pool.submit(_do, work, items[start : start + _CHUNK]))

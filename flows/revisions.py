@@ -13,7 +13,7 @@ from flows.command import TransientError, failure
 from flows.worktrees import git
 
 _RESULTS = "refs/chimle/results/"
-_FILES = ("dvc.lock", "dvc.yaml", "metrics", "curves")
+_FILES = ("dvc.lock", "dvc.yaml", "metrics", "curves", "data/checksums.json")
 """What a run's results are, as far as Git holds them."""
 
 

@@ -21,8 +21,9 @@ from chimle.errors import UserError
 from flows.command import environment
 
 _FOLDER = Path("scratch") / "work-trees"
-_RESUME = Path("scratch") / "train"
-"""Where training keeps its resume state: shared by all trees, since it is keyed by content."""
+_SHARED = (Path("scratch") / "train", Path("scratch") / "downloads")
+"""Training's resume state and what was downloaded: shared by all trees, since both are keyed by
+what determines them."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,24 @@ def remove_forsaken(root: Path) -> list[Path]:
     return gone
 
 
+def _source_files(source: dict[str, Any]) -> Iterator[Any]:
+    """What a source's parameters say of files; the paths of an archive's insides do not count."""
+    if source.get("kind") == "folder":
+        yield from (source.get(field) for field in ("path", "inputs", "annotations"))
+    for archive in source.get("archives") or ():
+        yield archive.get("address") if isinstance(archive, dict) else archive
+    yield (source.get("listing") or {}).get("file")
+
+
 def _inputs(params: Any) -> Iterator[PurePath]:
     """Relative paths outside Git that parameters name: a user's pictures and weights."""
     tasks = params.get("tasks") if isinstance(params, dict) else None
+    yield PurePath("data", "by-hand")
     for task in (tasks or {}).values():
         source = (task or {}).get("source") or {}
         perceptual = (task or {}).get("perceptual") or {}
-        for value in (source.get("path"), source.get("inputs"), perceptual.get("weights")):
-            if isinstance(value, str) and not PurePath(value).is_absolute():
+        for value in (*_source_files(source), perceptual.get("weights")):
+            if isinstance(value, str) and not PurePath(value).is_absolute() and "://" not in value:
                 parts = PurePath(value).parts
                 yield PurePath(*parts[: parts.index("*")] if "*" in parts else parts)
 
@@ -152,9 +163,10 @@ def _furnish(root: Path, tree: Path) -> None:
     if local.exists():
         shutil.copy2(local, tree / ".dvc" / "config.local")
     ask_dvc(tree, "cache", "dir", "--local", ask_dvc(root, "cache", "dir"))
-    (root / _RESUME).mkdir(parents=True, exist_ok=True)
-    (tree / _RESUME).parent.mkdir(exist_ok=True)
-    (tree / _RESUME).symlink_to((root / _RESUME).resolve())
+    for shared in _SHARED:
+        (root / shared).mkdir(parents=True, exist_ok=True)
+        (tree / shared).parent.mkdir(exist_ok=True)
+        (tree / shared).symlink_to((root / shared).resolve())
     _link_inputs(root, tree)
 
 

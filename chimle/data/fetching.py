@@ -14,6 +14,7 @@ from typing import Any
 import imagehash
 from PIL import Image
 
+from chimle.data.catalogue import resolve
 from chimle.data.records import SOURCE, write_records
 from chimle.data.sources import open_source
 from chimle.data.sources.base import Collection, Original, Place
@@ -118,7 +119,7 @@ def fetch(settings: RunSettings, root: Path, out: Path) -> dict[str, int]:
     Raises:
         UserError: the source cannot be had, is not what it should be, or a file is damaged.
     """
-    source = settings.source
+    source = resolve(settings.source, root)
     place = Place(root, root / "scratch")
     origin = open_source(source, place)
     # Should the source have changed since another run was killed, this one begins anew.

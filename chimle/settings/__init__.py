@@ -16,6 +16,7 @@ from chimle.settings.source import ArchiveSettings as ArchiveSettings
 from chimle.settings.source import BuiltinSource as BuiltinSource
 from chimle.settings.source import CatalogueSource as CatalogueSource
 from chimle.settings.source import FolderSource as FolderSource
+from chimle.settings.source import ListingSettings as ListingSettings
 from chimle.settings.source import S3Source as S3Source
 from chimle.settings.source import SourceSettings as SourceSettings
 from chimle.settings.source import UrlSource as UrlSource

@@ -75,16 +75,35 @@ class UnpackedSelection(Selection):
         return value
 
 
+class ListingSettings(Settings):
+    """A CSV file with the address of a picture in every row."""
+
+    file: str = Field(min_length=1)
+    """The CSV file, relative to the project; its first row names the columns."""
+    address_column: str
+    """Column of the addresses."""
+    name_column: str
+    """Column of the names that the pictures get, without ending."""
+
+
 class UrlSource(UnpackedSelection):
     """Archives or single pictures behind addresses."""
 
     kind: Literal["url"]
-    archives: tuple[ArchiveSettings, ...] = Field(min_length=1)
+    archives: tuple[ArchiveSettings, ...] = ()
     """What to fetch; a bare address stands for `{address: ...}`."""
+    listing: ListingSettings | None = None
+    """A list of pictures to fetch instead."""
     timeout_seconds: float = Field(30.0, gt=0)
     """A server that is silent for so long has failed."""
     retries: int = Field(5, ge=0)
     """Further attempts after a failure that may pass, each after twice the pause of the last."""
+
+    @model_validator(mode="after")
+    def _one_way_to_addresses(self) -> "UrlSource":
+        if bool(self.archives) == bool(self.listing):
+            raise ValueError("needs either `archives`, addresses to fetch, or `listing`")
+        return self
 
     @field_validator("archives", mode="before")
     @classmethod

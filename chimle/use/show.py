@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chimle.data.dataset import PairIndex, read_manifest
-from chimle.data.records import PAIRS, read_records
+from chimle.data.records import PAIRS, SOURCE, read_header, read_records
 from chimle.errors import UserError
 from chimle.images.decode import write_png
 from chimle.model_bundle import DESCRIPTION, Bundle, read_member
@@ -21,6 +21,7 @@ CHECKPOINTS = frozenset({".pth", ".pt", ".tar", ".ckpt"})
 """Endings of files that torch saved."""
 _PAIRS_SHOWN = 8
 _SAMPLES_SHOWN = 4
+_ORIGINS_SHOWN = 5
 
 
 def _describe_bundle(bundle: Bundle) -> dict[str, Any]:
@@ -71,6 +72,44 @@ def _describe_pairs(folder: Path) -> dict[str, Any]:
     }
 
 
+def _describe_source(folder: Path) -> dict[str, Any]:
+    header = read_header(folder, SOURCE)
+    count, size, least, most = 0, 0, 2**63, 0
+    origins: set[str] = set()
+    for record in read_records(folder, SOURCE):
+        count, size = count + 1, size + record["bytes"]
+        shorter = min(record["width"], record["height"])
+        least, most = min(least, shorter), max(most, shorter)
+        if len(origins) <= _ORIGINS_SHOWN:
+            origins.add(record.get("version") or record["source"])
+    shown = sorted(origins)[:_ORIGINS_SHOWN]
+    return {
+        "what": "fetched photographs",
+        "kind": header["kind"],
+        "files": count,
+        "megabytes": round(size / 1e6, 1),
+        "shorter_sides": [least, most],
+        "versions": [*shown, "..."] if len(origins) > _ORIGINS_SHOWN else shown,
+        "skipped": len(header["skipped"]),
+    }
+
+
+def _describe_data(folder: Path) -> dict[str, Any]:
+    """What has been fetched and paired, a line per task."""
+    said: dict[str, Any] = {"what": "data"}
+    for task in TASKS:
+        raw, pairs = folder / "raw" / task, folder / "pairs" / task
+        parts = []
+        if (raw / SOURCE).is_file():
+            found = _describe_source(raw)
+            parts.append(f"{found['files']:,} files, {found['megabytes']} MB ({found['kind']})")
+        if (pairs / PAIRS).is_file():
+            counts = read_manifest(pairs)["counts"]
+            parts.append(", ".join(f"{count:,} {split}" for split, count in counts.items()))
+        said[task] = "; pairs: ".join(parts) if parts else "nothing yet"
+    return said
+
+
 def _describe_checkpoint(path: Path) -> dict[str, Any]:
     state = read_checkpoint(path)
     chroma = state["level_1_out.0.weight_v"].shape[0] == 2 if state else False
@@ -108,7 +147,8 @@ def describe(address: str | Path) -> dict[str, Any]:
     """What there is.
 
     Args:
-        address: a bundle wherever it lies, a folder of pairs or its manifest, or a checkpoint.
+        address: a bundle wherever it lies, pairs or their manifest, a fetched source, a project's
+            folder `data`, or a checkpoint.
 
     Raises:
         UserError: it is none of these, or damaged.
@@ -119,11 +159,15 @@ def describe(address: str | Path) -> dict[str, Any]:
         return {**_describe_bundle(open_bundle(str(address))), **metrics}
     if folder := _pairs_folder(path):
         return _describe_pairs(folder)
+    if (path / SOURCE).is_file():
+        return _describe_source(path)
+    if (path / "pairs").is_dir() or (path / "raw").is_dir():
+        return _describe_data(path)
     if path.suffix.lower() in CHECKPOINTS:
         return _describe_checkpoint(path)
     if not path.exists():
         raise UserError(f"{path} does not exist")
-    raise UserError(f"{path} is neither a model bundle, nor pairs, nor a checkpoint")
+    raise UserError(f"{path} is neither a model bundle, nor data, nor a checkpoint")
 
 
 def _sample_rows(address: str) -> list[list[np.ndarray]]:
