@@ -15,19 +15,25 @@ pytestmark = pytest.mark.timeout(600)
 TASK = TASKS[1]
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A repository whose DVC remote is a bucket; Prefect has a new home and no server."""
-    with s3_server() as address:
-        home = {"PREFECT_HOME": str(tmp_path / "prefect"), **FAST}
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a server with one bucket; Prefect has a new home and no server."""
+    home = {"PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")), **FAST}
+    with s3_server() as address, pytest.MonkeyPatch.context() as patch:
         for key, value in {"AWS_ENDPOINT_URL": address, **CREDENTIALS, **home}.items():
-            monkeypatch.setenv(key, value)
+            patch.setenv(key, value)
         boto3.client("s3").create_bucket(Bucket="store")
-        root = tiny_repository(tmp_path / "project")
-        run(root, "dvc", "remote", "add", "store", "s3://store/dvc")
-        run(root, "dvc", "remote", "modify", "store", "endpointurl", address)
-        add_flows(root)
-        yield root
+        yield address
+
+
+@pytest.fixture
+def project(store: str, tmp_path: Path) -> Path:
+    """A repository whose DVC remote is the bucket."""
+    root = tiny_repository(tmp_path / "project")
+    run(root, "dvc", "remote", "add", "store", f"s3://store/{tmp_path.name}")
+    run(root, "dvc", "remote", "modify", "store", "endpointurl", store)
+    add_flows(root)
+    return root
 
 
 def flow(root: Path, *words: str, check: bool = True) -> str:
