@@ -76,7 +76,7 @@ class Stack:
         """A flow run as the server knows it."""
         return self.client.get(f"/flow_runs/{run}").raise_for_status().json()
 
-    def wait(self, run: str, seconds: float = 300, ends: tuple[str, ...] = ENDED) -> dict:
+    def wait(self, run: str, seconds: float = 900, ends: tuple[str, ...] = ENDED) -> dict:
         """A run once it is in one of the states; the test fails if that takes too long."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

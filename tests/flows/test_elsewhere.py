@@ -11,7 +11,7 @@ from tests.flows.stack import FAST, add_flows
 from tests.repositories import TASKS, outputs, run, tiny_repository
 from tests.servers import CREDENTIALS, s3_server
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 TASK = TASKS[1]
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.flows.stack import Stack, add_flows, check_never_from_zero, serving, wait_until
 from tests.repositories import TASKS, commit, outputs, run, set_parameter, tiny_repository
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(2400)
 
 VICTIMS = {
     "training": ("stages.train",),
@@ -78,6 +78,6 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
             assert outputs(lock) == serial_outputs(root, tmp_path / f"serial-{night}")
         assert len(done) == len(KILLS)
         assert resumed > 0
-        wait_until(lambda: stack.slots_taken() == 0, 150)
+        wait_until(lambda: stack.slots_taken() == 0, 240)
     assert not stack.processes("stages.") and not stack.processes("prefect")
     assert len(run(root, "git", "worktree", "list").splitlines()) == 1

@@ -15,7 +15,7 @@ from tests.flows.stack import Stack, add_flows, serving, wait_until
 from tests.repositories import TASKS, commit, outputs, run, set_parameter, tiny_repository
 from tests.servers import CREDENTIALS, s3_server
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 BUCKET = "nightly"
 _STEPS = "prefect.deployments.steps"
 _AHEAD = 25
@@ -91,7 +91,7 @@ def night(stack: Stack) -> dict:
         runs = stack.ask("/flow_runs/filter", deployments=deployment)
         return [r for r in runs if r["state"]["type"] in ("PENDING", "RUNNING")]
 
-    first = wait_until(begun, 120)[0]
+    first = wait_until(begun, 180)[0]
     stack.client.delete(f"/deployments/{found['id']}/schedules/{added.json()[0]['id']}")
     assert first["auto_scheduled"] and first["created_by"]["type"] == "SCHEDULE"
     return stack.wait(first["id"])
@@ -119,13 +119,19 @@ def test_results_are_those_of_a_serial_repro(project: Path, night: dict, referen
     assert outputs(run(project, "git", "show", "results:dvc.lock")) == serial
 
 
-def test_metrics_pictures_and_progress_are_seen_from_outside(stack: Stack, night: dict) -> None:
+def test_metrics_pictures_and_progress_are_seen_from_outside(
+    stack: Stack, night: dict, reference: Path
+) -> None:
     shown = stack.artifacts(night["id"])
     rows = json.loads(shown["metric-changes"])
     assert {row["task"] for row in rows} == set(TASKS)
     assert {"metric", "base", "now", "change"} < set(rows[0])
     assert shown["summary"].count("data:image/png;base64,") >= len(TASKS) * 3
     assert "Bundle version `" in shown["summary"]
+    assert "http" not in shown["summary"]
+    made = outputs((reference / "dvc.lock").read_text())
+    for task in TASKS:
+        assert f"`models/{task}` is `{made[f'models/{task}'][:12]}`" in shown["summary"]
     assert all(shown[f"training-{task.replace('_', '-')}"] == 100 for task in TASKS)
     assert "colourization: round 1/2: loss per level" in stack.log(night["id"])
 
@@ -230,15 +236,15 @@ def test_cancelling_ends_training_and_keeps_its_state(
     said = []
     for _ in range(2):
         running = stack.start("train/on-demand", task="super_resolution")
-        wait_until(lambda run=running: "super_resolution: round " in stack.log(run), 120)
+        wait_until(lambda run=running: "super_resolution: round " in stack.log(run), 300)
         state = {"type": "CANCELLING", "name": "Cancelling"}
         stack.ask(f"/flow_runs/{running}/set_state", state=state)
-        assert stack.wait(running, 60)["state"]["type"] == "CANCELLED"
+        assert stack.wait(running, 180)["state"]["type"] == "CANCELLED"
         stack.wait_gone("stages.train")
         assert list((project / "scratch" / "train" / "super_resolution").glob("*/state.pt"))
         said.append(stack.log(running))
     assert "continues from round" in said[1] and "continues from round" not in said[0]
-    wait_until(lambda: stack.slots_taken() == 0, 150)
+    wait_until(lambda: stack.slots_taken() == 0, 240)
     assert not list((project / "scratch" / "work-trees").glob("[!.]*"))
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.flows.stack import add_flows, check_never_from_zero, serving, wait_until
 from tests.repositories import TASKS, tiny_repository
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(2400)
 
 
 def test_a_run_goes_on_after_ctrl_c_and_the_next_make_serve(tmp_path: Path) -> None:
@@ -24,4 +24,4 @@ def test_a_run_goes_on_after_ctrl_c_and_the_next_make_serve(tmp_path: Path) -> N
         log = stack.log(running)
         assert log.count("continues from round") == 1
         check_never_from_zero(log, task)
-        wait_until(lambda: stack.slots_taken() == 0, 150)
+        wait_until(lambda: stack.slots_taken() == 0, 240)
