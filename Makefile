@@ -38,9 +38,9 @@ format: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.lock | check-python
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock 2>&1 \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock 2>&1 \
 		| grep -v '^WARNING: Location' || true
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . 2>&1 \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --editable . 2>&1 \
 		| grep -v '^WARNING: Location' || true
 	$(BIN)/python -c 'import dvc, chimle.perceptual' && test -x $(BIN)/chimle || { rm -rf $(VENV); exit 1; }
 	touch $@

@@ -125,7 +125,10 @@ def main(root: Path, count: int) -> None:
     for stage in ("fetch", "pair"):
         shutil.rmtree(root / "data" / {"fetch": "raw", "pair": "pairs"}[stage], ignore_errors=True)
         shutil.rmtree(root / "scratch" / stage, ignore_errors=True)
-        print(json.dumps(measure_stage(stage, root, count, kill_after=max(4.0, count / 2000))), flush=True)
+        print(
+            json.dumps(measure_stage(stage, root, count, kill_after=max(4.0, count / 2000))),
+            flush=True,
+        )
     print(json.dumps(measure_reading(root, rounds=4, per_round=min(2000, count // 4))), flush=True)
 
 

@@ -17,6 +17,7 @@ from flows import publish
 from flows.compare import Change, judge
 from flows.project import Project, Span, open_project
 from flows.revisions import check_branch, fetch, find_commit, get_commit, message, results_ref
+from flows.states import NOT_PUBLISHED, NOTHING_CHANGED, once
 from flows.steps import (
     TaskName,
     check_restarts,
@@ -158,6 +159,7 @@ def _show(changes: Sequence[Change]) -> None:
     persist_result=False,
 )
 @said
+@once
 def pipeline(
     tasks: Annotated[list[TaskName] | None, Field(title="tasks")] = None,
     revision: str = "HEAD",
@@ -207,7 +209,7 @@ def pipeline(
             if earlier is not None and project.is_current(tree, plan.evaluations):
                 said_before = f" The run before: {earlier}" if earlier else ""
                 return Completed(
-                    name="Nothing changed",
+                    name=NOTHING_CHANGED,
                     message=f"Nothing changed since {plan.commit[:12]} was run.{said_before}",
                 )
             return _run(project, tree, plan, start, train_deployment)
@@ -248,4 +250,4 @@ def _run(project: Project, tree: WorkTree, plan: Plan, start: str, deployment: s
     )
     publish.record(project, tree, plan.commit, outcome, _asked(plan))
     wanted = plan.wishes != publish.Wishes()
-    return Completed(name="Not published" if refused and wanted else "Completed", message=outcome)
+    return Completed(name=NOT_PUBLISHED if refused and wanted else "Completed", message=outcome)

@@ -15,7 +15,13 @@ from flows.compare import Change, read_changes
 from flows.revisions import project_root
 from flows.settings import FlowSettings, load_flow_settings
 from flows.slots import Slot
-from flows.worktrees import WorkTree, ask_dvc, remove_forsaken, work_tree
+from flows.worktrees import (
+    WorkTree,
+    ask_dvc,
+    remove_forsaken,
+    set_default_remote,
+    work_tree,
+)
 
 Say = Callable[[str], None]
 
@@ -68,7 +74,7 @@ class Project:
         unique = f"{name}-{uuid.uuid4().hex[:8]}"
         with work_tree(self.root, unique, commit) as tree:
             if dvc_remote:
-                ask_dvc(tree.path, "remote", "default", "--local", dvc_remote)
+                set_default_remote(tree.path, dvc_remote)
             yield tree
 
     def dvc(

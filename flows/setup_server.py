@@ -22,6 +22,7 @@ from chimle.errors import guarded
 from chimle.provenance import digest
 from flows.settings import SlotSettings, load_flow_settings
 from flows.slots import list_devices
+from flows.states import AGAIN, AGAIN_SAYS, NOT_PUBLISHED, NOTHING_CHANGED
 
 POOL = "chimle"
 """Name of the work pool, as `prefect.yaml` knows it."""
@@ -35,10 +36,9 @@ PAUSE = timedelta(seconds=10)
 and a run that started again in between would be taken for dead."""
 
 _PREFIX = "chimle: start again what was "
-_AGAIN = "AwaitingRetry"
 _RUN = "prefect.flow-run."
-_ENDS = {_AGAIN, "Completed", "Failed", "Cancelled", "TimedOut"}
-"""Not `Crashed`: two automations on one event lock each other out of SQLite."""
+_ENDS = {AGAIN, "Completed", "Failed", "Cancelled", "TimedOut", NOTHING_CHANGED, NOT_PUBLISHED}
+"""Names of states. Not `Crashed`: two automations on one event lock each other out of SQLite."""
 _OURS = {"prefect.resource.role": "flow", "prefect.resource.name": FLOWS}
 
 
@@ -66,7 +66,9 @@ def _start_again(name: str, after: str, expect: set[str], within: timedelta) -> 
             within=within,
         ),
         actions=[
-            ChangeFlowRunState(state=StateType.SCHEDULED, name=_AGAIN, message=f"Was {name}.")
+            ChangeFlowRunState(
+                state=StateType.SCHEDULED, name=AGAIN, message=f"{AGAIN_SAYS}{name}."
+            )
         ],
     )
 
@@ -76,7 +78,7 @@ def automations() -> list[AutomationCore]:
     return [
         _start_again("silent, its process dead", "heartbeat", {"heartbeat", *_ENDS}, SILENCE),
         _start_again("never begun by its worker", "Pending", {"Running", *_ENDS}, START),
-        _start_again("crashed", "Crashed", {_AGAIN}, PAUSE),
+        _start_again("crashed", "Crashed", {AGAIN}, PAUSE),
     ]
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 
 from chimle.errors import UserError
@@ -16,6 +17,8 @@ from flows.settings import SlotSettings
 from flows.worktrees import locked
 
 _POLL_SECONDS = 2.0
+_NO_LIMIT = "must be created before"
+"""What Prefect says of a limit that the server does not have; it has no type of its own."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,8 @@ def slot(settings: SlotSettings, say: Callable[[str], None]) -> Iterator[Slot]:
                     raise_on_lease_renewal_failure=False,
                 )
             )
-        except Exception as error:
-            if "does not exist" not in str(error) and "not found" not in str(error).lower():
+        except ConcurrencySlotAcquisitionError as error:
+            if _NO_LIMIT not in str(error):
                 raise
             raise UserError(
                 f"the Prefect server has no concurrency limit `{settings.limit}`: "

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
 from PIL import Image
 from PIL.Image import Resampling
 
@@ -58,6 +59,14 @@ def change_table(changes: Sequence[Change]) -> str:
     return "\n".join(lines)
 
 
+def model_version(tree: Path, task: str) -> str:
+    """First twelve digits of DVC's hash of a task's bundle; empty if `dvc.lock` has none."""
+    lock = yaml.safe_load((tree / "dvc.lock").read_text(encoding="utf-8"))
+    outputs = lock["stages"].get(f"train@{task}", {}).get("outs", [])
+    found = [out["md5"] for out in outputs if out["path"] == f"models/{task}"]
+    return found[0][:12] if found else ""
+
+
 def write_summary(
     tree: Path,
     tasks: Sequence[str],
@@ -72,7 +81,7 @@ def write_summary(
     """The whole summary.
 
     Args:
-        tree: work tree with `pictures/`.
+        tree: work tree with `pictures/` and `dvc.lock`.
         tasks: in the order to show.
         changes: metrics beside the base revision's.
         settings: how many pictures.
@@ -84,6 +93,8 @@ def write_summary(
     parts = [f"Revision `{revision[:12]}`, compared with `{base[:12]}`. {outcome}"]
     for task in tasks:
         parts.append(f"## {task.replace('_', ' ').capitalize()}")
+        if version := model_version(tree, task):
+            parts.append(f"Model `models/{task}` is `{version}` in DVC.")
         if task in bundles:
             parts.append(f"Bundle version `{bundles[task].version}`: `{bundles[task].address}`")
         parts.append(picture_table(tree / "pictures" / task, settings))

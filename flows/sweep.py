@@ -19,6 +19,7 @@ from flows.progress import TrainingProgress
 from flows.project import Project, open_project
 from flows.revisions import get_commit
 from flows.slots import slot
+from flows.states import once
 from flows.steps import TaskName, check_restarts, gather, logged, retried, said, side_by_side
 from flows.worktrees import locked
 
@@ -94,6 +95,7 @@ def run_point(project: Project, name: str, commit: str, experiment: str, point: 
     persist_result=False,
 )
 @said
+@once
 def sweep(
     task: TaskName,
     grid: dict[str, list[Value]],

@@ -9,6 +9,7 @@ from prefect.states import Completed
 
 from flows.project import Project, Span, open_project
 from flows.revisions import fetch, get_commit
+from flows.states import NOTHING_CHANGED, once
 from flows.steps import TaskName, check_restarts, perform, retried, said, train_task
 
 
@@ -27,7 +28,7 @@ def _one(project: Project, task: str, revision: str, dvc_remote: str | None, alo
     step = retried(train_task, project.settings.retry)
     span = perform(step, project, task, commit, dvc_remote, alone=alone)
     if span is None:
-        return Completed(name="Nothing changed", message=f"{task} is up to date at {commit[:12]}.")
+        return Completed(name=NOTHING_CHANGED, message=f"{task} is up to date at {commit[:12]}.")
     write_spans(f"times-{task.replace('_', '-')}", [span])
     verb = "Evaluated" if alone else "Trained and evaluated"
     return Completed(message=f"{verb} {task} at {commit[:12]} on {span.device}.")
@@ -35,6 +36,7 @@ def _one(project: Project, task: str, revision: str, dvc_remote: str | None, alo
 
 @flow(flow_run_name="train {task}", persist_result=False)
 @said
+@once
 def train(
     task: TaskName,
     revision: str = "HEAD",
@@ -60,6 +62,7 @@ def train(
 
 @flow(flow_run_name="evaluate {task}", persist_result=False)
 @said
+@once
 def evaluate(
     task: TaskName,
     revision: str = "HEAD",

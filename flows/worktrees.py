@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
+from dvc.config import Config, ConfigError
 
 from chimle.errors import UserError
 from flows.command import environment
@@ -157,12 +158,44 @@ def _link_inputs(root: Path, tree: Path) -> None:
             (tree / name).symlink_to((root / name).resolve())
 
 
+@contextmanager
+def _dvc_config(folder: Path) -> Iterator[Config]:
+    """DVC's configuration of a checkout, read here: a `dvc` process would cost a second each.
+
+    Raises:
+        UserError: DVC cannot read it; its own words.
+    """
+    try:
+        yield Config(str(folder / ".dvc"))
+    except ConfigError as error:
+        raise UserError(f"DVC's configuration in {folder}: {error}") from None
+
+
+def _share_cache(root: Path, tree: Path) -> None:
+    with _dvc_config(root) as own:
+        cache = own["cache"].get("dir") or str(root / ".dvc" / "cache")
+    with _dvc_config(tree) as config, config.edit("local") as local:
+        local["cache"]["dir"] = cache
+
+
+def set_default_remote(tree: Path, name: str) -> None:
+    """Let DVC use one of its remotes in a work tree where none is named.
+
+    Raises:
+        UserError: there is no such remote.
+    """
+    with _dvc_config(tree) as config, config.edit("local") as local:
+        if name not in config["remote"]:
+            raise UserError(f"DVC has no remote `{name}`: `dvc remote list` tells which there are")
+        local["core"]["remote"] = name
+
+
 def _furnish(root: Path, tree: Path) -> None:
     """Share the cache, the resume state, the local configuration and the user's own files."""
     local = root / ".dvc" / "config.local"
     if local.exists():
         shutil.copy2(local, tree / ".dvc" / "config.local")
-    ask_dvc(tree, "cache", "dir", "--local", ask_dvc(root, "cache", "dir"))
+    _share_cache(root, tree)
     for shared in _SHARED:
         (root / shared).mkdir(parents=True, exist_ok=True)
         (tree / shared).parent.mkdir(exist_ok=True)

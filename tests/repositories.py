@@ -1,6 +1,7 @@
 """A repository with this code and a tiny preset, on which DVC and the flows really run."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from flows.worktrees import locked
 from tests.helpers import ROOT
 from tests.projects import TINY
 
@@ -26,20 +28,29 @@ def environment(root: Path) -> dict[str, str]:
     }
 
 
-def run(root: Path, *command: str, check: bool = True) -> str:
+def run(root: Path, *command: str, check: bool = True, **env: str) -> str:
     """Run a command in a repository; returns all that it printed."""
     done = subprocess.run(
-        command, cwd=root, env=environment(root), capture_output=True, text=True, check=False
+        command,
+        cwd=root,
+        env=environment(root) | env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
-def commit(root: Path, message: str) -> str:
+_BIRTH = {f"GIT_{who}_DATE": "2022-11-28T00:00:00Z" for who in ("AUTHOR", "COMMITTER")}
+"""When every tiny repository was begun: the same content is the same commit everywhere."""
+
+
+def commit(root: Path, message: str, **env: str) -> str:
     """Commit everything; returns the hash."""
     run(root, "git", "add", "-A")
     name = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    run(root, "git", *name, "commit", "-qm", message)
+    run(root, "git", *name, "commit", "-qm", message, **env)
     return run(root, "git", "rev-parse", "HEAD").strip()
 
 
@@ -68,8 +79,25 @@ def tiny_repository(root: Path, train: dict | None = None) -> Path:
     preset = {**TINY, "pair": pair, "train": training, "tasks": {task: {} for task in TASKS}}
     (root / "presets" / "demo.yaml").write_text(yaml.safe_dump(preset))
     run(root, "git", "init", "-q", "-b", "main")
-    commit(root, "start")
+    commit(root, "start", **_BIRTH)
     return root
+
+
+def reference_repository(folder: Path) -> Path:
+    """A tiny repository in a folder, with the results of a serial `dvc repro`; made once."""
+    root, done = folder / "reference", folder / "reference.done"
+    with locked(folder / "reference.lock"):
+        if not done.exists():
+            shutil.rmtree(root, ignore_errors=True)
+            run(tiny_repository(root), "dvc", "repro")
+            commit(root, "results")
+            done.touch()
+    return root
+
+
+def stages_run(said: str) -> set[str]:
+    """Names of the stages that DVC said it ran, but for the one that looks at sources always."""
+    return {name for name in re.findall(r"Running stage '([^'@]+)", said) if name != "check"}
 
 
 def set_parameter(root: Path, task: str, section: str, **values: float) -> None:

@@ -1,6 +1,7 @@
 """`make serve` as a test uses it: a real server and worker on a repository, asked over HTTP."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,7 +76,7 @@ class Stack:
         """A flow run as the server knows it."""
         return self.client.get(f"/flow_runs/{run}").raise_for_status().json()
 
-    def wait(self, run: str, seconds: float = 300, ends: tuple[str, ...] = ENDED) -> dict:
+    def wait(self, run: str, seconds: float = 900, ends: tuple[str, ...] = ENDED) -> dict:
         """A run once it is in one of the states; the test fails if that takes too long."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -133,6 +134,13 @@ def wait_until(true: Callable[[], Any], seconds: float = 60) -> Any:
             return answer
         time.sleep(0.2)
     raise AssertionError(f"not within {seconds} seconds")
+
+
+def check_never_from_zero(log: str, task: str) -> None:
+    """Rounds of a task never go back, and none is the first once one has ended."""
+    rounds = [int(n) for n in re.findall(rf"{task}: round (\d+)/", log)]
+    assert rounds == sorted(rounds), f"{task} went back: {rounds}\n{log}"
+    assert rounds.count(1) <= 1, f"{task} began twice: {rounds}\n{log}"
 
 
 @contextmanager

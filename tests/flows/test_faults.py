@@ -2,7 +2,6 @@
 
 import os
 import random
-import re
 import signal
 import time
 from pathlib import Path
@@ -10,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.stack import Stack, add_flows, serving, wait_until
+from tests.flows.stack import Stack, add_flows, check_never_from_zero, serving, wait_until
 from tests.repositories import TASKS, commit, outputs, run, set_parameter, tiny_repository
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(2400)
 
 VICTIMS = {
     "training": ("stages.train",),
@@ -30,13 +29,6 @@ def serial_outputs(root: Path, clone: Path) -> dict[str, str]:
     run(root, "git", "clone", "-q", str(root), str(clone))
     run(clone, "dvc", "repro", *(f"evaluate@{task}" for task in CHOSEN))
     return outputs((clone / "dvc.lock").read_text())
-
-
-def check_never_from_zero(log: str, task: str) -> None:
-    """Rounds of a task never go back, and none is the first once one has ended."""
-    rounds = [int(n) for n in re.findall(rf"{task}: round (\d+)/", log)]
-    assert rounds == sorted(rounds), f"{task} went back: {rounds}\n{log}"
-    assert rounds.count(1) <= 1, f"{task} began twice: {rounds}\n{log}"
 
 
 def kill_one(stack: Stack, kind: str, chance: random.Random, running: str) -> bool:
@@ -86,23 +78,6 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
             assert outputs(lock) == serial_outputs(root, tmp_path / f"serial-{night}")
         assert len(done) == len(KILLS)
         assert resumed > 0
-        wait_until(lambda: stack.slots_taken() == 0, 150)
+        wait_until(lambda: stack.slots_taken() == 0, 240)
     assert not stack.processes("stages.") and not stack.processes("prefect")
     assert len(run(root, "git", "worktree", "list").splitlines()) == 1
-
-
-def test_a_run_goes_on_after_ctrl_c_and_the_next_make_serve(tmp_path: Path) -> None:
-    root = tiny_repository(tmp_path / "project", {"rounds": 30, "steps_per_round": 12})
-    add_flows(root)
-    task = CHOSEN[0]
-    with serving(root, slots=1) as stack:
-        running = stack.start("train/on-demand", task=task)
-        wait_until(lambda: f"{task}: round 2/" in stack.log(running), 120)
-    assert not stack.processes("stages.") and not stack.processes("prefect")
-    with serving(root, slots=1) as stack:
-        # The server misses the heartbeat, and gives the lost slot back.
-        assert stack.wait(running, 300)["state"]["type"] == "COMPLETED"
-        log = stack.log(running)
-        assert log.count("continues from round") == 1
-        check_never_from_zero(log, task)
-        wait_until(lambda: stack.slots_taken() == 0, 150)

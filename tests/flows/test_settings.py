@@ -1,10 +1,12 @@
 """`flows.yaml`, grids of sweeps and the parameters of flows: bad ones are refused by a sentence."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
 import pytest
 import yaml
+from prefect.client.schemas.objects import State, StateType
 
 from chimle.errors import UserError
 from chimle.tasks import TASKS
@@ -12,6 +14,8 @@ from flows.__main__ import FLOWS, read_parameters
 from flows.publish import Wishes
 from flows.settings import FlowSettings, load_flow_settings
 from flows.setup_server import FLOWS as KNOWN
+from flows.setup_server import automations
+from flows.states import AGAIN, NOT_PUBLISHED, NOTHING_CHANGED, ended_before
 from flows.steps import TaskName
 from flows.sweep import grid_points, set_point
 from tests.helpers import ROOT
@@ -50,6 +54,34 @@ def test_tasks_and_flows_have_the_same_names_everywhere() -> None:
     assert list(FLOWS) == KNOWN
     deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     assert {entry["entrypoint"].split(":")[1] for entry in deployed} == set(KNOWN)
+
+
+def test_the_server_knows_every_end_of_a_run() -> None:
+    silent = next(each for each in automations() if "silent" in each.name)
+    names = {"Completed", "Failed", "Cancelled", NOTHING_CHANGED, NOT_PUBLISHED, AGAIN}
+    assert {f"prefect.flow-run.{name}" for name in names} < silent.trigger.expect  # type: ignore[union-attr]
+
+
+def history(*states: tuple[StateType, str, str]) -> list[State]:
+    begin = datetime(2022, 11, 28, tzinfo=UTC)
+    return [
+        State(type=kind, name=name, message=text, timestamp=begin + timedelta(seconds=second))
+        for second, (kind, name, text) in enumerate(states)
+    ]
+
+
+def test_a_run_that_had_ended_is_not_done_again() -> None:
+    running = (StateType.RUNNING, "Running", "")
+    end = (StateType.COMPLETED, NOTHING_CHANGED, "Nothing changed since yesterday.")
+    crashed = (StateType.CRASHED, "Crashed", "exit code -9")
+    silent = (StateType.SCHEDULED, AGAIN, "Was silent, its process dead.")
+    by_hand = (StateType.SCHEDULED, AGAIN, "Retry from the web page")
+    found = ended_before(history(running, end, silent, running)[::-1])
+    assert found and (found.type, found.name, found.message) == end
+    for states in ([running], [running, silent, running], [running, crashed, silent, running]):
+        assert ended_before(history(*states)) is None
+    assert ended_before(history(running, end, by_hand, running)) is None
+    assert ended_before(history(running, end, by_hand, running, silent, running)) is None
 
 
 def test_every_parameter_is_documented() -> None:

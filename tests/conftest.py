@@ -1,0 +1,36 @@
+"""In which order test files begin, and what several of them compare their results with."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.repositories import reference_repository
+
+LONGEST = (
+    "test_pipeline_flow.py",
+    "test_faults.py",
+    "test_elsewhere.py",
+    "test_stop.py",
+    "test_pipeline.py",
+)
+"""Mostly they wait. They begin first, so that the others use the processors meanwhile."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others as they were found."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.name
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A tiny repository after a serial `dvc repro`, committed: to copy or compare, not to change.
+
+    All workers share one: whoever comes first makes it, the others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    return reference_repository(base if worker_id == "master" else base.parent)

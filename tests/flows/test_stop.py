@@ -1,0 +1,27 @@
+"""Ctrl-C in the middle of a training, and the next `make serve`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.flows.stack import add_flows, check_never_from_zero, serving, wait_until
+from tests.repositories import TASKS, tiny_repository
+
+pytestmark = pytest.mark.timeout(2400)
+
+
+def test_a_run_goes_on_after_ctrl_c_and_the_next_make_serve(tmp_path: Path) -> None:
+    root = tiny_repository(tmp_path / "project", {"rounds": 30, "steps_per_round": 12})
+    add_flows(root)
+    task = TASKS[0]
+    with serving(root, slots=1) as stack:
+        running = stack.start("train/on-demand", task=task)
+        wait_until(lambda: f"{task}: round 2/" in stack.log(running), 300)
+    assert not stack.processes("stages.") and not stack.processes("prefect")
+    with serving(root, slots=1) as stack:
+        # The server misses the heartbeat, and gives the lost slot back.
+        assert stack.wait(running, 600)["state"]["type"] == "COMPLETED"
+        log = stack.log(running)
+        assert log.count("continues from round") == 1
+        check_never_from_zero(log, task)
+        wait_until(lambda: stack.slots_taken() == 0, 240)
