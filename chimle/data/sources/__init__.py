@@ -3,7 +3,15 @@
 from chimle.data.sources.base import Place, Source
 from chimle.data.sources.builtin import Builtin
 from chimle.data.sources.folder import Folder
-from chimle.settings.source import BuiltinSource, FolderSource, SourceSettings
+from chimle.data.sources.s3 import S3
+from chimle.data.sources.url import Url
+from chimle.settings.source import (
+    BuiltinSource,
+    FolderSource,
+    S3Source,
+    SourceSettings,
+    UrlSource,
+)
 
 
 def open_source(settings: SourceSettings, place: Place) -> Source:
@@ -13,4 +21,8 @@ def open_source(settings: SourceSettings, place: Place) -> Source:
             return Builtin()
         case FolderSource():
             return Folder(settings, place)
+        case UrlSource():
+            return Url(settings, place)
+        case S3Source():
+            return S3(settings, place)
     raise NotImplementedError(settings.kind)
