@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chimle.data.addresses import download_name, file_name, ledger_key, plain
-from chimle.data.archives import Bounds, unpack
+from chimle.data.archives import DamagedError, unpack
 from chimle.data.checksums import Known, Ledger, Version, sha256_of_unchanged
 from chimle.data.download import Download, PassingError, Remote, Wish, patiently
 from chimle.data.names import Names
 from chimle.data.sources.base import Collection, Place
 from chimle.data.sources.selection import select
+from chimle.data.unpacking import Bounds
 from chimle.errors import UserError
 from chimle.files import write_text
 from chimle.parallel import read_lines
@@ -52,6 +53,14 @@ class Kept(Protocol):
         """The file, fetched and checked; raises as `Source.bring`."""
         ...
 
+    def record(self) -> None:
+        """Record what was brought, if it was for the first time."""
+        ...
+
+    def doubt(self) -> None:
+        """What was brought turned out to be damaged: if nothing vouches for it, drop it."""
+        ...
+
     def forget(self) -> None:
         """Forget what was recorded."""
         ...
@@ -78,10 +87,16 @@ class LocalFile:
 
     def bring(self) -> Arrived:
         """It is here already."""
-        sha256 = self._checked()
+        return Arrived(self.path, plain(self.address), self._checked(), self.path.name)
+
+    def record(self) -> None:
+        """Record its SHA-256."""
         if not self.sha256:
-            self.ledger.record(self.key, Known(sha256, Version(self.path.stat().st_size)))
-        return Arrived(self.path, plain(self.address), sha256, self.path.name)
+            known = Known(self._checked(), Version(self.path.stat().st_size))
+            self.ledger.record(self.key, known)
+
+    def doubt(self) -> None:
+        """It stays where it lies."""
 
     def forget(self) -> None:
         """Forget its SHA-256."""
@@ -123,6 +138,7 @@ class RemoteFile:
         self.retries, self.largest = retries, largest
         path = place.scratch / "downloads" / download_name(address)
         self.download = Download(remote, path, retries)
+        self._new: Known | None = None
 
     def now(self) -> dict[str, Any]:
         """Its SHA-256 where settings name it, else by what its server tells versions apart.
@@ -154,13 +170,23 @@ class RemoteFile:
         name = file_name(self.address)
         return Arrived(self.download.path, self.remote.name, found.sha256, name)
 
+    def record(self) -> None:
+        """Record its SHA-256 and version, if it was fetched for the first time."""
+        if self._new:
+            self.ledger.record(self.key, self._new)
+
+    def doubt(self) -> None:
+        """Remove what was fetched for the first time: the next run fetches it again."""
+        if self._new:
+            self.download.forget()
+
     def forget(self) -> None:
         """Forget its SHA-256 and version, and what has arrived of it."""
         self.ledger.forget([self.key])
         self.download.forget()
 
     def _first(self) -> Known:
-        """Fetch it for the first time and record what it is."""
+        """Fetch it for the first time."""
         before = self._probe(self.retries)
         found = self.download.fetch(Wish(None, "", before, self.largest))
         if not found.version.same(before):
@@ -169,7 +195,7 @@ class RemoteFile:
                 f"{self.remote.name} became another file while it was fetched: run again, {STEADY}"
             )
         # What a look told, not what came with the content: the next look is compared with it.
-        self.ledger.record(self.key, Known(found.sha256, before))
+        self._new = Known(found.sha256, before)
         return found
 
     def _probe(self, retries: int) -> Version:
@@ -199,18 +225,36 @@ class _Origins:
         return {"source": f"{archive.address}{member}", "version": archive.sha256}
 
 
-def unpacked(archives: Sequence[Arrived], selection: UnpackedSelection, work: Path) -> Collection:
-    """Archives unpacked side by side, and what a selection means in there.
+def brought(files: Sequence[Kept], selection: UnpackedSelection, work: Path) -> Collection:
+    """Files fetched, unpacked side by side, and what a selection means in there.
 
-    An archive that a killed run had finished is not unpacked again; another is begun anew.
+    What they are is recorded once all of that has gone well.
 
     Args:
-        archives: what has arrived.
-        selection: which files, and bounds.
+        files: archives or pictures.
+        selection: which files of them, and bounds.
         work: see `Source.bring`.
 
     Raises:
-        UserError: an archive is refused, two hold one name, or the selection finds nothing.
+        UserError: one cannot be had or is refused, two hold one name, or the selection finds
+            nothing.
+    """
+    archives = [file.bring() for file in files]
+    try:
+        collection = _unpacked(archives, selection, work)
+    except DamagedError:
+        for file in files:
+            file.doubt()
+        raise
+    for file in files:
+        file.record()
+    return collection
+
+
+def _unpacked(archives: Sequence[Arrived], selection: UnpackedSelection, work: Path) -> Collection:
+    """All archives in one tree.
+
+    One that a killed run had finished is not unpacked again; another is begun anew.
     """
     tree, names = work / "tree", Names()
     tree.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from typing import Any
 from chimle.data.addresses import ledger_key, local_path
 from chimle.data.http import HttpFile
 from chimle.data.sources.base import Collection, Place
-from chimle.data.sources.kept import Kept, LocalFile, RemoteFile, unpacked
+from chimle.data.sources.kept import Kept, LocalFile, RemoteFile, brought
 from chimle.settings.source import ArchiveSettings, UrlSource
 
 
@@ -25,8 +25,8 @@ class Url:
 
     def bring(self, work: Path) -> Collection:
         """Download, check and unpack all of them."""
-        arrived = [self._kept(archive).bring() for archive in self.settings.archives]
-        return unpacked(arrived, self.settings, work)
+        files = [self._kept(archive) for archive in self.settings.archives]
+        return brought(files, self.settings, work)
 
     def forget(self) -> None:
         """Take what lies there now for what should."""
