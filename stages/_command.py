@@ -16,9 +16,14 @@ def root_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def run_stage(main: Callable[[RunSettings, Path], None], description: str | None = None) -> None:
-    """The command line `python -m stages.<stage> TASK [--root DIR]`."""
+def task_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that knows `TASK` and `--root`."""
     parser = root_parser(description)
     parser.add_argument("task", metavar="TASK", help=", ".join(TASKS))
-    arguments = parser.parse_args()
+    return parser
+
+
+def run_stage(main: Callable[[RunSettings, Path], None], description: str | None = None) -> None:
+    """The command line `python -m stages.<stage> TASK [--root DIR]`."""
+    arguments = task_parser(description).parse_args()
     guarded(lambda: main(load_settings(arguments.task, arguments.root), arguments.root))

@@ -1,6 +1,7 @@
 """Look what lies at one task's source now: `data/sources/TASK.json` changes when the source does.
 
-DVC runs this stage always. It fetches nothing, and fails if what was recorded has changed.
+DVC runs this stage always. It fetches nothing, and fails if what was recorded has changed; with
+`--accept` that is forgotten first, and what lies there now is taken instead.
 """
 
 import json
@@ -9,20 +10,31 @@ from pathlib import Path
 from chimle.data.catalogue import resolve
 from chimle.data.sources import open_source
 from chimle.data.sources.base import Place
+from chimle.errors import guarded
 from chimle.files import write_text
-from chimle.settings import RunSettings
-from stages._command import run_stage
+from chimle.settings import RunSettings, load_settings
+from stages._command import task_parser
 
 
-def main(settings: RunSettings, root: Path) -> None:
+def main(settings: RunSettings, root: Path, accept: bool = False) -> None:
     """Write what tells versions of the source of `settings.task` apart."""
-    source = resolve(settings.source, root)
-    now = open_source(source, Place(root, root / "scratch")).now()
+    stands_for = resolve(settings.source, root)
+    source = open_source(stands_for, Place(root, root / "scratch"))
+    if accept:
+        source.forget()
     # Of a data set of the catalogue, what its name stands for may change, too.
-    content = {"source": source.model_dump(mode="json"), "now": now}
+    content = {"source": stands_for.model_dump(mode="json"), "now": source.now()}
     path = root / "data" / "sources" / f"{settings.task}.json"
     write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
+def command() -> None:
+    """The command line `python -m stages.check TASK [--accept] [--root DIR]`."""
+    parser = task_parser(__doc__)
+    parser.add_argument("--accept", action="store_true", help="take what lies there now")
+    given = parser.parse_args()
+    guarded(lambda: main(load_settings(given.task, given.root), given.root, given.accept))
+
+
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    command()

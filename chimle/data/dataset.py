@@ -14,7 +14,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from chimle.data.records import PAIRS, lines_file, read_header
+from chimle.data.records import PAIRS, lines_file, parse_record, read_header
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 
@@ -58,6 +58,13 @@ def _checked(root: Path, entry: dict[str, Any], kind: str) -> np.ndarray:
     return read_rgb(path)
 
 
+def _split_of(line: bytes, path: Path, number: int) -> str:
+    try:
+        return parse_record(line, PAIRS)["split"]
+    except ValueError:
+        raise UserError(f"{path}, line {number}, is damaged: run stages.pair again") from None
+
+
 class PairIndex(Sequence[Pair]):
     """The pairs of one split, in the order of their ids; each is read when it is asked for."""
 
@@ -73,8 +80,8 @@ class PairIndex(Sequence[Pair]):
         self._bytes = 0
         starts, end = [], 0
         with self._lines.open("rb") as stream:
-            for line in stream:
-                if json.loads(line)["split"] == split:
+            for number, line in enumerate(stream, start=1):
+                if _split_of(line, self._lines, number) == split:
                     starts.append(end)
                 end += len(line)
         self._starts = np.array(starts, dtype=np.int64)

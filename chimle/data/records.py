@@ -10,15 +10,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from chimle.data.names import safe_name
 from chimle.errors import UserError
 from chimle.files import sha256_of, write_text
-from chimle.parallel import read_lines
 
 FORMAT = 2
 """Version of headers and lines."""
 SOURCE = "source.json"
 PAIRS = "manifest.json"
 _LINES = {SOURCE: "files.jsonl", PAIRS: "pairs.jsonl"}
+_NEEDS = {SOURCE: ("kind", "side_by_side"), PAIRS: ("task", "counts")}
+_TEXTS = {
+    SOURCE: ("file", "sha256"),
+    PAIRS: ("id", "split", "input", "target", "input_sha256", "target_sha256"),
+}
+"""What every line must hold, as text."""
 _MADE_BY = {SOURCE: "stages.fetch", PAIRS: "stages.pair"}
 
 
@@ -48,6 +54,8 @@ def read_header(folder: Path, name: str) -> dict[str, Any]:
             mend = "update this program" if newer else f"{again} again"
             raise UserError(f"{path} has format {header['format']}, not {FORMAT}: {mend}")
         header["lines"]["sha256"]
+        if any(key not in header for key in _NEEDS[name]):
+            raise KeyError
         return header
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: {again} first") from None
@@ -67,6 +75,33 @@ def lines_file(folder: Path, name: str) -> Path:
     return path
 
 
+def parse_record(line: str | bytes, name: str) -> dict[str, Any]:
+    """A line of a folder whose header has this name; `ValueError` if it is damaged."""
+    record = json.loads(line)
+    if not isinstance(record, dict) or any(
+        not isinstance(record.get(key), str) for key in _TEXTS[name]
+    ):
+        raise ValueError
+    if name == SOURCE:
+        kind = record["file"].partition("/")[0]
+        if kind not in ("targets", "inputs") or safe_name(record["file"]) != record["file"]:
+            raise ValueError
+        if any(type(record.get(side)) is not int for side in ("width", "height")):
+            raise ValueError
+    return record
+
+
 def read_records(folder: Path, name: str) -> Iterator[dict[str, Any]]:
-    """A folder's lines; `UserError` as in `lines_file`."""
-    return read_lines(lines_file(folder, name))
+    """A folder's lines.
+
+    Raises:
+        UserError: as in `lines_file`, or a line is damaged.
+    """
+    path = lines_file(folder, name)
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                yield parse_record(line, name)
+            except ValueError:
+                again = f"run {_MADE_BY[name]} again"
+                raise UserError(f"{path}, line {number}, is damaged: {again}") from None

@@ -1,5 +1,6 @@
 """From `params.yaml` and `presets/` to validated settings."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ def _field(first: Any) -> str:
     return ".".join(parts)
 
 
+def _without_secrets(shown: str) -> str:
+    """A value as a message shows it: addresses may hold passwords and tokens."""
+    return re.sub(r"://[^/@\s']*@", "://", re.sub(r"(://[^?\s']*\?)[^\s']*", r"\1…", shown))
+
+
 def _sentence(error: ValidationError, origin: str) -> str:
     """The first validation error as one sentence that names the field."""
     first = error.errors()[0]
@@ -52,7 +58,8 @@ def _sentence(error: ValidationError, origin: str) -> str:
             said = f"`{field}.kind` = {tag!r}: use one of {known}"
         case _:
             message = first["msg"].removeprefix("Value error, ")
-            said = (f"`{field}` = {first['input']!r}: " if field else "") + message
+            value = _without_secrets(repr(first["input"]))
+            said = (f"`{field}` = {value}: " if field else "") + message
     return f"{origin}: {said}{more}"
 
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path, PurePosixPath
 
+from chimle import s3
 from chimle.errors import UserError
 from chimle.model_bundle import (
     DESCRIPTION,
@@ -22,12 +23,6 @@ _GIT = re.compile(r"git\+(?P<repository>.+)@(?P<revision>[^@:]+):(?P<path>[^:]+)
 
 def _fetch_s3(bucket: str, key: str, folder: Path) -> Path:
     """A bundle on S3, a zip object or a prefix, in `folder`. Credentials are boto3's business."""
-    try:
-        import boto3
-        from boto3.exceptions import Boto3Error
-        from botocore.exceptions import BotoCoreError, ClientError
-    except ImportError:
-        raise UserError("bundles on S3 need boto3: pip install boto3") from None
     name = PurePosixPath(key).name
     limits = (
         {key: (name, LARGEST_WEIGHTS)}
@@ -37,15 +32,15 @@ def _fetch_s3(bucket: str, key: str, folder: Path) -> Path:
             f"{key}/{WEIGHTS}": (WEIGHTS, LARGEST_WEIGHTS),
         }
     )
+    client = s3.connect()
     try:
-        client = boto3.client("s3")
         for object_key, (file, largest) in limits.items():
             size = client.head_object(Bucket=bucket, Key=object_key)["ContentLength"]
             if size > largest:
                 raise UserError(f"s3://{bucket}/{object_key} has {size:,} bytes: no model bundle")
             client.download_file(bucket, object_key, str(folder / file))
-    except (BotoCoreError, ClientError, Boto3Error) as error:
-        reason = " ".join(str(error).split())
+    except s3.errors() as error:
+        reason = s3.why(error)
         raise UserError(f"s3://{bucket}/{key} cannot be read ({reason})") from None
     return folder / name if name.endswith(".zip") else folder
 

@@ -53,8 +53,8 @@ def test_a_prefix_and_an_archive_load_as_the_folder_does(bucket: Path) -> None:
 
 def test_what_cannot_be_fetched_is_one_sentence(bucket: Path) -> None:
     for address, words in (
-        ("s3://towers/none", "cannot be read .*Not Found"),
-        ("s3://towers/none.zip", "cannot be read .*Not Found"),
+        ("s3://towers/none", "cannot be read .*there is no such"),
+        ("s3://towers/none.zip", "cannot be read .*there is no such"),
         ("s3://nowhere/at/all", "cannot be read"),
         ("s3://towers/half", "is damaged"),
         ("s3://towers/text.zip", "is damaged or no model bundle"),

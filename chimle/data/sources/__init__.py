@@ -3,7 +3,18 @@
 from chimle.data.sources.base import Place, Source
 from chimle.data.sources.builtin import Builtin
 from chimle.data.sources.folder import Folder
-from chimle.settings.source import BuiltinSource, FolderSource, SourceSettings
+from chimle.data.sources.listing import Listing
+from chimle.data.sources.s3 import S3
+from chimle.data.sources.url import Url
+from chimle.errors import UserError
+from chimle.settings.source import (
+    BuiltinSource,
+    CatalogueSource,
+    FolderSource,
+    S3Source,
+    SourceSettings,
+    UrlSource,
+)
 
 
 def open_source(settings: SourceSettings, place: Place) -> Source:
@@ -13,4 +24,11 @@ def open_source(settings: SourceSettings, place: Place) -> Source:
             return Builtin()
         case FolderSource():
             return Folder(settings, place)
-    raise NotImplementedError(settings.kind)
+        case UrlSource():
+            return Listing(settings, place) if settings.listing else Url(settings, place)
+        case S3Source():
+            return S3(settings, place)
+        case CatalogueSource():
+            raise UserError(
+                f"`source.name`: what `{settings.name}` stands for is to be found first"
+            )

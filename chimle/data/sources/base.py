@@ -80,3 +80,11 @@ class Source(Protocol):
             UserError: it cannot be had, or is not what it should be.
         """
         ...
+
+    def forget(self) -> None:
+        """Forget what was recorded of it: what lies there now is what should.
+
+        Raises:
+            UserError: the record is damaged.
+        """
+        ...

@@ -46,3 +46,6 @@ class Builtin:
     def bring(self, work: Path) -> Collection:
         """They are here already."""
         return Collection(_find(), [], _origin)
+
+    def forget(self) -> None:
+        """Nothing is recorded of it."""

@@ -58,3 +58,6 @@ class Folder:
     def bring(self, work: Path) -> Collection:
         """They are here already."""
         return self._collection()
+
+    def forget(self) -> None:
+        """Nothing is recorded of it."""

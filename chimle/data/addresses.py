@@ -1,0 +1,74 @@
+"""Addresses of a person's files: where they lie, and how they may be printed."""
+
+import hashlib
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from chimle.errors import UserError
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def plain(address: str) -> str:
+    """An address without what may be secret: user, password, query and fragment."""
+    scheme = _SCHEME.match(address)
+    if not scheme:
+        return address
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return f"{scheme[0]}…"
+    return f"{scheme[0]}{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def ledger_key(address: str) -> str:
+    """By what an address is recorded: nothing secret, but another query is another file."""
+    if not _SCHEME.match(address):
+        return address
+    query = urlsplit(address).query
+    return plain(address) + (f"?{_short(query)}" if query else "")
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def download_name(address: str) -> str:
+    """A file name of our own for what lies at an address."""
+    last = re.sub(r"[^A-Za-z0-9._-]", "_", file_name(address)).lstrip(".")[-60:]
+    return f"{_short(ledger_key(address))}-{last or 'file'}"
+
+
+def file_name(address: str) -> str:
+    """The last component of an address's path; may be empty."""
+    path = urlsplit(address).path if _SCHEME.match(address) else address
+    return unquote(path.rstrip("/").rpartition("/")[2])
+
+
+def local_path(address: str, root: Path) -> Path | None:
+    """Where an address of this machine leads; None for `http://` and `https://`.
+
+    Raises:
+        UserError: it names another machine, or a scheme that is not known.
+    """
+    if not _SCHEME.match(address):
+        return root / address
+    try:
+        parts = urlsplit(address)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        raise UserError(f"`source.archives`: {plain(address)} is no valid address") from None
+    if parts.scheme in ("http", "https"):
+        if not parts.hostname:
+            raise UserError(f"`source.archives`: {plain(address)} names no host")
+        return None
+    if parts.scheme == "file":
+        if parts.netloc not in ("", "localhost"):
+            raise UserError(f"`source.archives`: {plain(address)} names a host: write file:///PATH")
+        return Path(url2pathname(parts.path))
+    hint = ": use `kind: s3`" if parts.scheme == "s3" else ""
+    raise UserError(
+        f"`source.archives`: {plain(address)} is neither https, http, file nor a path{hint}"
+    )

@@ -1,0 +1,80 @@
+"""Names that others give to files, before they become files of ours."""
+
+import unicodedata
+from pathlib import PureWindowsPath
+
+LONGEST_PART = 255
+"""Bytes of one component: what file systems take."""
+LONGEST_NAME = 1024
+"""Bytes of a whole name."""
+
+
+class BadNameError(ValueError):
+    """A name that no file gets; the message ends a sentence that began with the name."""
+
+
+def safe_name(name: str) -> str:
+    """A relative name with `/` between its components and no detours.
+
+    Returns:
+        The name; empty for the folder itself.
+
+    Raises:
+        BadNameError: it is absolute, leads out, is no UTF-8, is too long, or holds what one file
+            system or another takes for something else.
+    """
+    try:
+        encoded = name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadNameError("is no UTF-8") from None
+    if name.startswith("/") or PureWindowsPath(name).drive:
+        raise BadNameError("is absolute")
+    if "\\" in name:
+        raise BadNameError("has a backslash")
+    if any(unicodedata.category(letter) == "Cc" for letter in name):
+        raise BadNameError("has a control character")
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise BadNameError("leads out of its folder")
+    if len(encoded) > LONGEST_NAME or any(len(p.encode()) > LONGEST_PART for p in parts):
+        raise BadNameError("is too long")
+    return "/".join(parts)
+
+
+def printable(name: str) -> str:
+    """A name as a message shows it: one line, not endless."""
+    shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
+    return shown if len(shown) <= 100 else f"{shown[:60]}…{shown[-20:]}"
+
+
+class Names:
+    """The files of a folder that is being filled: no two may have one name.
+
+    Names that differ only in case or in how an accent is written count as one: whoever pulls the
+    data on another file system would find one file where there were two.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+        self._folders: set[str] = set()
+
+    def add(self, name: str) -> None:
+        """Take a safe name.
+
+        Raises:
+            BadNameError: it is taken, or a file stands where a folder should.
+        """
+        key = unicodedata.normalize("NFC", name).casefold()
+        if (other := self._files.get(key)) is not None:
+            how = "twice" if other == name else f"beside {printable(other)}, the same but for case"
+            raise BadNameError(f"is there {how}")
+        if key in self._folders:
+            raise BadNameError("is both a file and a folder")
+        self._files[key] = name
+        above = key.rpartition("/")[0]
+        while above and above not in self._folders:
+            if above in self._files:
+                raise BadNameError(f"needs a folder where {self._files[above]} is a file")
+            self._folders.add(above)
+            above = above.rpartition("/")[0]

@@ -1,0 +1,125 @@
+"""Amazon's S3 protocol through boto3: a client, and its refusals as words without secrets."""
+
+from typing import Any
+
+from chimle.errors import UserError
+
+_WORDS = {
+    "NoSuchBucket": "there is no such bucket",
+    "NoSuchKey": "there is no such object",
+    "NoSuchVersion": "there is no such version of it",
+    "404": "there is no such bucket or object",
+    "AccessDenied": "access is denied",
+    "AllAccessDisabled": "access is denied",
+    "401": "access is denied",
+    "403": "access is denied",
+    "InvalidAccessKeyId": "the access key is not known there",
+    "SignatureDoesNotMatch": "the secret key is not the one of the access key",
+    "ExpiredToken": "the session's token has expired",
+    "RequestTimeTooSkewed": "this machine's clock is wrong",
+    "AuthorizationHeaderMalformed": "the region is another one",
+    "PermanentRedirect": "the region is another one",
+    "301": "the region is another one",
+    "PreconditionFailed": "it has changed",
+    "412": "it has changed",
+}
+"""What error codes of the service mean."""
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """What boto3 raises; to be caught once there is a client."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+    return BotoCoreError, ClientError, Boto3Error, HTTPClientError
+
+
+def connect(
+    *,
+    endpoint: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+    unsigned: bool = False,
+    connections: int = 10,
+) -> Any:
+    """A client; credentials are boto3's usual chain.
+
+    Args:
+        endpoint: address of another server than Amazon's; None: from the usual chain.
+        region: None: from the usual chain.
+        profile: of the usual chain.
+        unsigned: send no credentials.
+        connections: kept open at most.
+
+    Raises:
+        UserError: boto3 is missing, there is no such profile, or an address is invalid.
+    """
+    try:
+        import boto3
+        from botocore import UNSIGNED
+        from botocore.config import Config
+    except ImportError:
+        raise UserError("what lies on S3 needs boto3: pip install boto3") from None
+    config = Config(
+        signature_version=UNSIGNED if unsigned else None,
+        connect_timeout=10,
+        read_timeout=30,
+        retries={"mode": "standard", "max_attempts": 4},
+        max_pool_connections=connections,
+    )
+    try:
+        session = boto3.Session(profile_name=profile, region_name=region)
+        return session.client("s3", endpoint_url=endpoint, config=config)
+    except ValueError:
+        raise UserError("`source.endpoint` is no valid address: write https://HOST") from None
+    except errors() as error:
+        raise UserError(f"S3 cannot be used: {why(error)}") from None
+
+
+def code(error: BaseException) -> str:
+    """The service's code of an error; empty for one of another origin."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def status(error: BaseException) -> int:
+    """The HTTP status of a service's error; 0 for one of another origin."""
+    response = getattr(error, "response", None)
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    return int(metadata.get("HTTPStatusCode", 0))
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether trying again may help: the service is busy, or the connection failed."""
+    from botocore.exceptions import (
+        ConnectionError,
+        HTTPClientError,
+        IncompleteReadError,
+        ResponseStreamingError,
+    )
+
+    broken = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
+    return status(error) in (429, 500, 502, 503, 504) or isinstance(error, broken)
+
+
+def why(error: BaseException) -> str:
+    """A refusal in few words. What the service itself wrote is not repeated, it may quote keys."""
+    if said := code(error):
+        return _WORDS.get(said, f"the service says {said}")
+    match type(error).__name__:
+        case "NoCredentialsError" | "PartialCredentialsError" | "CredentialRetrievalError":
+            return "no credentials were found"
+        case "ProfileNotFound":
+            return "there is no such profile in the credentials"
+        case "EndpointConnectionError" | "ConnectTimeoutError" | "ConnectionError":
+            return "its server cannot be reached"
+        case "ReadTimeoutError":
+            return "its server is silent"
+        case "NoRegionError" | "InvalidRegionError":
+            return "the region is missing or not valid"
+        case "ParamValidationError":
+            return "the bucket's name or the key is not valid"
+        case "ResponseStreamingError" | "IncompleteReadError" | "ConnectionClosedError":
+            return "the connection broke off"
+        case name:
+            return name.removesuffix("Error").removesuffix("Exception")
