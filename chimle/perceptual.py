@@ -80,8 +80,21 @@ class Perceptual(nn.Module):
         The distance of two pictures is the sum over layers of the squared difference of their
         features, summed over channels and averaged over space.
         """
+        return self._comparable(self._activations(images))
+
+    def features_and_embedding(self, images: Tensor) -> tuple[Features, Tensor]:
+        """(B, 3, H, W) in [0, 1] to `features` and, in the same pass, the deepest layer's mean.
+
+        The spatial mean (B, D), fp32, is for distances between sets of pictures, which carry this
+        backbone's name.
+        """
+        raws = self._activations(images)
+        return self._comparable(raws), raws[-1].float().mean(dim=(2, 3))
+
+    def _comparable(self, raws: list[Tensor]) -> Features:
+        """Activations divided by their norms over channels, times the linear weights' roots."""
         comparable = []
-        for layer, raw in enumerate(self._activations(images)):
+        for layer, raw in enumerate(raws):
             exact = raw.float()
             # Unlike sqrt(sum(x^2)), vector_norm has a finite gradient where a position is dead.
             norm = torch.linalg.vector_norm(exact, dim=1, keepdim=True)
@@ -103,13 +116,6 @@ class Perceptual(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """LPIPS of two batches (B, 3, H, W) in [0, 1]: (B,), from 0 up."""
         return self.distance(first, self.features(second))
-
-    def embedding(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] to the deepest layer's spatial mean (B, D), fp32.
-
-        For distances between sets of pictures, which carry this backbone's name.
-        """
-        return self._activations(images)[-1].float().mean(dim=(2, 3))
 
 
 def _randomise(network: nn.Module) -> None:

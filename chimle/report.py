@@ -5,7 +5,6 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import jinja2
 
 from chimle.errors import UserError
 from chimle.images.decode import png_bytes, read_rgb
-from chimle.metrics.evaluate import DO_NOTHING
+from chimle.metrics.table import metric_rows
 from chimle.pictures import Chart, chart, contact_sheet
 from chimle.tasks import get_task
 
@@ -27,85 +26,8 @@ RANDOM_ORIGIN = "random"
 """Origin of an extractor without pretrained weights."""
 
 _CURVES = (("loss_level_", "Training loss"), ("search_distance_level_", "Distance after search"))
+_BEST_OF = ("lpips", "low", "high")
 _PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a metric whose name begins with `start` and contains `within` says."""
-
-    start: str
-    group: str
-    meaning: str
-    higher_is_better: bool
-    within: str = ""
-
-
-NEAR, VARIED, AGREES, SETS = (
-    "Near the target",
-    "Varied",
-    "True to the input",
-    "As a set, beside the set of targets",
-)
-_KINDS = (
-    Kind("lpips_", NEAR, "perceptual distance of the nearest sample", False, "_best_of_"),
-    Kind("lpips_", NEAR, "perceptual distance, mean over samples", False),
-    Kind("psnr", NEAR, "pixel agreement in dB, mean over samples", True),
-    Kind("diversity_lpips_", VARIED, "perceptual distance between samples of one input", True),
-    Kind("consistency_lightness_error", AGREES, "lightness off the input's, of 100", False),
-    Kind("consistency_", AGREES, "agreement with the input once degraded again, dB", True),
-    Kind("fid", SETS, "Frechet distance over Inception features", False),
-    Kind("kid", SETS, "kernel distance over Inception features", False),
-    Kind("frechet_", SETS, "distance of the features' Gaussians (not an FID)", False),
-    Kind("kernel_", SETS, "kernel distance of the features (not a KID)", False),
-    Kind("precision_", SETS, "share of samples that look like targets", True),
-    Kind("recall_", SETS, "share of targets that a sample looks like", True),
-)
-"""The first match counts; also the order of a table."""
-OTHER = Kind("", "Other", "", True)
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """A line of a metrics table."""
-
-    name: str
-    group: str
-    meaning: str
-    higher_is_better: bool | None
-    value: float
-    nothing: float | None
-
-    @property
-    def of_sets(self) -> bool:
-        """Whether the number compares sets of N pictures."""
-        return self.group == SETS
-
-    @property
-    def verdict(self) -> str:
-        """`better`, `worse` or nothing to compare with."""
-        if self.nothing is None or self.higher_is_better is None or self.value == self.nothing:
-            return ""
-        return "better" if (self.value > self.nothing) is self.higher_is_better else "worse"
-
-
-def _kind(name: str) -> Kind:
-    matches = (k for k in _KINDS if name.startswith(k.start) and k.within in name)
-    return next(matches, OTHER)
-
-
-def metric_rows(metrics: dict[str, float]) -> list[MetricRow]:
-    """Table rows by group: each metric of the model beside the same of doing nothing."""
-    order = {kind: place for place, kind in enumerate((*_KINDS, OTHER))}
-    rows = []
-    for name in sorted(metrics, key=lambda name: (order[_kind(name)], name)):
-        if name.startswith(DO_NOTHING):
-            continue
-        kind = _kind(name)
-        better = None if kind is OTHER else kind.higher_is_better
-        nothing = metrics.get(DO_NOTHING + name)
-        rows.append(MetricRow(name, kind.group, kind.meaning, better, metrics[name], nothing))
-    return rows
 
 
 def read_json(path: Path) -> Any:
@@ -116,6 +38,13 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} does not exist: run stages.evaluate first") from None
     except ValueError:
         raise UserError(f"{path} is damaged: run stages.evaluate again") from None
+
+
+def read_task_metrics(root: Path, task: str) -> dict[str, float]:
+    """All metrics of a task: those of the short file and the others."""
+    folder = root / "metrics"
+    short = read_metrics(folder / f"{task}.json")
+    return short | read_metrics(folder / "details" / f"{task}.json")
 
 
 def read_metrics(path: Path) -> dict[str, float]:
@@ -185,14 +114,14 @@ def _gallery(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def charts(path: Path) -> list[Chart]:
-    """Charts of a training curve: loss and searched distance, a line per level."""
+def _columns(path: Path, key: str, stage: str) -> dict[str, list[float]]:
+    """A table of finite numbers by column; `UserError` says which stage to run (again)."""
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist: run stages.train first") from None
+        raise UserError(f"{path} does not exist: run {stage} first") from None
     except (csv.Error, UnicodeDecodeError):
-        raise UserError(f"{path} is damaged: run stages.train again") from None
+        raise UserError(f"{path} is damaged: run {stage} again") from None
     columns: dict[str, list[float]] = {}
     for number, row in enumerate(rows, start=2):
         for name, text in row.items():
@@ -202,17 +131,33 @@ def charts(path: Path) -> list[Chart]:
                 value = math.nan
             if not math.isfinite(value):
                 raise UserError(
-                    f"{path}: line {number}: `{name}` is no finite number: run stages.train again"
+                    f"{path}: line {number}: `{name}` is no finite number: run {stage} again"
                 )
             columns.setdefault(name, []).append(value)
-    if columns and "step" not in columns:
-        raise UserError(f"{path} has no column `step`: run stages.train again")
+    if columns and key not in columns:
+        raise UserError(f"{path} has no column `{key}`: run {stage} again")
+    return columns
+
+
+def charts(path: Path) -> list[Chart]:
+    """Charts of a training curve: loss and searched distance, a line per level."""
+    columns = _columns(path, "step", "stages.train")
     found = []
     for start, title in _CURVES:
         curves = {f"level {n[len(start) :]}": v for n, v in columns.items() if n.startswith(start)}
         if curves:
             found.append(chart(title, columns["step"], curves))
     return found
+
+
+def best_of_chart(path: Path) -> Chart:
+    """Chart of the distance of the best of k samples, with the ends of its interval."""
+    columns = _columns(path, "k", "stages.evaluate")
+    if missing := [name for name in _BEST_OF if name not in columns]:
+        raise UserError(f"{path} has no column `{missing[0]}`: run stages.evaluate again")
+    names = ("best of k", "interval, low end", "high end")
+    curves = {name: columns[column] for name, column in zip(names, _BEST_OF, strict=True)}
+    return chart("Distance of the best of k samples", columns["k"], curves)
 
 
 def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
@@ -229,15 +174,17 @@ def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _section(root: Path, task: str) -> dict[str, Any]:
     provenance = read_provenance(root / "metrics" / f"{task}.provenance.json")
-    rows = metric_rows(read_metrics(root / "metrics" / f"{task}.json"))
+    rows = metric_rows(read_task_metrics(root, task))
     groups = list(dict.fromkeys(row.group for row in rows))
     extractor = provenance["extractor"]
     return {
         "name": task,
         "title": get_task(task).title,
         "gallery": _gallery(root / "pictures" / task),
+        "rows": rows,
         "groups": [(group, [row for row in rows if row.group == group]) for group in groups],
         "headline": [r for r in rows if r.name.startswith("lpips_") and r.nothing is not None],
+        "best_of": best_of_chart(root / "curves" / "best_of_k" / f"{task}.csv"),
         "charts": charts(root / "curves" / f"{task}.csv"),
         "facts": _facts(provenance),
         "extractor": extractor.get("name", "unknown"),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,11 +11,14 @@ from chimle.data.dataset import Pair, PairIndex, image_key, pairs_hash
 from chimle.device import choose_device
 from chimle.files import replaced_folder, write_text
 from chimle.images.decode import write_png
-from chimle.metrics.evaluate import evaluate_samples
-from chimle.metrics.fidelity import LARGEST_SUBSET
+from chimle.metrics.case import cases_of
+from chimle.metrics.evaluate import Judge, Scores, evaluate, flat_values
+from chimle.metrics.inception import load_inception
+from chimle.metrics.registry import split_headline
+from chimle.metrics.table import as_json, curve_csv, measured_with
 from chimle.model_bundle import Bundle, load_bundle
-from chimle.perceptual import Perceptual, load_perceptual
-from chimle.provenance import code_version, commit, settings_hash
+from chimle.perceptual import load_perceptual
+from chimle.provenance import settings_hash
 from chimle.sampling import plain_names, sample
 from chimle.settings import RunSettings
 from stages._command import run_stage
@@ -43,48 +47,27 @@ def write_gallery(
 
 
 def provenance(
-    settings: RunSettings, bundle: Bundle, perceptual: Perceptual, pairs: Path, count: int
-) -> dict:
-    """What the numbers were measured on and with."""
-    info = perceptual.info
-    warnings = []
-    if info.origin == "random":
-        warnings.append(
-            "No pretrained perceptual weights could be had: training and every perceptual number "
-            "used fixed-seed random features. Numbers compare within this run only."
-        )
+    settings: RunSettings, bundle: Bundle, judge: Judge, scores: Scores, pairs: Path
+) -> dict[str, Any]:
+    """What the numbers were measured on and with, and what made the model."""
     return {
         "task": settings.task,
         "preset": settings.preset,
-        "n": count,
-        "samples_per_input": settings.evaluate.samples,
-        "kernel_subset_size": min(LARGEST_SUBSET, count),
-        "seed": settings.seed,
-        "extractor": {"name": info.name, "origin": info.origin, "sha256": info.sha256},
         "training_budget": settings.train.model_dump(mode="json"),
         "candidates": list(settings.search.candidates),
         "parameters": sum(p.numel() for p in bundle.tower.parameters()),
         "pairs_sha256": pairs_hash(pairs),
         "settings_sha256": settings_hash(settings),
         "model_settings_sha256": bundle.provenance.get("settings_sha256", "unknown"),
-        "code_sha256": code_version(),
-        "commit": commit(),
-        "warnings": warnings,
+        **measured_with(judge, scores),
     }
 
 
-def main(settings: RunSettings, root: Path) -> None:
-    """Sample and score `settings.task` on its test split."""
-    task, device = settings.task, choose_device()
-    bundle = load_bundle(root / "models" / task, str(device))
+def draw(settings: RunSettings, bundle: Bundle, pairs: list[Pair], device: str) -> np.ndarray:
+    """(N, S, H, W, 3) uint8 samples of the inputs of N pairs."""
     tower = bundle.settings.tower
-    definition = settings.definition
-    folder = root / "data" / "pairs" / task
-    pairs = [centre(p, definition, tower.resolution) for p in PairIndex(folder, "test")]
-    perceptual = load_perceptual(settings.perceptual, str(device), root)
-    inputs = np.stack([pair.input for pair in pairs])
-    levels = conditioning(definition, tower, list(inputs))
-    samples = sample(
+    levels = conditioning(settings.definition, tower, [pair.input for pair in pairs])
+    return sample(
         bundle.tower,
         [level.to(device) for level in levels],
         [image_key(pair.id) for pair in pairs],
@@ -92,13 +75,42 @@ def main(settings: RunSettings, root: Path) -> None:
         seed=settings.seed,
         batch_size=settings.evaluate.batch_size,
     )
-    targets = np.stack([pair.target for pair in pairs])
-    metrics = evaluate_samples(samples, targets, inputs, settings, perceptual)
-    origin = provenance(settings, bundle, perceptual, folder, len(pairs))
+
+
+def load_judge(settings: RunSettings, root: Path, device: str) -> Judge:
+    """The networks and numbers that the settings judge with."""
+    return Judge(
+        perceptual=load_perceptual(settings.perceptual, device, root),
+        inception=load_inception(settings.evaluate.inception, device, root),
+        task=settings.definition,
+        pair=settings.pair,
+        batch_size=settings.evaluate.batch_size,
+        resamples=settings.evaluate.resamples,
+        seed=settings.seed,
+        records=root / "scratch" / "features",
+    )
+
+
+def main(settings: RunSettings, root: Path) -> None:
+    """Sample and score `settings.task` on its test split."""
+    task, device = settings.task, str(choose_device())
+    bundle = load_bundle(root / "models" / task, device)
+    folder = root / "data" / "pairs" / task
+    resolution = bundle.settings.tower.resolution
+    pairs = [centre(p, settings.definition, resolution) for p in PairIndex(folder, "test")]
+    judge = load_judge(settings, root, device)
+    samples = draw(settings, bundle, pairs, device)
+    ids = [pair.id for pair in pairs]
+    cases = cases_of(ids, samples, [p.target for p in pairs], [p.input for p in pairs])
+    scores, nothing = evaluate(cases, judge)
+    headline, details = split_headline(flat_values(scores, nothing))
+    origin = provenance(settings, bundle, judge, scores, folder)
     write_gallery(root / "pictures" / task, pairs, samples, settings)
-    for name, content in ((f"{task}.provenance.json", origin), (f"{task}.json", metrics)):
-        text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-        write_text(root / "metrics" / name, text)
+    write_text(root / "curves" / "best_of_k" / f"{task}.csv", curve_csv(scores))
+    metrics = root / "metrics"
+    write_text(metrics / f"{task}.provenance.json", as_json(origin))
+    write_text(metrics / "details" / f"{task}.json", as_json(details))
+    write_text(metrics / f"{task}.json", as_json(headline))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from chimle.report import metric_rows, read_metrics, read_provenance
+from chimle.metrics.registry import split_headline
+from chimle.metrics.table import metric_rows
+from chimle.report import read_provenance, read_task_metrics
 from chimle.tasks import get_task
 from stages._command import guarded, root_parser
 from stages.report import project_tasks
@@ -16,14 +18,18 @@ _COLOURS = {"better": "bold green", "worse": "default", "": "default"}
 
 
 def task_table(root: Path, task: str) -> Table:
-    """Metrics of one task, the model's beside those of doing nothing."""
+    """Headline metrics of one task, the model's beside those of doing nothing."""
     provenance = read_provenance(root / "metrics" / f"{task}.provenance.json")
     title = f"{get_task(task).title} (N = {provenance['n']})"
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("metric", "", "model", "doing nothing"):
         right = heading in ("model", "doing nothing")
         table.add_column(heading, justify="right" if right else "left", no_wrap=right)
-    for row in metric_rows(read_metrics(root / "metrics" / f"{task}.json")):
+    metrics = read_task_metrics(root, task)
+    headline, _ = split_headline(metrics)
+    for row in metric_rows(metrics):
+        if row.name not in headline:
+            continue
         value = f"[{_COLOURS[row.verdict]}]{row.value:.4g}[/]"
         nothing = "" if row.nothing is None else f"{row.nothing:.4g}"
         table.add_row(escape(row.name), _ARROWS[row.higher_is_better], value, nothing)

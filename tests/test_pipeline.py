@@ -39,6 +39,16 @@ def test_an_unchanged_project_does_nothing(project: Path) -> None:
     assert run(project, "git", "status", "--porcelain") == ""
 
 
+def test_headlines_are_compared_alone_and_the_rest_on_demand(project: Path) -> None:
+    name = f"metrics/details/{TASKS[0]}.json"
+    shown = json.loads(run(project, "dvc", "metrics", "show", "--json"))[""]["data"]
+    assert sorted(shown) == sorted(f"metrics/{task}.json" for task in TASKS)
+    assert all(3 <= len(found["data"]) <= 7 for found in shown.values())
+    own = json.loads(run(project, "dvc", "metrics", "show", "--json", name))[""]["data"]
+    assert own[name]["data"]["do_nothing_psnr"] > 0
+    assert run(project, "git", "ls-files", name) == ""
+
+
 def test_again_from_nothing_gives_the_same_hashes(project: Path) -> None:
     lock = (project / "dvc.lock").read_text()
     run(project, "dvc", "repro", "--force", "train@colourization", "evaluate@colourization")
@@ -85,9 +95,10 @@ def test_a_model_opens_from_git_and_packs_with_its_metrics(project: Path, tmp_pa
         card = archive.read("README.md").decode()
         content = json.loads(archive.read("metrics.json"))
     measured = json.loads((project / "metrics" / f"{TASKS[-1]}.json").read_text())
-    assert content["metrics"] == measured
+    details = json.loads((project / "metrics" / "details" / f"{TASKS[-1]}.json").read_text())
+    assert content["metrics"] == measured and content["details"] == details
     assert card.startswith("---\nlicense: cc0-1.0\n") and "{{" not in card
-    assert f"| psnr | {measured['psnr']:.4g} | {measured['do_nothing_psnr']:.4g} |" in card
+    assert f"| psnr | {measured['psnr']:.4g} | {details['do_nothing_psnr']:.4g} |" in card
     assert "random features" in card
 
     # Another model of the same task: its card must not boast with these numbers.

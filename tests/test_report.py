@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from rich.console import Console
 
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb, write_png
+from chimle.metrics.registry import plain_name, split_headline
+from chimle.metrics.table import metric_rows
 from chimle.pictures import GAP, HEADING, chart, contact_sheet, ticks
-from chimle.report import OVERVIEW_BYTES, metric_rows, render
+from chimle.report import OVERVIEW_BYTES, render
 from chimle.tasks import TASKS
 from stages import report, summary
 from tests.projects import write_project
@@ -24,11 +27,14 @@ METRICS = {
     "lpips_squeeze_random_best_of_3": 0.03,
     "diversity_lpips_squeeze_random": 0.02,
     "psnr": 19.5,
+    "psnr_low": 18.25,
+    "psnr_high": 20.75,
     "consistency_jpeg_psnr": 25.0,
     "frechet_squeeze_random": 1.5,
     "kernel_squeeze_random": -0.01,
     "precision_squeeze_random": 0.9,
     "recall_squeeze_random": 0.8,
+    "frechet_squeeze_random_deviation": 0.1,
     "do_nothing_lpips_squeeze_random": 0.07,
     "do_nothing_psnr": 21.0,
     "do_nothing_frechet_squeeze_random": 1.5,
@@ -61,11 +67,15 @@ def write_results(root: Path, task: str, side: int = 32, samples: int = 3) -> No
         "warnings": [f"no weights {EVIL}"],
     }
     metrics = root / "metrics"
-    metrics.mkdir(exist_ok=True)
-    (metrics / f"{task}.json").write_text(json.dumps(METRICS))
+    (metrics / "details").mkdir(parents=True, exist_ok=True)
+    for folder, part in zip((metrics, metrics / "details"), split_headline(METRICS), strict=True):
+        (folder / f"{task}.json").write_text(json.dumps(part))
     (metrics / f"{task}.provenance.json").write_text(json.dumps(provenance))
     curves = root / "curves"
-    curves.mkdir(exist_ok=True)
+    (curves / "best_of_k").mkdir(parents=True, exist_ok=True)
+    (curves / "best_of_k" / f"{task}.csv").write_text(
+        "k,lpips,low,high\n1,0.05,0.04,0.06\n2,0.04,0.03,0.05\n3,0.03,0.02,0.04\n"
+    )
     (curves / f"{task}.csv").write_text(
         "step,round,loss,loss_level_1,loss_level_2,search_distance_level_1\n"
         "10,1,0.5,0.2,0.3,0.11\n20,1,0.4,0.1,0.3,0.11\n"
@@ -98,11 +108,17 @@ def test_page_holds_everything_it_shows(project: Path) -> None:
 def test_page_explains_every_number(project: Path) -> None:
     page = render(project, [TASK]).replace("<wbr>", "")
     for name in METRICS:
-        assert (f"<code>{name}</code>" in page) is not name.startswith("do_nothing_")
+        assert (f"<code>{name}</code>" in page) is (plain_name(name) == name)
+    terms = page.split("What each number means")[1]
+    for row in metric_rows(METRICS):
+        assert row.metric is not None
+        for text in (row.meaning, row.metric.span, row.metric.formula, row.metric.source):
+            assert str(escape(text)) in terms
+    assert "18.2 – 20.8" in page
     assert page.count('class="number better"') == 2, "in the table and at the top of the page"
     assert "N = 21" in page
     assert "Random features." in page
-    assert page.count("<polyline") == 3
+    assert page.count("<polyline") == 6, "two levels' loss, one's distance, best of k and its ends"
     assert all(row.meaning and row.higher_is_better is not None for row in metric_rows(METRICS))
 
 
@@ -147,6 +163,8 @@ def test_overview_stays_small(tmp_path: Path) -> None:
     [
         f"metrics/{TASK}.json",
         f"metrics/{TASK}.provenance.json",
+        f"metrics/details/{TASK}.json",
+        f"curves/best_of_k/{TASK}.csv",
         f"pictures/{TASK}/gallery.json",
         f"pictures/{TASK}/01_sample_02.png",
         f"curves/{TASK}.csv",
@@ -179,6 +197,9 @@ def test_missing_file_is_named(project: Path, name: str) -> None:
         (f"curves/{TASK}.csv", "step,loss_level_1\n1,nan\n", "line 2"),
         (f"curves/{TASK}.csv", "step,loss_level_1\n1\n", "`loss_level_1`"),
         (f"curves/{TASK}.csv", "loss_level_1\n1\n", "`step`"),
+        (f"curves/best_of_k/{TASK}.csv", "k,lpips\n1,0.5\n", "`low`"),
+        (f"curves/best_of_k/{TASK}.csv", "k,lpips\n1,much\n", "`lpips`"),
+        (f"metrics/details/{TASK}.json", '{"ssim": null}', "`ssim`"),
     ],
 )
 def test_damaged_file_is_named(project: Path, name: str, content: str, says: str) -> None:
@@ -208,7 +229,7 @@ def test_rows_compare_in_the_better_direction() -> None:
 
 
 def test_best_of_is_told_from_the_mean() -> None:
-    nearest, mean = metric_rows({"lpips_vgg": 0.2, "lpips_vgg_best_of_10": 0.1})
+    nearest, mean = metric_rows({"lpips_vgg_best_of_10": 0.1, "lpips_vgg": 0.2})
     assert "nearest" in nearest.meaning and "mean" in mean.meaning
 
 
@@ -218,6 +239,7 @@ def test_summary_prints_tables_and_path(project: Path) -> None:
     text = buffer.getvalue()
     assert all(task.title in text for task in TASKS.values())
     assert "lpips_squeeze_random" in text and "0.05" in text and "N = 21" in text
+    assert "kernel_squeeze_random" not in text, "headline numbers alone"
     assert text.count("no weights") == 1
     assert str(project.resolve() / "report" / "index.html") in text
 

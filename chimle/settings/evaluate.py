@@ -11,9 +11,13 @@ class EvaluateSettings(Settings):
     samples: int = Field(10, ge=2)
     """Samples per test input."""
     batch_size: int = Field(16, ge=1)
-    """Test inputs times samples at once; never changes a number beyond rounding."""
+    """Pictures in a network at once; never changes a number beyond rounding."""
     gallery: int = Field(8, ge=1)
     """Test inputs shown in the report."""
     inception: str | None = None
-    """File with the FID Inception weights for `fid` and `kid`; None: only the distances over
-    the LPIPS backbone's features, under their own names."""
+    """The FID's official Inception weights, for `fid`, `kid` and numbers over its features: a
+    file, or `official` for torch's usual cache and then the download; either must have the
+    published SHA-256. None: only the distances over the LPIPS backbone's features, under their
+    own names."""
+    resamples: int = Field(1000, ge=100)
+    """Draws of the bootstrap over test inputs, which the intervals come from."""

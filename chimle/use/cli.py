@@ -1,4 +1,4 @@
-"""`chimle sample | import | export | pack | show | explore`: a trained tower on a command line.
+"""`chimle sample | score | import | export | pack | show | explore`: the command line.
 
 Exit codes: 0 done; 2 bad input or usage, in one sentence; anything else is a fault of the program.
 """
@@ -16,6 +16,8 @@ import typer
 
 from chimle.errors import UserError, guarded
 from chimle.tasks import TASKS, get_task
+from chimle.use.cli_score import score_command
+from chimle.use.options import DebugOption, JsonOption, ModelOption, TaskOption, task_names
 
 app = typer.Typer(
     name="chimle",
@@ -24,28 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done; 2 bad input, said in one sentence; else a fault of the program.",
 )
-
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        help="Bundle: folder, zip file, s3://bucket/name or git+REPOSITORY@REVISION:PATH.  "
-        "[default: models/TASK]",
-        show_default=False,
-    ),
-]
-
-
-def _task_names() -> list[str]:
-    return list(TASKS)
-
-
-TaskOption = Annotated[
-    str | None,
-    typer.Option(help=", ".join(TASKS), show_default=False, autocompletion=_task_names),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a script.")]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
 
 
 class ExportFormat(StrEnum):
@@ -168,10 +148,13 @@ def _told(report: dict[str, Any]) -> str:
     return line
 
 
+app.command("score")(score_command)
+
+
 @app.command("import")
 def import_command(
     checkpoint: Annotated[Path, typer.Argument(help="Published weights or training state.")],
-    task: Annotated[str, typer.Option(help=", ".join(TASKS), autocompletion=_task_names)],
+    task: Annotated[str, typer.Option(help=", ".join(TASKS), autocompletion=task_names)],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Bundle to write; must not exist.")
     ] = None,

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from chimle.errors import UserError
 from chimle.files import replaced_folder, write_bytes, write_text
 from chimle.images.decode import read_rgb, write_png
+from chimle.metrics.metric import DO_NOTHING
 from chimle.model_bundle import Bundle, save_bundle
 from chimle.pictures import contact_sheet
 
@@ -32,17 +33,18 @@ def _read_json(path: Path) -> Any:
         raise UserError(f"{path} is damaged: run stages.evaluate again") from None
 
 
-def _measured(bundle: Bundle, project: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Metrics of this very model and what they were measured with; empty if there are none.
+def _measured(bundle: Bundle, project: Path) -> dict[str, Any]:
+    """`metrics`, `details` and `provenance` of this very model; empty if there are none.
 
     Raises:
         UserError: the project's metrics are another model's.
     """
     task = bundle.settings.task
     file = project / "metrics" / f"{task}.json"
+    details = _read_json(project / "metrics" / "details" / f"{task}.json")
     metrics, origin = _read_json(file), _read_json(file.with_suffix(".provenance.json"))
-    if metrics is None or origin is None:
-        return {}, {}
+    if metrics is None or details is None or origin is None:
+        return {}
     own = bundle.provenance
     if (origin.get("model_settings_sha256"), origin.get("pairs_sha256")) != (
         own.get("settings_sha256"),
@@ -52,7 +54,7 @@ def _measured(bundle: Bundle, project: Path) -> tuple[dict[str, Any], dict[str, 
             f"{file} was measured on another model: evaluate this one first, or name its project "
             "by `--project`"
         )
-    return metrics, origin
+    return {"metrics": metrics, "details": details, "provenance": origin}
 
 
 def _draw_samples(folder: Path, out: Path) -> bool:
@@ -70,7 +72,7 @@ def _draw_samples(folder: Path, out: Path) -> bool:
     return True
 
 
-def _card(bundle: Bundle, metrics: dict, origin: dict, licence: str, has_samples: bool) -> str:
+def _card(bundle: Bundle, measured: dict[str, Any], licence: str, has_samples: bool) -> str:
     environment = Environment(
         loader=PackageLoader("chimle.use", "."),
         undefined=StrictUndefined,
@@ -78,11 +80,9 @@ def _card(bundle: Bundle, metrics: dict, origin: dict, licence: str, has_samples
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    prefix = "do_nothing_"
+    metrics, details = measured.get("metrics", {}), measured.get("details", {})
     rows = [
-        (name, value, metrics.get(prefix + name))
-        for name, value in sorted(metrics.items())
-        if not name.startswith(prefix)
+        (name, value, details.get(DO_NOTHING + name)) for name, value in sorted(metrics.items())
     ]
     return environment.get_template("card.md.j2").render(
         bundle=bundle,
@@ -90,7 +90,7 @@ def _card(bundle: Bundle, metrics: dict, origin: dict, licence: str, has_samples
         title=bundle.settings.definition.title,
         parameters=sum(p.numel() for p in bundle.tower.parameters()),
         rows=rows,
-        origin=origin,
+        origin=measured.get("provenance", {}),
         provenance=bundle.provenance,
         licence=licence,
         has_samples=has_samples,
@@ -108,14 +108,13 @@ def _zipped(folder: Path) -> bytes:
 
 def _fill(folder: Path, bundle: Bundle, licence: str, project: Path) -> None:
     """Write a bundle with metrics, samples and card into a folder that is made for it."""
-    metrics, origin = _measured(bundle, project)
+    measured = _measured(bundle, project)
     save_bundle(folder, bundle.tower, bundle.settings, bundle.provenance, licence)
     pictures = project / "pictures" / bundle.settings.task
-    has_samples = bool(metrics) and _draw_samples(pictures, folder / SAMPLES)
-    if metrics:
-        content = {"metrics": metrics, "provenance": origin}
-        write_text(folder / METRICS, json.dumps(content, indent=1, sort_keys=True) + "\n")
-    write_text(folder / CARD, _card(bundle, metrics, origin, licence, has_samples))
+    has_samples = bool(measured) and _draw_samples(pictures, folder / SAMPLES)
+    if measured:
+        write_text(folder / METRICS, json.dumps(measured, indent=1, sort_keys=True) + "\n")
+    write_text(folder / CARD, _card(bundle, measured, licence, has_samples))
 
 
 def pack(bundle: Bundle, out: Path, licence: str, project: Path) -> None:

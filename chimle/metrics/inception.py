@@ -1,0 +1,111 @@
+"""The network of the FID: official weights or none, since a number must earn its name."""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from chimle.errors import UserError
+from chimle.files import write_bytes
+from chimle.perceptual_weights import Origin, cache_file, download
+from chimle.torchvision_compat import import_torchvision
+
+OFFICIAL = "official"
+"""Setting: torch's usual cache, then the official download."""
+OFFICIAL_URL = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth"
+)
+"""The network of the published FID, converted from TensorFlow."""
+OFFICIAL_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+
+
+@dataclass(frozen=True)
+class Inception:
+    """Inception v3 of 2015 as the FID uses it, by torch-fidelity.
+
+    Attributes:
+        network: the extractor.
+        origin: where the weights came from.
+        sha256: of their file.
+    """
+
+    network: nn.Module
+    origin: Origin
+    sha256: str
+
+    @torch.no_grad()
+    def features(self, pictures: np.ndarray, batch_size: int) -> np.ndarray:
+        """(B, H, W, 3) uint8 to the last pooling's (B, 2048) float32."""
+        device = next(self.network.parameters()).device
+        batches = torch.from_numpy(pictures).permute(0, 3, 1, 2).split(batch_size)
+        parts = [self.network(batch.to(device))[0].float().cpu() for batch in batches]
+        return torch.cat(parts).numpy()
+
+
+def _checked(content: bytes, name: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != OFFICIAL_SHA256:
+        raise UserError(
+            f"{name} is not the official Inception file (its SHA-256 begins {found[:8]}, not "
+            f"{OFFICIAL_SHA256[:8]}), so no FID can be had from it: replace it"
+        )
+
+
+def _find(setting: str, root: Path) -> tuple[bytes, Origin]:
+    """Content of the official file; `UserError` where it is missing or another one."""
+    if setting != OFFICIAL:
+        file = root / setting
+        if not file.is_file():
+            raise UserError(f"`evaluate.inception`: {file} does not exist")
+        content = file.read_bytes()
+        _checked(content, str(file))
+        return content, "file"
+    cached = cache_file(OFFICIAL_URL)
+    if cached.is_file():
+        content = cached.read_bytes()
+        _checked(content, str(cached))
+        return content, "cache"
+    try:
+        content = download(OFFICIAL_URL)
+    except UserError as error:
+        raise UserError(
+            f"{error}: name a file in `evaluate.inception`, put it into torch's cache, or leave "
+            "the field empty"
+        ) from None
+    _checked(content, OFFICIAL_URL)
+    write_bytes(cached, content)
+    return content, "download"
+
+
+def load_inception(
+    setting: str | None, device: str = "cpu", root: Path = Path()
+) -> Inception | None:
+    """The FID network that a setting names.
+
+    Args:
+        setting: a file, `official`, or None for none.
+        device: where it computes.
+        root: directory that a relative file starts from.
+
+    Raises:
+        UserError: the official weights cannot be had, or the file holds others.
+    """
+    if setting is None:
+        return None
+    content, origin = _find(setting, root)
+    import_torchvision()
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    # The extractor wants a file, and unpickles it: it gets the very bytes that were checked.
+    with tempfile.NamedTemporaryFile(suffix=".pth") as file:
+        file.write(content)
+        file.flush()
+        network = FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048"], feature_extractor_weights_path=file.name
+        )
+    return Inception(network.eval().to(device), origin, OFFICIAL_SHA256)

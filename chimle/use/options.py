@@ -1,0 +1,29 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+from chimle.tasks import TASKS
+
+
+def task_names() -> list[str]:
+    """What completes `--task`."""
+    return list(TASKS)
+
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Bundle: folder, zip file, s3://bucket/name or git+REPOSITORY@REVISION:PATH.  "
+        "[default: models/TASK]",
+        show_default=False,
+    ),
+]
+TaskOption = Annotated[
+    str | None,
+    typer.Option(help=", ".join(TASKS), show_default=False, autocompletion=task_names),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a script.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]

@@ -1,0 +1,293 @@
+"""Any answers become the same numbers, however they come; records, intervals, seeds, Inception."""
+
+import hashlib
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from chimle.errors import UserError
+from chimle.metrics import inception as inception_module
+from chimle.metrics import records
+from chimle.metrics.case import Case
+from chimle.metrics.coverage import FEWEST
+from chimle.metrics.evaluate import Judge, evaluate, flat_values
+from chimle.metrics.inception import load_inception
+from chimle.metrics.intervals import bootstrap, over_seeds
+from chimle.metrics.metric import DEVIATION, DO_NOTHING, HIGH, LOW
+from chimle.metrics.registry import METRICS, find_metric, plain_name, split_headline
+from chimle.metrics.table import curve_csv, measured_with, metric_rows
+from chimle.perceptual import load_perceptual
+from chimle.settings import PerceptualSettings
+from chimle.tasks import get_task
+from chimle.torchvision_compat import import_torchvision
+from tests.metrics.cases import noise_cases, pictures
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    with pytest.warns(UserWarning):
+        perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
+    return Judge(perceptual, task=get_task("colourization"), resamples=200)
+
+
+def numbers(cases: list[Case], judge: Judge) -> dict[str, float]:
+    return flat_values(*evaluate(cases, judge))
+
+
+@pytest.mark.parametrize("task", ["colourization", "decompression", "super_resolution"])
+def test_all_numbers_are_declared_finite_and_within_their_range(judge: Judge, task: str) -> None:
+    cases = noise_cases(input_side=2 if task == "super_resolution" else 32)
+    found = numbers(cases, replace(judge, task=get_task(task)))
+    for name, value in found.items():
+        metric = find_metric(plain_name(name))
+        assert metric is not None, name
+        assert isinstance(value, float) and math.isfinite(value)
+        if name.endswith(DEVIATION):
+            assert value >= 0
+            continue
+        assert metric.lowest is None or value >= metric.lowest, name
+        assert metric.highest is None or value <= metric.highest, name
+    assert "lpips_squeeze_random_best_of_3" in found and "fid" not in found
+    assert DO_NOTHING + "psnr" in found and DO_NOTHING + "psnr" + LOW in found
+
+
+def test_the_short_file_is_short(judge: Judge) -> None:
+    short, rest = split_headline(numbers(noise_cases(), judge))
+    assert 5 <= len(short) <= 7 and not set(short) & set(rest)
+    assert not any(name.startswith(DO_NOTHING) or name.endswith((LOW, HIGH)) for name in short)
+    assert sum("_best_of_" in name for name in short) == 1, "the gate of the flows wants one"
+
+
+def test_every_metric_is_explained() -> None:
+    for metric in METRICS:
+        assert metric.meaning and metric.formula and metric.source and metric.span
+    assert find_metric("lpips_vgg_best_of_10").meaning != find_metric("lpips_vgg").meaning
+    assert find_metric("faithful_variance_alex_sigma_0_15") is not None
+    assert find_metric("fid_like") is find_metric("frechet_inception") is None
+    assert find_metric("coverage_inception") is not None
+
+
+def test_order_of_inputs_changes_nothing(judge: Judge) -> None:
+    cases = noise_cases()
+    shuffled = [cases[place] for place in np.random.default_rng(0).permutation(len(cases))]
+    assert numbers(shuffled, judge) == numbers(cases, judge)
+
+
+def test_batch_size_and_threads_change_nothing_beyond_rounding(judge: Judge) -> None:
+    cases, threads = noise_cases(), torch.get_num_threads()
+    expected = numbers(cases, judge)
+    try:
+        torch.set_num_threads(3 - min(threads, 2))
+        for batch_size in (1, 4):
+            found = numbers(cases, replace(judge, batch_size=batch_size))
+            assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_order_of_samples_changes_no_mean_over_inputs(judge: Judge) -> None:
+    cases = noise_cases()
+    turned = [replace(case, answers=case.answers[::-1]) for case in cases]
+    (one, _), (other, _) = evaluate(cases, judge), evaluate(turned, judge)
+    assert {k: v.mean() for k, v in other.rows.items()} == pytest.approx(
+        {k: v.mean() for k, v in one.rows.items()}, rel=1e-4, abs=1e-6
+    )
+    np.testing.assert_allclose(other.curve, one.curve, rtol=1e-4)
+
+
+def test_pictures_go_through_the_network_once(
+    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases, keeping = noise_cases(), replace(judge, records=tmp_path / "features")
+    found = numbers(cases, keeping)
+    assert found == numbers(cases, judge)
+    kept = sorted((tmp_path / "features").rglob("*.npz"))
+    assert len(kept) == 2 * len(cases), "answers and doing nothing, per input"
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("extracted again")
+
+    monkeypatch.setattr(records, "_perceive", refuse)
+    assert numbers(cases[::-1], keeping) == found
+
+
+def test_a_damaged_record_is_made_again(judge: Judge, tmp_path: Path) -> None:
+    case, keeping = noise_cases(1)[0], replace(judge, records=tmp_path)
+    first = records.perceive(case, judge.perceptual, 16, keeping.records)
+    (path,) = tmp_path.rglob("*.npz")
+    for damage in (b"", path.read_bytes()[:100], b"text"):
+        path.write_bytes(damage)
+        again = records.perceive(case, judge.perceptual, 16, keeping.records)
+        assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not list(tmp_path.rglob(".*")), "no temporary file is left"
+
+
+def test_another_picture_or_network_is_another_record(judge: Judge, tmp_path: Path) -> None:
+    case = noise_cases(1)[0]
+    records.perceive(case, judge.perceptual, 16, tmp_path)
+    changed = case.answers.copy()
+    changed[0, 0, 0, 0] ^= 1
+    records.perceive(replace(case, answers=changed), judge.perceptual, 16, tmp_path)
+    with pytest.warns(UserWarning):
+        other = load_perceptual(PerceptualSettings(backbone="alex", allow_random=True))
+    records.perceive(case, other, 16, tmp_path)
+    records.perceive(replace(case, id="renamed"), other, 16, tmp_path)
+    assert len(list(tmp_path.rglob("*.npz"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"answers": pictures(2)}, "picture_0 has 2 answers and picture_1 3"),
+        ({"answers": pictures(3, side=16)}, "answers have 16x16 pixels and its target 32x32"),
+        ({"id": "picture_1"}, "two inputs are called picture_1"),
+        (
+            {"answers": pictures(3, side=8), "target": pictures(side=8)},
+            "picture_0 has 8x8 pixels: pictures from 11",
+        ),
+    ],
+)
+def test_malformed_cases_are_refused(judge: Judge, change: dict, words: str) -> None:
+    cases = noise_cases(2)
+    with pytest.raises(UserError, match=words):
+        evaluate([cases[1], replace(cases[0], **change)], judge)
+
+
+def test_nothing_to_judge_and_what_is_no_number_are_refused(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match="nothing to judge"):
+        evaluate([], judge)
+    monkeypatch.setattr("chimle.metrics.evaluate.psnr", lambda *_: np.array([math.nan]))
+    with pytest.raises(UserError, match="`psnr` is not finite"):
+        evaluate(noise_cases(2), judge)
+
+
+def test_few_inputs_have_no_set_metrics_and_say_so(judge: Judge) -> None:
+    scores, _ = evaluate(noise_cases(FEWEST - 1), judge)
+    assert not any("frechet" in name or "recall" in name for name in scores.values)
+    assert "too few" in measured_with(judge, scores)["warnings"][-1]
+
+
+def test_inputs_that_are_missing_leave_out_what_needs_them(judge: Judge) -> None:
+    cases = [replace(case, input=None) for case in noise_cases()]
+    scores, nothing = evaluate(cases, judge)
+    assert nothing is None and not any("consistency" in name for name in scores.values)
+
+
+def test_table_puts_numbers_beside_doing_nothing(judge: Judge) -> None:
+    found = numbers(noise_cases(), judge)
+    rows = {row.name: row for row in metric_rows(found)}
+    assert not any(plain_name(name) != name for name in rows)
+    row = rows["psnr"]
+    assert row.nothing == found[DO_NOTHING + "psnr"] and row.verdict in ("better", "worse")
+    assert row.interval is not None and row.interval[0] <= row.value <= row.interval[1]
+    assert rows["frechet_squeeze_random"].interval is None
+
+
+def test_the_curve_falls_from_the_mean_to_the_best(judge: Judge) -> None:
+    scores, _ = evaluate(noise_cases(), judge)
+    lines = curve_csv(scores).splitlines()
+    assert lines[0] == "k,lpips,low,high" and len(lines) == 4
+    table = np.array([[float(value) for value in line.split(",")] for line in lines[1:]])
+    assert (np.diff(table[:, 1]) < 0).all()
+    assert table[0, 1] == pytest.approx(scores.values["lpips_squeeze_random"], rel=1e-4)
+    best = scores.values["lpips_squeeze_random_best_of_3"]
+    assert table[-1, 1] == pytest.approx(best, rel=1e-4)
+    assert (table[:, 2] <= table[:, 1]).all() and (table[:, 1] <= table[:, 3]).all()
+
+
+def test_bootstrap_is_seeded_and_as_wide_as_theory_says() -> None:
+    rows = np.random.default_rng(0).normal(5, 2, (400, 1)) * np.array([1.0, 10.0])
+    low, high = bootstrap(rows, 2000, 1)
+    again = bootstrap(rows, 2000, 1)
+    assert np.array_equal(low, again[0]) and np.array_equal(high, again[1])
+    assert not np.array_equal(low, bootstrap(rows, 2000, 2)[0])
+    assert (low < rows.mean(axis=0)).all() and (rows.mean(axis=0) < high).all()
+    width = 2 * 1.96 * rows.std(axis=0) / 400**0.5
+    np.testing.assert_allclose(high - low, width, rtol=0.1)
+    flat = bootstrap(np.full((5, 1), 3.0), 100, 0)
+    assert float(flat[0][0]) == pytest.approx(3) and float(flat[1][0]) == pytest.approx(3)
+
+
+def test_bootstrap_covers_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    hits = 0
+    for seed in range(200):
+        low, high = bootstrap(generator.normal(0, 1, (40, 1)), 300, seed)
+        hits += int(low[0] <= 0 <= high[0])
+    assert 0.88 < hits / 200 < 0.99
+
+
+def test_seeds_aggregate_to_mean_and_deviation() -> None:
+    spread = over_seeds([{"psnr": 1.0}, {"psnr": 3.0}])["psnr"]
+    assert (spread.mean, spread.count) == (2, 2)
+    assert spread.deviation == pytest.approx(2**0.5)
+    assert over_seeds([{"psnr": 1.0}])["psnr"].deviation == 0
+    with pytest.raises(UserError, match="`ssim` was measured in some runs only"):
+        over_seeds([{"psnr": 1.0}, {"psnr": 1.0, "ssim": 0.1}])
+    with pytest.raises(UserError, match="no run"):
+        over_seeds([])
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of the official file's form, with random weights."""
+    import_torchvision()
+    from torch_fidelity import feature_extractor_inceptionv3 as module
+
+    class Saved(Exception):  # noqa: N818
+        pass
+
+    path = tmp_path_factory.mktemp("inception") / "stand-in.pth"
+    state: dict[str, torch.Tensor] = {}
+    original = module.torch.load
+    try:
+        module.torch.load = lambda *_, **__: state  # type: ignore[attr-defined]
+        build = module.FeatureExtractorInceptionV3.load_state_dict
+        module.FeatureExtractorInceptionV3.load_state_dict = lambda *_: None
+        torch.manual_seed(0)
+        network = module.FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048"], feature_extractor_weights_path="none"
+        )
+    finally:
+        module.torch.load = original  # type: ignore[attr-defined]
+        module.FeatureExtractorInceptionV3.load_state_dict = build
+    torch.save(network.state_dict(), path)
+    return path
+
+
+def test_fid_is_that_of_the_official_file_or_none(
+    judge: Judge, stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_inception(None) is None
+    with pytest.raises(UserError, match=r"nowhere\.pth does not exist"):
+        load_inception("nowhere.pth", root=tmp_path)
+    with pytest.raises(UserError, match="is not the official Inception file"):
+        load_inception(str(stand_in))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(inception_module, "OFFICIAL_URL", "http://127.0.0.1:9/inception.pth")
+    with pytest.raises(UserError, match=r"cannot be downloaded.*evaluate\.inception"):
+        load_inception("official")
+
+    content = stand_in.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(inception_module, "OFFICIAL_SHA256", digest)
+    cached = tmp_path / "hub" / "checkpoints" / "inception.pth"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(content)
+    found = load_inception("official")
+    assert found is not None and (found.origin, found.sha256) == ("cache", digest)
+
+    with_fid = replace(judge, inception=found, records=tmp_path / "features")
+    scores, nothing = evaluate(noise_cases(FEWEST, 2), with_fid)
+    assert scores.values["fid"] > 0 and "kid" in scores.values and nothing is not None
+    assert "precision_inception" in scores.values and "frechet_squeeze_random" in scores.values
+    assert "fid" in split_headline(scores.values)[0]
+    assert measured_with(with_fid, scores)["inception"] == {"origin": "cache", "sha256": digest}
+    assert json.dumps(measured_with(with_fid, scores))
