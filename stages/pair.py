@@ -1,8 +1,12 @@
-"""Make one task's pairs: `data/raw/TASK` becomes `data/pairs/TASK`."""
+"""Make one task's pairs: `data/raw/TASK` becomes `data/pairs/TASK` and `data/contact/TASK.png`."""
 
 from pathlib import Path
 
+from chimle.data.contact import pairs_sheet
+from chimle.data.dataset import read_manifest
 from chimle.data.pairing import make_pairs
+from chimle.data.said import summary
+from chimle.files import write_bytes
 from chimle.settings import RunSettings
 from stages._command import run_stage
 
@@ -11,8 +15,9 @@ def main(settings: RunSettings, root: Path) -> None:
     """Cut, split and degrade the photographs of `settings.task`."""
     data = root / "data"
     raw, out = data / "raw" / settings.task, data / "pairs" / settings.task
-    counts = make_pairs(settings, raw, out, root / "scratch")
-    print(f"{settings.task}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
+    make_pairs(settings, raw, out, root / "scratch")
+    write_bytes(data / "contact" / f"{settings.task}.png", pairs_sheet(out, raw))
+    print(f"{settings.task}: {summary(read_manifest(out))}")
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from chimle.data.plans import Half, Planned, plan_halves, plan_photographs, plan_regions
-from chimle.data.records import PAIRS, SOURCE, read_header, read_records, write_records
-from chimle.data.splits import SPLITS, limited, split_groups, unit_hash
+from chimle.data.planning import make_plan
+from chimle.data.plans import Half, Planned
+from chimle.data.records import PAIRS, SOURCE, write_records
+from chimle.data.splits import SPLITS, unit_hash
 from chimle.errors import UserError
 from chimle.files import put_in_place, sha256_of
 from chimle.images.decode import png_bytes, read_rgb
@@ -75,7 +76,7 @@ class _Maker:
                 f"{pair.input} ({width}x{height}) has another shape than {pair.target} "
                 f"({shape[1]}x{shape[0]}): crop one of them"
             )
-        left, top, side = (round(value * scale) for value in pair.box)
+        left, top, side = pair.input_box or (round(value * scale) for value in pair.box)
         side = min(side, height - top, width - left)
         small = self.settings.pair.size // self.settings.definition.reduction
         return resize(_crop(picture, (left, top, side)), (small, small))
@@ -103,23 +104,6 @@ class _Maker:
         return {**entry, "source": source, "degradation": how, **dict(pair.notes)}
 
 
-def _plan(settings: RunSettings, raw: Path) -> tuple[list[Planned], dict[str, str]]:
-    """All pairs that a source gives, and the SHA-256 of its files."""
-    header, pair = read_header(raw, SOURCE), settings.pair
-    by_kind: dict[str, list[dict[str, Any]]] = {"targets": [], "inputs": []}
-    for record in read_records(raw, SOURCE):
-        by_kind[record["file"].split("/", 1)[0]].append(record)
-    targets, inputs = by_kind["targets"], by_kind["inputs"]
-    hashes = {record["file"]: record["sha256"] for record in (*targets, *inputs)}
-    if header["kind"] == "builtin":
-        plan = plan_regions(targets, pair)
-    elif header["side_by_side"]:
-        plan = plan_halves(targets, header["side_by_side"], pair)
-    else:
-        plan = plan_photographs(targets, inputs, pair)
-    return sorted(plan, key=lambda planned: planned.id), hashes
-
-
 def _entries(journal: Path, hashes: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Lines of the manifest: those of the journal with the hashes of the source's files."""
     for entry in read_lines(journal):
@@ -145,22 +129,20 @@ def make_pairs(settings: RunSettings, raw: Path, out: Path, scratch: Path) -> di
     Raises:
         UserError: a photograph is too small or damaged, shapes differ, or a split stays empty.
     """
-    plan, hashes = _plan(settings, raw)
     relevant = settings.model_dump(mode="json", include={"task", "seed", "pair"})
     key = digest([relevant, sha256_of(raw / SOURCE)])[:16]
-    splits = split_groups(plan, settings.pair, settings.seed)
-    chosen = limited(plan, splits, settings.pair.limit, settings.seed)
     work = scratch / "pair" / settings.task / key
+    plan = make_plan(settings, raw, work / "plan")
     staging, journal = work / "staging", work / "journal.jsonl"
     if not staging.is_dir():
         journal.unlink(missing_ok=True)
         staging.mkdir(parents=True)
-    items = [(pair, splits[pair.group]) for pair in chosen]
-    journalled(journal, items, _Maker(settings, raw, staging), say=lambda t: print(f"pair: {t}"))
-    found = Counter(split for _, split in items)
+    maker = _Maker(settings, raw, staging)
+    journalled(journal, plan.pairs, maker, say=lambda text: print(f"pair: {text}"))
+    found = Counter(split for _, split in plan.pairs)
     counts = {split: found[split] for split in SPLITS}
-    header = {"task": settings.task, "size": settings.pair.size, "counts": counts}
-    write_records(staging, PAIRS, header, _entries(journal, hashes))
+    header = {"task": settings.task, "size": settings.pair.size, "counts": counts, **plan.header}
+    write_records(staging, PAIRS, header, _entries(journal, plan.hashes))
     put_in_place(staging, out)
     shutil.rmtree(work.parent, ignore_errors=True)
     return counts

@@ -1,7 +1,7 @@
 """Which pairs a source gives: what becomes a target, from which square, and what its input is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,8 @@ REGION = 1.5
 """Side of a built-in photograph's region over `pair.size`: reduced, it is sharp and clean."""
 
 Half = Literal["left", "right"]
+Box = tuple[int, int, int]
+"""Left, top and side of a square, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Planned:
         box: left, top and side of the square that becomes the target, in the pixels of the
             target's file (or of its half).
         input: file of the source's own input; None: the target is degraded.
+        input_box: the square of the input, in its own pixels; None: where the target's is.
         target_half: which half of the file is the target; None: all of it.
         input_half: the same for the input.
         split: where the plan itself decides it.
@@ -34,8 +37,9 @@ class Planned:
     id: str
     group: str
     target: str
-    box: tuple[int, int, int]
+    box: Box
     input: str | None = None
+    input_box: Box | None = None
     target_half: Half | None = None
     input_half: Half | None = None
     split: str | None = None
@@ -64,19 +68,38 @@ def group_of(name: str, settings: PairSettings) -> str:
             return f"{folder}{slash}{file[:length]}"
 
 
-def centre_square(file: str, width: int, height: int, size: int) -> tuple[int, int, int]:
-    """The largest central square of a photograph.
-
-    Raises:
-        UserError: it is smaller than `size`.
-    """
+def centre_square(width: int, height: int) -> Box:
+    """The largest central square of a photograph."""
     side = min(width, height)
-    if side < size:
-        raise UserError(
-            f"{file} is {width}x{height}, smaller than `pair.size` {size}: remove it or lower "
-            "`pair.size`"
-        )
     return (width - side) // 2, (height - side) // 2, side
+
+
+@dataclass
+class SmallOnes:
+    """Judges whether photographs are large enough, and keeps in mind which were not.
+
+    Attributes:
+        settings: say how large they must be and what to do otherwise.
+        skipped: name and reason of those that were too small.
+    """
+
+    settings: PairSettings
+    skipped: list[dict[str, str]] = field(default_factory=list)
+
+    def fits(self, file: str, width: int, height: int) -> bool:
+        """Whether the sides reach `pair.size`.
+
+        Raises:
+            UserError: they do not and `pair.small` is `refuse`.
+        """
+        size = self.settings.size
+        if min(width, height) >= size:
+            return True
+        said = f"{file} is {width}x{height}, smaller than `pair.size` {size}"
+        if self.settings.small == "refuse":
+            raise UserError(f"{said}: remove it, lower `pair.size`, or set `pair.small` to skip")
+        self.skipped.append({"name": stem(file), "because": said})
+        return False
 
 
 def plan_regions(records: list[dict[str, Any]], settings: PairSettings) -> Iterator[Planned]:
@@ -91,19 +114,25 @@ def plan_regions(records: list[dict[str, Any]], settings: PairSettings) -> Itera
 
 
 def plan_photographs(
-    targets: list[dict[str, Any]], inputs: list[dict[str, Any]], settings: PairSettings
+    targets: list[dict[str, Any]], inputs: list[dict[str, Any]], small: SmallOnes
 ) -> Iterator[Planned]:
-    """The central square of every photograph, with the source's own input where it has one."""
+    """The central square of every photograph, with the source's own input where it has one.
+
+    Raises:
+        UserError: one is too small.
+    """
     own = {stem(record["file"]): record["file"] for record in inputs}
     for record in targets:
         file, name = record["file"], stem(record["file"])
-        box = centre_square(file, record["width"], record["height"], settings.size)
-        group = group_of(name, settings)
+        if not small.fits(file, record["width"], record["height"]):
+            continue
+        box = centre_square(record["width"], record["height"])
+        group = group_of(name, small.settings)
         yield Planned(pair_id(name), group, file, box, input=own.get(name))
 
 
 def plan_halves(
-    records: list[dict[str, Any]], input_half: Half, settings: PairSettings
+    records: list[dict[str, Any]], input_half: Half, small: SmallOnes
 ) -> Iterator[Planned]:
     """Both halves of every photograph.
 
@@ -115,10 +144,12 @@ def plan_halves(
         file, name = record["file"], stem(record["file"])
         if record["width"] % 2:
             raise UserError(f"{file} is {record['width']} pixels wide: halves need an even width")
-        box = centre_square(file, record["width"] // 2, record["height"], settings.size)
+        if not small.fits(file, record["width"] // 2, record["height"]):
+            continue
+        box = centre_square(record["width"] // 2, record["height"])
         yield Planned(
             pair_id(name),
-            group_of(name, settings),
+            group_of(name, small.settings),
             file,
             box,
             input=file,

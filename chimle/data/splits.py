@@ -39,7 +39,8 @@ def _by_folder(groups: Sequence[str]) -> dict[str, str]:
     return {group: _FOLDER_SPLITS[tops[group]] for group in groups}
 
 
-def _by_hash(groups: Sequence[str], settings: PairSettings, seed: int) -> dict[str, str]:
+def by_hash(groups: Sequence[str], settings: PairSettings, seed: int) -> dict[str, str]:
+    """Split of every group, by nothing but its name; among few, one goes to the test by force."""
     chosen = {}
     held = settings.test + settings.validation
     for group in groups:
@@ -61,7 +62,7 @@ def split_groups(plan: Sequence[Planned], settings: PairSettings, seed: int) -> 
     """
     decided = {pair.group: pair.split for pair in plan if pair.split}
     groups = sorted({pair.group for pair in plan} - set(decided))
-    chosen = decided | (_by_folder(groups) or _by_hash(groups, settings, seed))
+    chosen = decided | (_by_folder(groups) or by_hash(groups, settings, seed))
     for split in ("train", "test"):
         if split not in chosen.values():
             raise UserError(

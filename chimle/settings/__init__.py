@@ -20,6 +20,7 @@ from chimle.settings.source import ListingSettings as ListingSettings
 from chimle.settings.source import S3Source as S3Source
 from chimle.settings.source import SourceSettings as SourceSettings
 from chimle.settings.source import UrlSource as UrlSource
+from chimle.settings.timelapse import TimelapseSettings as TimelapseSettings
 from chimle.settings.tower import TowerSettings as TowerSettings
 from chimle.settings.training import PerceptualSettings as PerceptualSettings
 from chimle.settings.training import SearchSettings as SearchSettings

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from chimle.settings.base import Settings
+from chimle.settings.timelapse import TimelapseSettings
 
 
 class PairSettings(Settings):
@@ -22,6 +23,20 @@ class PairSettings(Settings):
     names begin with the same so many characters."""
     limit: int | None = Field(None, ge=1)
     """At most this many pairs per split, chosen by hash; None: all."""
+    small: Literal["refuse", "skip"] = "refuse"
+    """What to do with a photograph that is smaller than `size`: stop, or go on without it and list
+    it."""
+    duplicates: Literal["drop", "report", "keep"] = "drop"
+    """Near-duplicates of photographs: leave them out of the training split, where their likes are
+    held out or already there; only list them; or do not look for them."""
+    duplicate_bits: int = Field(10, ge=0, le=16)
+    """Bits of 64 in which the perceptual hashes of near-duplicates may differ; such candidates
+    are then compared by pixels."""
+    duplicate_likeness: float = Field(0.95, gt=0, le=1)
+    """Correlation of the reduced pictures from which candidates count as near-duplicates."""
+    timelapse: TimelapseSettings | None = None
+    """Night to day: the source holds folders of frames, one per fixed camera, whose nights are the
+    inputs of their days."""
     jpeg_quality: int = Field(1, ge=1, le=100)
     """Decompression: Pillow's JPEG quality. 1 is the lowest."""
     night_exposure: float = Field(0.12, gt=0, le=1)

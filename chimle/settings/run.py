@@ -7,10 +7,10 @@ from pydantic import Field, field_validator, model_validator
 from chimle.settings.base import Settings
 from chimle.settings.evaluate import EvaluateSettings
 from chimle.settings.pair import PairSettings
-from chimle.settings.source import BuiltinSource, SourceSettings
+from chimle.settings.source import BuiltinSource, Selection, SourceSettings
 from chimle.settings.tower import TowerSettings
 from chimle.settings.training import PerceptualSettings, SearchSettings, TrainSettings
-from chimle.tasks import Task, get_task
+from chimle.tasks import Degradation, Task, get_task
 
 
 class RunSettings(Settings):
@@ -58,9 +58,20 @@ class RunSettings(Settings):
             )
         if self.pair.size % reduction:
             raise ValueError(f"`pair.size` {self.pair.size} must be divisible by {reduction}")
+        self._time_lapse_agrees()
         if self.preset in ("small", "paper") and self.perceptual.allow_random:
             raise ValueError(f"preset {self.preset} never falls back to random features")
         return self
+
+    def _time_lapse_agrees(self) -> None:
+        if self.pair.timelapse is None:
+            return
+        if get_task(self.task).degradation is not Degradation.NIGHT:
+            raise ValueError(f"`pair.timelapse` makes nights and days, which {self.task} has not")
+        if isinstance(self.source, BuiltinSource):
+            raise ValueError("`pair.timelapse` needs a `source` with a folder per camera")
+        if isinstance(self.source, Selection) and (self.source.inputs or self.source.side_by_side):
+            raise ValueError("`pair.timelapse` finds the inputs: remove those of `source`")
 
     @property
     def definition(self) -> Task:

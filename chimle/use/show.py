@@ -8,6 +8,7 @@ import numpy as np
 
 from chimle.data.dataset import PairIndex, read_manifest
 from chimle.data.records import PAIRS, SOURCE, read_header, read_records
+from chimle.data.said import tally
 from chimle.errors import UserError
 from chimle.images.decode import write_png
 from chimle.model_bundle import DESCRIPTION, Bundle, read_member
@@ -66,7 +67,7 @@ def _describe_pairs(folder: Path) -> dict[str, Any]:
         "task": manifest["task"],
         "target_side": manifest["size"],
         "pairs": sum(manifest["counts"].values()),
-        **{f"pairs_{split}": count for split, count in manifest["counts"].items()},
+        **tally(manifest),
         "sources": len(files),
         "degradations": sorted(degradations),
     }
