@@ -22,6 +22,11 @@ _WORDS = {
     "301": "the region is another one",
     "PreconditionFailed": "it has changed",
     "412": "it has changed",
+    "500": "its server fails",
+    "InternalError": "its server fails",
+    "503": "its server is busy",
+    "SlowDown": "its server is busy",
+    "429": "its server is busy",
 }
 """What error codes of the service mean."""
 
@@ -30,8 +35,9 @@ def errors() -> tuple[type[Exception], ...]:
     """What boto3 raises; to be caught once there is a client."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.parsers import ResponseParserError
 
-    return BotoCoreError, ClientError, Boto3Error, HTTPClientError
+    return BotoCoreError, ClientError, Boto3Error, HTTPClientError, ResponseParserError
 
 
 def connect(
@@ -41,6 +47,7 @@ def connect(
     profile: str | None = None,
     unsigned: bool = False,
     connections: int = 10,
+    attempts: int = 4,
 ) -> Any:
     """A client; credentials are boto3's usual chain.
 
@@ -50,6 +57,7 @@ def connect(
         profile: of the usual chain.
         unsigned: send no credentials.
         connections: kept open at most.
+        attempts: for each request, with growing pauses.
 
     Raises:
         UserError: boto3 is missing, there is no such profile, or an address is invalid.
@@ -64,7 +72,7 @@ def connect(
         signature_version=UNSIGNED if unsigned else None,
         connect_timeout=10,
         read_timeout=30,
-        retries={"mode": "standard", "max_attempts": 4},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=connections,
     )
     try:
@@ -121,5 +129,7 @@ def why(error: BaseException) -> str:
             return "the bucket's name or the key is not valid"
         case "ResponseStreamingError" | "IncompleteReadError" | "ConnectionClosedError":
             return "the connection broke off"
+        case "ResponseParserError":
+            return "its server does not speak S3"
         case name:
             return name.removesuffix("Error").removesuffix("Exception")

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from chimle.data.sources.base import Place
 from chimle.errors import UserError
 from chimle.files import locked, sha256_of, write_text
 
@@ -71,9 +70,14 @@ class Known:
 class Ledger:
     """The file of first-seen checksums."""
 
-    def __init__(self, place: Place) -> None:
-        self.path = place.checksums
-        self._lock = place.scratch / "checksums.lock"
+    def __init__(self, path: Path, scratch: Path) -> None:
+        """The ledger at a path; nothing is read yet.
+
+        Args:
+            path: may be missing.
+            scratch: an ignored folder, for a lock.
+        """
+        self.path, self._lock = path, scratch / "checksums.lock"
 
     def get(self, address: str) -> Known | None:
         """What is recorded of an address.

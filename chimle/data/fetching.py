@@ -153,5 +153,6 @@ def fetch(settings: RunSettings, root: Path, out: Path) -> dict[str, int]:
     if not counts["targets"]:
         raise UserError(f"`source`: every photograph is damaged, such as {left_out[0]['because']}")
     put_in_place(staging, out)
+    collection.record()
     shutil.rmtree(work.parent, ignore_errors=True)
     return {**counts, "skipped": len(left_out)}

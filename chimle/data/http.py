@@ -108,13 +108,11 @@ class HttpFile:
                 )
             except requests.exceptions.SSLError:
                 raise UserError(
-                    f"{self.name} cannot be fetched (its certificate is not valid): "
+                    f"{self.name} cannot be fetched (no valid TLS connection): "
                     "mend the address in `source.archives`"
                 ) from None
             except _UNREADABLE:
-                raise UserError(
-                    f"`source.archives`: {self.name} leads to no valid address: mend it"
-                ) from None
+                raise self._unreadable() from None
             except _BROKEN as error:
                 raise PassingError(self._said(error)) from None
             with response:
@@ -126,9 +124,15 @@ class HttpFile:
             f"{self.name} redirects more than {_MOST_REDIRECTS} times: mend its address"
         )
 
+    def _unreadable(self) -> UserError:
+        return UserError(f"`source.archives`: {self.name} leads to no valid address: mend it")
+
     def _redirected(self, address: str, target: str) -> str:
-        after = urljoin(address, target)
-        scheme = urlsplit(after).scheme
+        try:
+            after = urljoin(address, target)
+            scheme = urlsplit(after).scheme
+        except ValueError:
+            raise self._unreadable() from None
         if scheme not in ("http", "https"):
             raise UserError(f"{self.name} redirects to `{scheme}:`: only http and https are read")
         if urlsplit(address).scheme == "https" and scheme == "http":

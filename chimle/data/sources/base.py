@@ -30,12 +30,15 @@ class Collection:
             the address that a person would recognise, and where there is one a `version` (an ETag,
             a version id, an archive's SHA-256).
         annotations: a text file about the photographs; None: there is none.
+        record: to be called once everything has arrived well: what came for the first time is
+            recorded and holds from then on.
     """
 
     targets: Sequence[Original]
     inputs: Sequence[Original]
     origin: Callable[[str], Mapping[str, str]]
     annotations: Path | None = None
+    record: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

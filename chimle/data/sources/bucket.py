@@ -51,6 +51,7 @@ class Bucket:
             profile=chosen.profile,
             unsigned=chosen.unsigned,
             connections=chosen.transfers + 2,
+            attempts=1,  # `patiently` makes more of them.
         )
 
     @contextmanager

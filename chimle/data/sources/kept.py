@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,7 +79,7 @@ class LocalFile:
 
     def __init__(self, address: str, path: Path, sha256: str | None, place: Place) -> None:
         self.address, self.path, self.sha256, self.place = address, path, sha256, place
-        self.key, self.ledger = ledger_key(address), Ledger(place)
+        self.key, self.ledger = ledger_key(address), Ledger(place.checksums, place.scratch)
 
     def now(self) -> dict[str, Any]:
         """Its SHA-256, read again only after it was changed."""
@@ -134,7 +134,7 @@ class RemoteFile:
         largest: int,
     ) -> None:
         self.remote, self.address, self.sha256 = remote, address, sha256
-        self.key, self.ledger = ledger_key(address), Ledger(place)
+        self.key, self.ledger = ledger_key(address), Ledger(place.checksums, place.scratch)
         self.retries, self.largest = retries, largest
         path = place.scratch / "downloads" / download_name(address)
         self.download = Download(remote, path, retries)
@@ -228,8 +228,6 @@ class _Origins:
 def brought(files: Sequence[Kept], selection: UnpackedSelection, work: Path) -> Collection:
     """Files fetched, unpacked side by side, and what a selection means in there.
 
-    What they are is recorded once all of that has gone well.
-
     Args:
         files: archives or pictures.
         selection: which files of them, and bounds.
@@ -246,9 +244,12 @@ def brought(files: Sequence[Kept], selection: UnpackedSelection, work: Path) -> 
         for file in files:
             file.doubt()
         raise
-    for file in files:
-        file.record()
-    return collection
+
+    def record() -> None:
+        for file in files:
+            file.record()
+
+    return replace(collection, record=record)
 
 
 def _unpacked(archives: Sequence[Arrived], selection: UnpackedSelection, work: Path) -> Collection:

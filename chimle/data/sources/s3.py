@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class Prefix:
 
     def __init__(self, bucket: Bucket, place: Place) -> None:
         self.bucket, self.settings = bucket, bucket.settings
-        self.ledger, self.address = Ledger(place), bucket.settings.address
+        self.ledger, self.address = Ledger(place.checksums, place.scratch), bucket.settings.address
 
     @cached_property
     def objects(self) -> list[StoredObject]:
@@ -65,8 +66,7 @@ class Prefix:
             return {"source": self.bucket.address_of(one), "version": one.etag.strip('"')}
 
         collection = select(self.settings, tree, origin)
-        self.ledger.record(self.address, found)
-        return collection
+        return replace(collection, record=lambda: self.ledger.record(self.address, found))
 
     def forget(self) -> None:
         """Forget what was listed."""

@@ -1,0 +1,281 @@
+"""Pictures in folders, and what our own folders say of themselves, damaged."""
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from tests.data.bad_inputs import BadInput
+from tests.data.world import TASK, World, png
+
+
+def _absurd() -> bytes:
+    head = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(head)) + b"IHDR" + head
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", zlib.crc32(chunk[4:])) + png()[33:]
+
+
+def _picture(
+    what: str, says: str, content: bytes, name: str = "bad.png", **fields: Any
+) -> BadInput:
+    return BadInput("Pictures", what, says, lambda world: world.picture(content, name, **fields))
+
+
+def _all_damaged(world: World) -> None:
+    world.picture(b"x", damaged="skip")
+    (world.root / "photos" / "good.png").write_bytes(b"y")
+
+
+def _header(
+    folder: str, file: str, change: Callable[[dict[str, Any]], object]
+) -> Callable[[World], None]:
+    """Change a header's JSON."""
+
+    def edit(content: bytes) -> bytes:
+        header = json.loads(content)
+        change(header)
+        return json.dumps(header).encode()
+
+    return lambda world: world.edit(f"data/{folder}/{TASK}/{file}", edit)
+
+
+def _lines(
+    folder: str, file: str, lines: str, content: bytes | Callable[[bytes], bytes]
+) -> Callable[[World], None]:
+    """Replace a folder's lines and make its header agree with them."""
+
+    def make(world: World) -> None:
+        path = world.root / "data" / folder / TASK / lines
+        after = content(path.read_bytes()) if callable(content) else content
+        path.write_bytes(after)
+        sha256 = hashlib.sha256(after).hexdigest()
+        _header(folder, file, lambda header: header["lines"].update(sha256=sha256))(world)
+
+    return make
+
+
+def _bytes(folder: str, file: str, content: bytes) -> Callable[[World], None]:
+    return lambda world: world.edit(f"data/{folder}/{TASK}/{file}", lambda before: content)
+
+
+def _without(folder: str, file: str) -> Callable[[World], None]:
+    return lambda world: (world.root / "data" / folder / TASK / file).unlink()
+
+
+def _raw(what: str, says: str, make: Callable[[World], object]) -> BadInput:
+    return BadInput("Manifests of what was fetched", what, says, make, "pair")
+
+
+def _pairs(what: str, says: str, make: Callable[[World], object]) -> BadInput:
+    return BadInput("Manifests of pairs", what, says, make, "train")
+
+
+_SOURCE = "…/source.json is damaged: run stages.fetch again"
+_FILE = "…/files.jsonl, line 1, is damaged: run stages.fetch again"
+_PAIR = "…/pairs.jsonl, line 1, is damaged: run stages.pair again"
+_MANIFEST = "…/manifest.json is damaged: run stages.pair again"
+
+
+def _record(**fields: Any) -> bytes:
+    record = {"file": "targets/good.png", "sha256": "0" * 64, "width": 40, "height": 36}
+    return json.dumps({**record, **fields}).encode() + b"\n"
+
+
+def _renamed(key: str, value: str) -> Callable[[bytes], bytes]:
+    """Every pair's record with another value."""
+
+    def edit(content: bytes) -> bytes:
+        records = [json.loads(line) for line in content.splitlines()]
+        return b"".join(json.dumps({**record, key: value}).encode() + b"\n" for record in records)
+
+    return edit
+
+
+TABLE = [
+    _picture(
+        "a PNG that is cut off",
+        "…/bad.png is damaged or no picture (…): replace it",
+        png((200, 200))[:-200],
+    ),
+    _picture(
+        "a text file named as a picture",
+        "…/bad.jpg is damaged or no picture (…): replace it",
+        b"hello",
+        "bad.jpg",
+    ),
+    _picture("an empty picture", "…/bad.png is damaged or no picture (…): replace it", b""),
+    _picture(
+        "a picture that claims 10,000,000,000 pixels",
+        "…/bad.png claims an absurd size: replace it",
+        _absurd(),
+    ),
+    _picture(
+        "two pictures of one name",
+        "…/good.png and …/good.jpg have the same name but for the ending: rename one",
+        png(),
+        "good.jpg",
+    ),
+    _picture(
+        "a folder that is missing",
+        "`source.path`: …/none is no directory: name one with pictures",
+        png(),
+        path="none",
+    ),
+    _picture(
+        "two stars",
+        "`source.path`: */* may hold one `*` for one directory level",
+        png(),
+        path="*/*",
+    ),
+    _picture(
+        "a star that matches nothing",
+        "`source.path`: nothing matches photos/*/high below …",
+        png(),
+        path="photos/*/high",
+    ),
+    _picture(
+        "an input that is missing",
+        "`source`: good has no input of the same name (and 1 more): add it or take the other away",
+        png(),
+        "night/bad.png",
+        path="photos",
+        inputs="photos/night",
+    ),
+    _picture(
+        "annotations that are missing",
+        "`source.annotations`: …/photos/none.csv is no file: name a text file",
+        png(),
+        annotations="photos/none.csv",
+    ),
+    BadInput(
+        "Pictures",
+        "nothing but damaged pictures",
+        "`source`: every photograph is damaged, such as …",
+        _all_damaged,
+    ),
+    _raw(
+        "no header",
+        "…/source.json does not exist: run stages.fetch first",
+        _without("raw", "source.json"),
+    ),
+    _raw("a header that is no JSON", _SOURCE, _bytes("raw", "source.json", b"{")),
+    _raw("a header that is no UTF-8", _SOURCE, _bytes("raw", "source.json", b"\xff")),
+    _raw("a header that is a list", _SOURCE, _bytes("raw", "source.json", b"[]")),
+    _raw(
+        "a header without format", _SOURCE, _header("raw", "source.json", lambda h: h.pop("format"))
+    ),
+    _raw(
+        "a header whose format is a word",
+        _SOURCE,
+        _header("raw", "source.json", lambda h: h.update(format="two")),
+    ),
+    _raw(
+        "a header without lines", _SOURCE, _header("raw", "source.json", lambda h: h.pop("lines"))
+    ),
+    _raw("a header without kind", _SOURCE, _header("raw", "source.json", lambda h: h.pop("kind"))),
+    _raw(
+        "a header of a newer format",
+        "…/source.json has format 99, not …: update this program",
+        _header("raw", "source.json", lambda h: h.update(format=99)),
+    ),
+    _raw(
+        "a header of an older format",
+        "…/source.json has format 0, not …: run stages.fetch again",
+        _header("raw", "source.json", lambda h: h.update(format=0)),
+    ),
+    _raw(
+        "no lines",
+        "…/files.jsonl is not what source.json says: run stages.fetch again",
+        _without("raw", "files.jsonl"),
+    ),
+    _raw(
+        "other lines",
+        "…/files.jsonl is not what source.json says: run stages.fetch again",
+        _bytes("raw", "files.jsonl", _record()),
+    ),
+    _raw("a line that is no JSON", _FILE, _lines("raw", "source.json", "files.jsonl", b"{\n")),
+    _raw("a line that is a list", _FILE, _lines("raw", "source.json", "files.jsonl", b"[]\n")),
+    _raw(
+        "a line that leads out of the folder",
+        _FILE,
+        _lines("raw", "source.json", "files.jsonl", _record(file="targets/../../x.png")),
+    ),
+    _raw(
+        "a line of another kind",
+        _FILE,
+        _lines("raw", "source.json", "files.jsonl", _record(file="others/x.png")),
+    ),
+    _raw(
+        "a line without SHA-256",
+        _FILE,
+        _lines("raw", "source.json", "files.jsonl", _record(sha256=None)),
+    ),
+    _raw(
+        "a line whose width is a word",
+        _FILE,
+        _lines("raw", "source.json", "files.jsonl", _record(width="40")),
+    ),
+    _raw(
+        "a picture that is missing",
+        "…/targets/none.png does not exist",
+        _lines(
+            "raw",
+            "source.json",
+            "files.jsonl",
+            b"".join(_record(file=f"targets/none{n}.png") for n in range(30)).replace(
+                b"none0.", b"none."
+            ),
+        ),
+    ),
+    _raw(
+        "a picture that is damaged",
+        "…/good.png is damaged or no picture (…): replace it",
+        _bytes("raw", "targets/good.png", b"x"),
+    ),
+    _pairs(
+        "no header",
+        "…/manifest.json does not exist: run stages.pair first",
+        _without("pairs", "manifest.json"),
+    ),
+    _pairs("a header that is no JSON", _MANIFEST, _bytes("pairs", "manifest.json", b"nothing")),
+    _pairs(
+        "a header without counts",
+        _MANIFEST,
+        _header("pairs", "manifest.json", lambda h: h.pop("counts")),
+    ),
+    _pairs(
+        "no lines",
+        "…/pairs.jsonl is not what manifest.json says: run stages.pair again",
+        _without("pairs", "pairs.jsonl"),
+    ),
+    _pairs(
+        "a line that is no JSON", _PAIR, _lines("pairs", "manifest.json", "pairs.jsonl", b"{\n")
+    ),
+    _pairs(
+        "a line without split",
+        _PAIR,
+        _lines("pairs", "manifest.json", "pairs.jsonl", b'{"id": "a"}\n'),
+    ),
+    _pairs(
+        "an empty split",
+        "…/pairs/decompression holds no pairs of the split `train`",
+        _lines("pairs", "manifest.json", "pairs.jsonl", b""),
+    ),
+    _pairs(
+        "a picture outside the folder",
+        "…/manifest.json names ../../x.png, outside its folder",
+        _lines("pairs", "manifest.json", "pairs.jsonl", _renamed("input", "../../x.png")),
+    ),
+    _pairs(
+        "a picture that is missing",
+        "…/none.png does not exist: run stages.pair again",
+        _lines("pairs", "manifest.json", "pairs.jsonl", _renamed("target", "none.png")),
+    ),
+    _pairs(
+        "a picture of another SHA-256",
+        "…png is not the file that its manifest names: run stages.pair again",
+        _lines("pairs", "manifest.json", "pairs.jsonl", _renamed("target_sha256", "0" * 64)),
+    ),
+]
