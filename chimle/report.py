@@ -172,6 +172,13 @@ def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
+def _contact(path: Path) -> str | None:
+    """The sheet of a task's pairs; None where they were made elsewhere."""
+    if not path.exists():
+        return None
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
 def _section(root: Path, task: str) -> dict[str, Any]:
     provenance = read_provenance(root / "metrics" / f"{task}.provenance.json")
     rows = metric_rows(read_task_metrics(root, task))
@@ -186,6 +193,7 @@ def _section(root: Path, task: str) -> dict[str, Any]:
         "headline": [r for r in rows if r.name.startswith("lpips_") and r.nothing is not None],
         "best_of": best_of_chart(root / "curves" / "best_of_k" / f"{task}.csv"),
         "charts": charts(root / "curves" / f"{task}.csv"),
+        "contact": _contact(root / "data" / "contact" / f"{task}.png"),
         "facts": _facts(provenance),
         "extractor": extractor.get("name", "unknown"),
         "random": extractor.get("origin") == RANDOM_ORIGIN,

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from chimle.data.batch import centre, conditioning
+from chimle.data.augmentation import centre
+from chimle.data.batch import conditioning
 from chimle.data.dataset import Pair, PairIndex, image_key, pairs_hash
 from chimle.device import choose_device
 from chimle.files import replaced_folder, write_text

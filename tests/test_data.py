@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from chimle.data.batch import augment, centre, make_batch
+from chimle.data.augmentation import augment, centre
+from chimle.data.batch import make_batch
 from chimle.data.dataset import Pair, PairIndex, pairs_hash
 from chimle.data.fetching import fetch
 from chimle.data.pairing import make_pairs
@@ -98,9 +99,9 @@ def test_poses_never_drift(seed: int, round_: int, task: str) -> None:
     target = big.repeat(16, 0).repeat(16, 1)
     factor = definition.reduction
     pair = Pair(f"p{seed}", reduce(target, (96 // factor, 96 // factor)), target)
-    posed = augment(pair, definition, 64, seed=seed, round=round_, flips=True)
+    posed = augment(pair, definition, 64, seed=seed, round=round_, turn=True)
     assert posed.target.shape == (64, 64, 3) and posed.input.shape[0] == 64 // factor
-    again = augment(pair, definition, 64, seed=seed, round=round_, flips=True)
+    again = augment(pair, definition, 64, seed=seed, round=round_, turn=True)
     assert np.array_equal(posed.input, again.input)
     if factor == 1:
         assert np.array_equal(posed.input, posed.target)

@@ -61,4 +61,5 @@ class TrainSettings(Settings):
     checkpoint_seconds: float = Field(30.0, ge=0)
     """Seconds of work at most that a crash may lose."""
     augment: bool = True
-    """Random flips and transposition, the same for input and target."""
+    """Random flips, transposition and quarter turns, the same for input and target. Switch it off
+    where mirrored pictures would be wrong ones, as of writing."""

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from chimle.data.batch import Batch, augment, make_batch
+from chimle.data.augmentation import augment
+from chimle.data.batch import Batch, make_batch
 from chimle.data.dataset import Pair
 from chimle.settings import RunSettings
 
@@ -25,7 +26,7 @@ def round_batch(settings: RunSettings, pairs: Sequence[Pair], round_: int) -> Ba
             tower.resolution,
             seed=settings.seed,
             round=round_,
-            flips=settings.train.augment,
+            turn=settings.train.augment,
         )
         for i in sorted(members)
     ]
