@@ -17,10 +17,10 @@ import numpy as np
 
 from chimle.data.planning import make_plan
 from chimle.data.plans import Half, Planned
-from chimle.data.records import PAIRS, SOURCE, write_records
+from chimle.data.records import PAIRS, SOURCE, read_header, write_records
 from chimle.data.splits import SPLITS, unit_hash
 from chimle.errors import UserError
-from chimle.files import put_in_place, sha256_of
+from chimle.files import put_in_place
 from chimle.images.decode import png_bytes, read_rgb
 from chimle.images.degrade import degrade
 from chimle.images.pyramid import resize
@@ -130,7 +130,7 @@ def make_pairs(settings: RunSettings, raw: Path, out: Path, scratch: Path) -> di
         UserError: a photograph is too small or damaged, shapes differ, or a split stays empty.
     """
     relevant = settings.model_dump(mode="json", include={"task", "seed", "pair"})
-    key = digest([relevant, sha256_of(raw / SOURCE)])[:16]
+    key = digest([relevant, read_header(raw, SOURCE)])[:16]
     work = scratch / "pair" / settings.task / key
     plan = make_plan(settings, raw, work / "plan")
     staging, journal = work / "staging", work / "journal.jsonl"

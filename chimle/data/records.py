@@ -21,7 +21,7 @@ PAIRS = "manifest.json"
 _LINES = {SOURCE: "files.jsonl", PAIRS: "pairs.jsonl"}
 _NEEDS = {SOURCE: ("kind", "side_by_side"), PAIRS: ("task", "counts")}
 _TEXTS = {
-    SOURCE: ("file", "sha256"),
+    SOURCE: ("file", "sha256", "phash"),
     PAIRS: ("id", "split", "input", "target", "input_sha256", "target_sha256"),
 }
 """What every line must hold, as text."""

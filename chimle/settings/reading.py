@@ -31,9 +31,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _field(first: Any) -> str:
     """The dotted name of the field that an error speaks of, without the tag of a union."""
-    parts = [str(part) for part in first["loc"]]
-    if len(parts) > 2 and parts[0] == "source":
-        del parts[1]
+    parts = [str(part) for part in first["loc"]] or [""]
+    if parts[0] == "source" and parts[1:2] != ["kind"]:
+        del parts[1:2]
     return ".".join(parts)
 
 

@@ -80,6 +80,7 @@ _MANIFEST = "…/manifest.json is damaged: run stages.pair again"
 
 def _record(**fields: Any) -> bytes:
     record = {"file": "targets/good.png", "sha256": "0" * 64, "width": 40, "height": 36}
+    record["phash"] = "0" * 16
     return json.dumps({**record, **fields}).encode() + b"\n"
 
 

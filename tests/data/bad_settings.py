@@ -25,8 +25,12 @@ TABLE = [
         archives=_ADDRESS,
         archive="x",
     ),
-    _row("no archives", "`source` needs `archives`"),
-    _row("an empty list of archives", "`source.archives` = …", archives=[]),
+    _row("no archives", "`source` = …: needs either `archives`, addresses to fetch, or `listing`"),
+    _row(
+        "an empty list of archives",
+        "`source` = …: needs either `archives`, addresses to fetch, or `listing`",
+        archives=[],
+    ),
     _row("an empty address", "`source.archives.0.address` = '': …", archives=[""]),
     _row(
         "an address with a password where a list should be",
