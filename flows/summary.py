@@ -14,7 +14,7 @@ from flows.bundles import Published
 from flows.compare import Change
 from flows.settings import PictureSettings
 
-_SIDE = 96
+_SIDE = 88
 """Longest side of a picture, in pixels."""
 
 
