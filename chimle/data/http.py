@@ -27,7 +27,7 @@ _UNREADABLE = (
     requests.exceptions.InvalidHeader,
     requests.exceptions.InvalidProxyURL,
     urllib3.exceptions.LocationParseError,
-    UnicodeError,
+    ValueError,
 )
 _BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 

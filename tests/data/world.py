@@ -5,6 +5,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -57,6 +58,14 @@ def zip_(*members: Member | tuple[zipfile.ZipInfo, bytes], packed: bool = True) 
     return buffer.getvalue()
 
 
+@cache
+def s3_client(address: str) -> Any:
+    """A connection to a server, made once: that takes longer than most tests."""
+    import boto3
+
+    return boto3.client("s3", endpoint_url=address)
+
+
 @dataclass
 class World:
     """What a bad input is made in.
@@ -105,9 +114,7 @@ class World:
 
     def client(self) -> Any:
         """A connection to the S3 server."""
-        import boto3
-
-        return boto3.client("s3", endpoint_url=self.s3)
+        return s3_client(self.s3)
 
     def bucket(self, *objects: Member, key: str = "set/", **fields: Any) -> str:
         """Make the task read a new bucket with objects; returns the bucket's name."""
