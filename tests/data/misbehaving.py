@@ -51,28 +51,35 @@ class Served:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked and what of it was sent.
+    """What was asked.
 
     Attributes:
         method: GET or HEAD.
         path: without query.
         start: offset that was asked for; None: the whole.
-        sent: bytes, of which the other side may have read fewer.
     """
 
     method: str
     path: str
     start: int | None
-    sent: int
 
 
 class Site:
-    """The paths of a running server."""
+    """The paths of a running server.
+
+    Attributes:
+        address: of the server.
+        paths: what lies there.
+        requests: all that were made, in order.
+        sent: bytes of bodies so far.
+        ends: set when those that stall should go.
+    """
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.paths: dict[str, Served] = {}
         self.requests: list[Request] = []
+        self.sent = 0
         self.ends = Event()
 
     def put(self, path: str, content: bytes = b"", **behaviour: Any) -> str:
@@ -104,22 +111,21 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
             served = site.paths.get(path, Served(statuses=[404] * 99))
             match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
             start = int(match[1]) if match else None
-            sent = 0
+            site.requests.append(Request(self.command, path, start))
             with suppress(OSError):  # The other side has gone.
-                sent = self._speak(served, start, match[2] if match else "", head=head)
-            site.requests.append(Request(self.command, path, start, sent))
+                self._speak(served, start, match[2] if match else "", head=head)
 
-        def _speak(self, served: Served, start: int | None, last: str, *, head: bool) -> int:
+        def _speak(self, served: Served, start: int | None, last: str, *, head: bool) -> None:
             if served.redirect is not None:
                 self._status(302, {"Location": served.redirect, "Content-Length": "0"})
-                return 0
+                return
             if served.statuses:
                 wait = {"Retry-After": served.retry_after} if served.retry_after else {}
                 self._status(served.statuses.pop(0), {"Content-Length": "0", **wait})
-                return 0
+                return
             if head and not served.head:
                 self._status(405, {"Content-Length": "0"})
-                return 0
+                return
             content, etag = served.content, served.etag
             if etag == "changing":
                 etag = f'"{time.monotonic_ns()}"'
@@ -129,7 +135,7 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
                 start = None
             if start is not None and start >= len(content):
                 self._status(416, {"Content-Length": "0"})
-                return 0
+                return
             if start is None:
                 start, status = 0, 200
             else:
@@ -144,11 +150,11 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
                 claimed = len(body) if served.length is None else served.length
                 headers["Content-Length"] = str(claimed)
             self._status(status, headers)
-            sent = 0 if head else self._send(served, body)
+            if not head:
+                self._send(served, body)
             if not head and not last and served.turns_into is not None:
                 served.content, served.turns_into = served.turns_into, None
                 served.etag = '"two"'
-            return sent
 
         def _status(self, status: int, headers: dict[str, str | None]) -> None:
             self.send_response(status)
@@ -158,24 +164,24 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
                     self.send_header(name, value)
             self.end_headers()
 
-        def _send(self, served: Served, body: bytes) -> int:
+        def _send(self, served: Served, body: bytes) -> None:
             cut = served.cuts.pop(0) if served.cuts else len(body)
             sent = 0
             for offset in range(0, min(cut, len(body)), served.piece):
                 piece = body[offset : min(offset + served.piece, cut)]
                 if served.stalls_after is not None and sent >= served.stalls_after:
                     site.ends.wait()
-                    return sent
+                    return
                 if served.length == 0:
                     self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
                 else:
                     self.wfile.write(piece)
                 sent += len(piece)
+                site.sent += len(piece)
                 if served.pause:
                     time.sleep(served.pause)
             if served.length == 0 and cut >= len(body):
                 self.wfile.write(b"0\r\n\r\n")
-            return sent
 
     return Handler
 

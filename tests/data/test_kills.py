@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: the next run goes on, and its result is the undisturbed one's."""
+"""Fetching is killed at random moments: the next run goes on, and the result is the same bytes."""
 
 import os
 import random
@@ -6,105 +6,127 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.data.misbehaving import Site
-from tests.data.world import tar
-from tests.projects import write_photographs, write_project
-from tests.repositories import environment
+from tests.data.test_bad_inputs import everything
+from tests.data.world import TASK, World, tar
+from tests.helpers import ROOT
+from tests.projects import write_project
 
-pytestmark = pytest.mark.timeout(900)
-TASK = "decompression"
 KILLS = 20
-_MARK = "CHIMLE_TEST_MARK"
 
 
-def begin(stage: str, root: Path) -> subprocess.Popen:
-    """A stage on a project, in a process of its own."""
+def noise(number: int) -> bytes:
+    """A picture that does not pack: a download of it takes its time."""
+    import io
+
+    values = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def start(root: Path) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", f"stages.{stage}", TASK, "--root", str(root)],
-        env={**environment(root), _MARK: str(root)},
+        [sys.executable, "-m", "stages.fetch", TASK, "--root", str(root)],
+        cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
     )
 
 
-def finish(stage: str, root: Path) -> None:
-    process = begin(stage, root)
+def finish(root: Path) -> dict[str, bytes | None]:
+    """Let it run to its end; what it has made."""
+    process = start(root)
     said = process.communicate()[1]
     assert process.returncode == 0, said
+    raw = root / "data" / "raw" / TASK
+    return {os.path.relpath(path, raw): content for path, content in everything(raw).items()}
 
 
-def left_over(root: Path) -> list[psutil.Process]:
-    """Living processes that a stage on this project has begun."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            marked = process.environ().get(_MARK) == str(root)
-            if marked and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+def kill_when(root: Path, moment: Callable[[], bool]) -> bool:
+    """Start it and kill it at a moment; whether it had not ended by then."""
+    process = start(root)
+    while not moment():
+        if process.poll() is not None:
+            assert process.returncode == 0, process.communicate()[1]
+            return False
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
 
 
-def kill_often(stage: str, root: Path, out: Path, longest: float) -> None:
-    """Kill a stage so many times; should one run end before its turn, its result goes."""
-    chance, kills = random.Random(int(os.environ.get("CHIMLE_FAULT_SEED", "0"))), 0
-    while kills < KILLS:
-        process = begin(stage, root)
-        time.sleep(chance.uniform(0.2, longest))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        else:
-            assert process.returncode == 0, process.stderr and process.stderr.read()
-            subprocess.run(["rm", "-rf", str(out)], check=True)
-        process.wait()
-    deadline = time.monotonic() + 30
-    while left_over(root):
-        assert time.monotonic() < deadline, left_over(root)
-        time.sleep(0.2)
+def part_size(root: Path) -> int:
+    return sum(part.stat().st_size for part in (root / "scratch" / "downloads").glob("*.part"))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def test_a_download_that_is_killed_goes_on(tmp_path: Path, site: Site) -> None:
-    write_photographs(tmp_path / "given", count=12, size=160)
-    photos = sorted((tmp_path / "given").iterdir())
-    ballast = random.Random(1).randbytes(2**20)
-    archive = tar(*((photo.name, photo.read_bytes()) for photo in photos), ("ballast", ballast))
-    source = {"kind": "url", "archives": [site.put("/set.tar", archive)]}
-    roots = [write_project(tmp_path / name, {TASK: {"source": source}}) for name in ("a", "b")]
-    out = [root / "data" / "raw" / TASK for root in roots]
-    finish("fetch", roots[0])
+def test_a_killed_download_goes_on(site: Site, tmp_path: Path) -> None:
+    content = tar(*((f"{number}.png", noise(number)) for number in range(40)))
+    address = site.put("/a.tar", content)
+    source = {TASK: {"source": {"kind": "url", "archives": [address]}}}
+    undisturbed = finish(write_project(tmp_path / "undisturbed", source))
+    site.put("/a.tar", content, pause=0.01, piece=4096)
+    root, dice = write_project(tmp_path / "killed", source), random.Random(4)
     site.requests.clear()
-    site.paths["/set.tar"].piece, site.paths["/set.tar"].pause = 8192, 0.02
-    kill_often("fetch", roots[1], out[1], longest=5.0)
-    finish("fetch", roots[1])
-    assert contents(out[0]) == contents(out[1])
-    resumed = [one for one in site.gets("/set.tar") if one.start]
-    assert resumed, "no download was continued"
-    assert [path.name for path in out[1].parent.iterdir()] == [TASK]
+    sent, starts = site.sent, [None]
+    for _ in range(KILLS):
+        goal = part_size(root) + dice.randrange(1, len(content) // (KILLS + 4))
+        assert kill_when(root, lambda goal=goal: part_size(root) >= goal)
+        starts.append(part_size(root))
+    assert finish(root) == undisturbed
+    assert [one.start for one in site.gets("/a.tar")] == starts
+    # What was sent but not read when the kill came: a few pieces each time.
+    assert site.sent - sent < len(content) + KILLS * 8 * 4096
 
 
-def test_pairing_that_is_killed_goes_on_and_leaves_no_process(tmp_path: Path) -> None:
-    write_photographs(tmp_path / "given", count=180, size=96)
-    source = {"kind": "folder", "path": "../given"}
-    roots = [write_project(tmp_path / name, {TASK: {"source": source}}) for name in ("a", "b")]
-    out = [root / "data" / "pairs" / TASK for root in roots]
+def test_a_killed_unpacking_goes_on(site: Site, tmp_path: Path) -> None:
+    content = tar(*((f"{number}.png", noise(number)) for number in range(90)))
+    source = {TASK: {"source": {"kind": "url", "archives": [site.put("/a.tar", content)]}}}
+    undisturbed = finish(write_project(tmp_path / "undisturbed", source))
+    root, dice = write_project(tmp_path / "killed", source), random.Random(4)
+
+    def files() -> int:
+        work = root / "scratch" / "fetch"
+        return sum(len(names) for _, _, names in os.walk(work))
+
+    kills = 0
+    for number in range(4):
+        goal = dice.randrange(1, 40) + 40 * number
+        kills += kill_when(root, lambda goal=goal: files() >= goal)
+    assert kills >= 2
+    assert finish(root) == undisturbed
+    assert len(site.gets("/a.tar")) == 2
+
+
+@pytest.fixture
+def slow_bucket(world: World) -> Iterator[World]:
+    """One transfer at a time."""
+    world.bucket(*((f"set/{number:03}.png", noise(number)) for number in range(60)), transfers=1)
+    yield world
+
+
+def test_a_killed_transfer_goes_on(slow_bucket: World, tmp_path: Path) -> None:
+    source = (slow_bucket.root / "params.yaml").read_text()
+    roots = [write_project(tmp_path / name, {}) for name in ("undisturbed", "killed")]
     for root in roots:
-        finish("fetch", root)
-    finish("pair", roots[0])
-    kill_often("pair", roots[1], out[1], longest=6.0)
-    finish("pair", roots[1])
-    assert contents(out[0]) == contents(out[1])
-    assert [path.name for path in out[1].parent.iterdir()] == [TASK]
+        (root / "params.yaml").write_text(source)
+    undisturbed, root, dice = finish(roots[0]), roots[1], random.Random(4)
+
+    def arrived() -> dict[str, int]:
+        """Files that are whole, and which ones: one that came again would be another."""
+        trees = (root / "scratch" / "fetch").glob("*/*/source/tree")
+        files = (file for tree in trees for file in tree.glob("[!.]*"))
+        return {file.name: file.stat().st_ino for file in files}
+
+    for number in range(4):
+        before, goal = arrived(), 12 * number + dice.randrange(1, 12)
+        assert kill_when(root, lambda goal=goal: len(arrived()) >= goal)
+        assert before.items() <= arrived().items() and len(arrived()) < 60
+    assert finish(root) == undisturbed

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.data.misbehaving import Site
-from tests.data.test_kills import contents
+from tests.data.test_pairing_kills import contents
 from tests.data.world import tar
 from tests.projects import write_photographs
 from tests.repositories import commit, run, tiny_repository

@@ -14,6 +14,8 @@ from chimle.data.names import BadNameError, printable, safe_name
 from chimle.errors import UserError
 from chimle.settings.source import S3Source
 
+PAGE = 1000
+"""Objects that are listed at once: what Amazon gives at most."""
 _PIECE = 2**18
 
 
@@ -75,7 +77,8 @@ class Bucket:
         """
         with self.refusals(self.settings.address):
             pages = self.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.name, Prefix=self.key):
+            size = {"PageSize": PAGE}
+            for page in pages.paginate(Bucket=self.name, Prefix=self.key, PaginationConfig=size):
                 for found in page.get("Contents", ()):
                     if (one := self._object(found)) is not None:
                         yield one
