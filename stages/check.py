@@ -22,8 +22,10 @@ def main(settings: RunSettings, root: Path, accept: bool = False) -> None:
     source = open_source(stands_for, Place(root, root / "scratch"))
     if accept:
         source.forget()
-    # Of a data set of the catalogue, what its name stands for may change, too.
-    content = {"source": stands_for.model_dump(mode="json"), "now": source.now()}
+    content = {"kind": stands_for.kind, "now": source.now()}
+    if stands_for is not settings.source:
+        # What a name of the catalogue stands for may change, too; parameters do not tell.
+        content["stands_for"] = stands_for.model_dump(mode="json")
     path = root / "data" / "sources" / f"{settings.task}.json"
     write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
