@@ -16,7 +16,7 @@ run: $(VENV)/.installed .git
 	python -m stages.summary
 
 test: lint
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 serve: $(VENV)/.installed .git
 	python -m flows.serve $(if $(PORT),--port $(PORT)) $(if $(SLOTS),--slots $(SLOTS))

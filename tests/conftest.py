@@ -13,7 +13,8 @@ LONGEST = (
     "test_stop.py",
     "test_pipeline.py",
 )
-"""Mostly they wait. They begin first, so that the others use the processors meanwhile."""
+"""Mostly they wait. They begin first, so that the others use the processors meanwhile; pytest-xdist
+keeps this order with --no-loadscope-reorder."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
