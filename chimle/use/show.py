@@ -168,7 +168,7 @@ def describe(address: str | Path) -> dict[str, Any]:
         return _describe_checkpoint(path)
     if not path.exists():
         raise UserError(f"{path} does not exist")
-    raise UserError(f"{path} is neither a model bundle, nor data, nor a checkpoint")
+    raise UserError(f"{path} is neither a model bundle, nor pairs, nor a source, nor a checkpoint")
 
 
 def _sample_rows(address: str) -> list[list[np.ndarray]]:
