@@ -1,7 +1,9 @@
 """Train one task: pairs become a model bundle and a training curve.
 
 Resume state lies in `scratch/`, outside DVC's outputs, keyed by the hash of everything that
-determines the run; a run with another key never reads it.
+determines the run; a run with another key never reads it. The state of a run that is done stays
+until another one of its task begins: should this process be killed before DVC has taken the result,
+the next writes it again instead of training anew.
 """
 
 import csv
@@ -21,6 +23,8 @@ from stages._command import run_stage
 
 _INPUTS = ("task", "seed", "tower", "perceptual", "search", "train")
 """Settings that a training run depends on, beside its pairs."""
+_DONE = "done"
+"""Beside a state: its run has written its outputs."""
 
 
 def provenance(settings: RunSettings, pairs: Path, extractor: dict[str, str]) -> dict:
@@ -47,6 +51,13 @@ def write_curve(path: Path, trained: Trained) -> None:
     write_text(path, buffer.getvalue())
 
 
+def _remove_finished(states: Path, own: Path) -> None:
+    """Remove the states of a task's finished runs, but for one's own."""
+    for mark in states.glob(f"*/{_DONE}"):
+        if mark.parent != own:
+            shutil.rmtree(mark.parent, ignore_errors=True)
+
+
 def main(settings: RunSettings, root: Path) -> None:
     """Train `settings.task`; write `models/TASK` and `curves/TASK.csv` when done."""
     device = choose_device()
@@ -55,7 +66,9 @@ def main(settings: RunSettings, root: Path) -> None:
     info = perceptual.info
     extractor = {"name": info.name, "origin": info.origin, "sha256": info.sha256}
     origin = provenance(settings, pairs, extractor)
-    scratch = root / "scratch" / "train" / settings.task / digest([origin, device.type])[:16]
+    states = root / "scratch" / "train" / settings.task
+    scratch = states / digest([origin, device.type])[:16]
+    _remove_finished(states, scratch)
     trained = Trainer(
         settings, PairIndex(pairs, "train"), perceptual, scratch / "state.pt", device
     ).run()
@@ -66,7 +79,7 @@ def main(settings: RunSettings, root: Path) -> None:
         {**origin, "commit": commit()},
     )
     write_curve(root / "curves" / f"{settings.task}.csv", trained)
-    shutil.rmtree(scratch, ignore_errors=True)
+    write_text(scratch / _DONE, "")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,8 +55,6 @@ def test_sigkill_at_any_moment_changes_nothing(tmp_path: Path) -> None:
     _, errors = process.communicate()
     length = time.monotonic() - began
     assert process.returncode == 0, errors
-    assert not list((undisturbed / "scratch" / "train" / TASK).iterdir())
-
     disturbed = make_project(tmp_path / "stormy")
     moments = random.Random(7)
     kills = 0
@@ -74,6 +73,23 @@ def test_sigkill_at_any_moment_changes_nothing(tmp_path: Path) -> None:
     assert process.returncode == 0, errors
     assert kills > 0
     assert outputs(disturbed) == outputs(undisturbed)
+
+
+def test_a_finished_run_writes_its_result_again_and_goes_when_another_begins(
+    tmp_path: Path,
+) -> None:
+    root = make_project(tmp_path, steps_per_round=3)
+    assert start(root).wait() == 0
+    first, (state,) = outputs(root), (root / "scratch" / "train" / TASK).iterdir()
+    shutil.rmtree(root / "models")
+    process = start(root)
+    _, errors = process.communicate()
+    assert process.returncode == 0 and "round 1/" not in errors
+    assert outputs(root) == first and state.exists()
+    make_project(tmp_path, steps_per_round=4)
+    assert start(root).wait() == 0
+    (other,) = (root / "scratch" / "train" / TASK).iterdir()
+    assert other != state and outputs(root) != first
 
 
 def test_a_state_of_other_settings_is_never_read(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ def kill_one(stack: Stack, kind: str, chance: random.Random, running: str) -> bo
     while time.monotonic() < deadline:
         found = stack.processes(*VICTIMS[kind])
         if found:
-            time.sleep(chance.uniform(0, 6 if kind == "training" else 3))
+            # A training begins to train some seconds after its process: both shall be hit.
+            time.sleep(chance.uniform(0, 14 if kind == "training" else 3))
             try:
                 chance.choice(found).send_signal(signal.SIGKILL)
             except psutil.NoSuchProcess:
