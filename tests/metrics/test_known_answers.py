@@ -107,6 +107,7 @@ def test_distances_of_sets_are_torch_fidelitys(count: int, features: int) -> Non
         cuda=False,
         verbose=False,
         cache=False,
+        save_cpu_ram=True,  # and no worker processes, which have no place beside other tests
         batch_size=7,
     )
     network = Projection(name, ["own"])
