@@ -51,7 +51,22 @@ class PerceptualInfo:
         return self.backbone + ("_random" if self.origin == "random" else "")
 
 
-class Perceptual(nn.Module):
+class Distance(nn.Module):
+    """What pictures can be compared by, with the target's share computed once."""
+
+    def features(self, images: Tensor) -> Features:
+        """(B, 3, H, W) in [0, 1] to what the distance compares, with B rows each."""
+        raise NotImplementedError
+
+    def distance(self, images: Tensor, target: Features) -> Tensor:
+        """Distance of (B*K, 3, H, W) in [0, 1] to the features of B targets: (B*K,) fp32.
+
+        Row i is compared with target i // K.
+        """
+        raise NotImplementedError
+
+
+class Perceptual(Distance):
     """The distance, frozen. Build it with `load_perceptual`."""
 
     def __init__(self, package: nn.Module, info: PerceptualInfo) -> None:

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 
 from chimle.codes import Purpose, draw
 from chimle.data.batch import Batch
-from chimle.perceptual import Perceptual
+from chimle.perceptual import Distance
 from chimle.tower.generator import Tower, TowerState, select_state
 
 
@@ -32,7 +32,8 @@ class Choice:
     distances: Tensor
 
 
-def _slices(length: int, size: int) -> Iterator[slice]:
+def slices(length: int, size: int) -> Iterator[slice]:
+    """0 to `length` in pieces of `size`, the last one maybe smaller."""
     return (slice(start, min(start + size, length)) for start in range(0, length, size))
 
 
@@ -69,7 +70,7 @@ def _cat(states: Sequence[TowerState]) -> TowerState:
 
 def _nearest(
     tower: Tower,
-    perceptual: Perceptual,
+    perceptual: Distance,
     prefix: TowerState,
     target: tuple[Tensor, ...],
     images: Sequence[int],
@@ -86,7 +87,7 @@ def _nearest(
     device = target[0].device
     rows = torch.arange(len(images), device=device)
     best: tuple[Tensor, Tensor, TowerState] | None = None
-    for part in _slices(count, chunk):
+    for part in slices(count, chunk):
         indices = torch.arange(part.start, part.stop, device=device).expand(len(images), -1)
         code = draw(shape, images, indices, level=level, seed=seed, round_=round_, purpose=purpose)
         image, state = tower.step(level, prefix, code)
@@ -111,7 +112,7 @@ def _nearest(
 @torch.no_grad()
 def search(
     tower: Tower,
-    perceptual: Perceptual,
+    perceptual: Distance,
     batch: Batch,
     candidates: Sequence[int],
     *,
@@ -136,7 +137,7 @@ def search(
     chosen: list[Tensor] = []
     reached: list[Tensor] = []
     with parametrize.cached():
-        for members in _slices(len(batch), group):
+        for members in slices(len(batch), group):
             part = batch.select(range(members.start, members.stop))
             state = tower.begin(part.conditioning)
             indices, distances = [], []
@@ -156,7 +157,7 @@ def search(
                         chunk=chunk,
                         purpose=purpose,
                     )
-                    for s in _slices(len(part), max(1, chunk // count))
+                    for s in slices(len(part), max(1, chunk // count))
                 ]
                 indices.append(torch.cat([f[0] for f in found]))
                 distances.append(torch.cat([f[1] for f in found]))

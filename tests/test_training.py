@@ -48,30 +48,37 @@ def outputs(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in files}
 
 
+def saves(root: Path) -> list[float]:
+    """When the run's state was written; the list holds one time or none."""
+    states = root.glob(f"scratch/train/{TASK}/*/state.pt")
+    return [state.stat().st_mtime_ns for state in states]
+
+
+def killed_after(root: Path, changes: int) -> bool:
+    """Start a run and kill it once its state was written so often; False if it ended before."""
+    process, before = start(root), saves(root)
+    while changes:
+        if process.poll() is not None:
+            return False
+        now = saves(root)
+        changes -= now != before
+        before = now
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
 def test_sigkill_at_any_moment_changes_nothing(tmp_path: Path) -> None:
     undisturbed = make_project(tmp_path / "calm")
-    began = time.monotonic()
-    process = start(undisturbed)
-    _, errors = process.communicate()
-    length = time.monotonic() - began
+    _, errors = (process := start(undisturbed)).communicate()
     assert process.returncode == 0, errors
     disturbed = make_project(tmp_path / "stormy")
     moments = random.Random(7)
-    kills = 0
-    while kills < 4:
-        process = start(disturbed)
-        try:
-            # The later half of a run is where training happens; before it, imports.
-            process.wait(timeout=length * moments.uniform(0.5, 0.9))
-            break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-    process = start(disturbed)
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert kills > 0
+    kills = [killed_after(disturbed, moments.randint(1, 4)) for _ in range(3)]
+    assert any(kills)
+    _, errors = (process := start(disturbed)).communicate()
+    assert process.returncode == 0 and "continues from" in errors
     assert outputs(disturbed) == outputs(undisturbed)
 
 

@@ -85,3 +85,10 @@ def chroma_to_rgb(light: Tensor, chroma: Tensor) -> Tensor:
     gentle = raw / scale.clamp_min(DARKEST_GRADIENT)
     ab = CHROMA_RANGE * (gentle + (raw / scale - gentle).detach())
     return lab_to_rgb(torch.cat((100 * scale, ab), dim=1))
+
+
+def rgb_to_chroma(rgb: Tensor) -> Tensor:
+    """(B, 3, H, W) sRGB in [0, 1] to the chroma (B, 2, H, W) that `chroma_to_rgb` makes it of."""
+    lab = rgb_to_lab(rgb)
+    scale = (lab[:, :1] / 100).clamp_min(DARKEST)
+    return (lab[:, 1:] * scale / CHROMA_RANGE).clamp(-1, 1)

@@ -42,7 +42,7 @@ def _without_secrets(shown: str) -> str:
     return re.sub(r"://[^/@\s']*@", "://", re.sub(r"(://[^?\s']*\?)[^\s']*", r"\1…", shown))
 
 
-def _sentence(error: ValidationError, origin: str) -> str:
+def sentence(error: ValidationError, origin: str) -> str:
     """The first validation error as one sentence that names the field."""
     first = error.errors()[0]
     field = _field(first)
@@ -68,7 +68,7 @@ def build_settings(values: Mapping[str, Any], origin: str) -> RunSettings:
     try:
         return RunSettings.model_validate(values)
     except ValidationError as error:
-        raise UserError(_sentence(error, origin)) from None
+        raise UserError(sentence(error, origin)) from None
 
 
 def load_settings(task: str, root: Path = Path()) -> RunSettings:

@@ -28,8 +28,9 @@ class TowerSettings(Settings):
     """Channels of a level's spatial noise (published: 5)."""
     mapping_width: int = Field(512, ge=1)
     """Width of the mapping networks (published: 512)."""
-    mapping_depth: int = Field(8, ge=2, le=64)
-    """Linear layers of a mapping network, the embedding included (published: 8)."""
+    mapping_depth: int = Field(8, ge=1, le=64)
+    """Linear layers of a mapping network, the embedding included (published: 8). 1: there is no
+    network, a level's style is one layer of its own code and knows nothing of lower ones."""
     initialisation: Literal["live", "published"] = "live"
     """`live`: the style code moves the picture from the start; `published`: Kaiming times 0.1,
     under which it does not (see docs/decisions.md)."""

@@ -20,10 +20,18 @@ class PerceptualSettings(Settings):
 
 
 class SearchSettings(Settings):
-    """Hierarchical search for codes."""
+    """Search for codes."""
 
     candidates: tuple[int, ...] = (16, 16, 8, 4)
     """Candidates per level, coarse first (published: 200, 200, 20, 10)."""
+    order: Literal["hierarchical", "whole"] = "hierarchical"
+    """`hierarchical`: level by level, each candidate extends the codes kept below; `whole`: of as
+    many whole codes as there are candidates in all, the nearest (one-code IMLE; ablation)."""
+    distance: Literal["exact", "projected"] = "exact"
+    """`projected`: candidates are compared by random projections of the features, as in the
+    published program (ablation). Losses are exact always."""
+    projections: int = Field(1000, ge=16)
+    """Dimensions of a projected comparison, over all layers (published: 1000)."""
     chunk: int = Field(64, ge=1)
     """Candidate pictures judged at once. Bounds memory, never changes the outcome."""
 
@@ -52,6 +60,11 @@ class TrainSettings(Settings):
     """Factor on the learning rate for the mapping networks (published: 0.01)."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam's momenta."""
+    codes: Literal["searched", "none"] = "searched"
+    """`none`: nothing is searched and the tower ignores its codes: regression, one answer per
+    input."""
+    supervision: Literal["every", "finest"] = "every"
+    """Levels whose pictures are compared with the target in a step (published: every)."""
     code_noise: float = Field(0.0, ge=0)
     """Standard deviation of the perturbation of chosen codes in a step (published: 0)."""
     ema: float = Field(0.99, ge=0, lt=1)

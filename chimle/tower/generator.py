@@ -101,6 +101,15 @@ class Level(nn.Module):
         weight[:, start:stop] *= share
         self.input.weight = weight
 
+    @torch.no_grad()
+    def silence_code(self) -> None:
+        """Zero every weight that reads the code: the level's picture no longer depends on it.
+
+        Trained with codes of zeros, those weights have no gradient and stay zero.
+        """
+        self.quieten_noise(0.0)
+        self.mapping.embedding.weight.zero_()
+
     def enter(self, conditioning: Tensor, noise: Tensor, feature: Tensor | None) -> Tensor:
         """The level's first convolution, of (B, ...) prefix parts and (B*K, ...) noise.
 
@@ -162,6 +171,11 @@ class Tower(nn.Module):
             (self.settings.style_size, self.settings.noise_channels, *size)  # type: ignore[misc]
             for size in sizes
         ]
+
+    def silence_codes(self) -> None:
+        """Make the tower a function of its conditioning alone, whatever the codes."""
+        for level in self.levels:
+            level.silence_code()  # type: ignore[operator]
 
     def mapping_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the mapping networks, which learn at a rate of their own."""

@@ -12,6 +12,8 @@ from chimle.tower.blocks import activate
 class Mapping(nn.Module):
     """An embedding and `depth - 1` further linear layers, each with a leaky ReLU.
 
+    With depth 1 the embedding is all there is, and lower styles do not enter.
+
     From the second level on, the first layer after the embedding also takes the mapped styles of
     all lower levels, coarse first, behind the level's own embedding.
 
@@ -35,6 +37,8 @@ class Mapping(nn.Module):
         The lower styles' share of the concatenated layer is computed once per image.
         """
         embedded = activate(self.embedding(style))
+        if not self.layers:
+            return embedded
         first = self.layers[0]
         assert isinstance(first, nn.Linear)
         width = embedded.shape[1]

@@ -1,5 +1,6 @@
 """Progress that a person can read; one line per round where nobody watches."""
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ def _duration(seconds: float) -> str:
 class Progress:
     """Reports a run: round, phase, loss per level, candidates per second, time left."""
 
-    def __init__(self, task: str, rounds: int, steps: int) -> None:
+    def __init__(self, task: str, rounds: int | None, steps: int) -> None:
+        """Begin; `rounds` is None where time and not their number ends the run."""
         self.task, self.rounds, self.steps = task, rounds, steps
         self.live: Status | None = None
         if sys.stderr.isatty():
@@ -26,6 +28,9 @@ class Progress:
         self.started = time.monotonic()
         self.rate = 0.0
         self.first: float | None = None
+
+    def _round(self, round_: int) -> str:
+        return f"round {round_ + 1}" + (f"/{self.rounds}" if self.rounds else "")
 
     def _say(self, text: str) -> None:
         if self.live:
@@ -38,7 +43,7 @@ class Progress:
     def searching(self, round_: int, images: int) -> None:
         """A round's search begins."""
         self.started = time.monotonic()
-        self._say(f"round {round_ + 1}/{self.rounds} · search over {images} images")
+        self._say(f"{self._round(round_)} · search over {images} images")
 
     def searched(self, candidates: int) -> None:
         """A search over that many candidate pictures ended."""
@@ -46,7 +51,7 @@ class Progress:
 
     def stepped(self, round_: int, step: int, losses: Sequence[float]) -> None:
         """Gradient step `step` of a round is done, with these losses per level."""
-        done = (round_ + step / self.steps) / self.rounds
+        done = (round_ + step / self.steps) / (self.rounds or math.inf)
         now = time.monotonic()
         if self.first is None:
             self.first, self.first_done = now, done
@@ -54,7 +59,7 @@ class Progress:
         left = (now - self.first) / gained * (1 - done) if gained > 0 else None
         levels = " ".join(f"{loss:.3f}" for loss in losses)
         self._say(
-            f"round {round_ + 1}/{self.rounds} · step {step}/{self.steps} · loss {levels} · "
+            f"{self._round(round_)} · step {step}/{self.steps} · loss {levels} · "
             f"{self.rate:.0f} candidates/s" + (f" · {_duration(left)} left" if left else "")
         )
 
@@ -62,7 +67,7 @@ class Progress:
         """A round ended; this line stays."""
         levels = " ".join(f"{loss:.3f}" for loss in losses)
         self._line(
-            f"round {round_ + 1}/{self.rounds}: loss per level {levels}, "
+            f"{self._round(round_)}: loss per level {levels}, "
             f"{self.rate:.0f} candidates/s, {_duration(time.monotonic() - self.started)}"
         )
 

@@ -31,29 +31,35 @@ class Position:
     """(N, L) float32 distances of those codes when they were chosen."""
     history: list[list[float]] = field(default_factory=list)
     """Rows of the training curve so far."""
+    seconds: float = 0.0
+    """Time spent, where a run is limited by time; else 0."""
 
 
 @dataclass
 class TrainingState:
     """The parts of a run that change."""
 
-    tower: nn.Module
+    network: nn.Module
+    """What learns, and in the end makes pictures."""
     average: WeightAverage
     optimizer: torch.optim.Optimizer
     position: Position
+    others: dict[str, nn.Module | torch.optim.Optimizer] = field(default_factory=dict)
+    """Whatever else learns beside it, by name."""
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "network": self.network,
+            "average": self.average.module,
+            "optimizer": self.optimizer,
+            **self.others,
+        }
 
     def save(self, path: Path) -> None:
         """Write atomically."""
         buffer = io.BytesIO()
-        torch.save(
-            {
-                "tower": self.tower.state_dict(),
-                "average": self.average.module.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "position": vars(self.position),
-            },
-            buffer,
-        )
+        saved = {name: part.state_dict() for name, part in self._parts().items()}
+        torch.save({**saved, "position": vars(self.position)}, buffer)
         write_bytes(path, buffer.getvalue())
 
     def restore(self, path: Path, device: torch.device) -> None:
@@ -61,9 +67,8 @@ class TrainingState:
         try:
             # To the CPU first: `load_state_dict` moves each part to where it belongs.
             saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            self.tower.load_state_dict(saved["tower"])
-            self.average.module.load_state_dict(saved["average"])
-            self.optimizer.load_state_dict(saved["optimizer"])
+            for name, part in self._parts().items():
+                part.load_state_dict(saved[name])
             self.position = Position(**saved["position"])
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

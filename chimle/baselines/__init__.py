@@ -1,0 +1,1 @@
+"""What CHIMLE is compared with: other methods and ablations, made of the same parts."""

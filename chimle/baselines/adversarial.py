@@ -1,0 +1,153 @@
+"""The same tower, trained against a discriminator: a conditional GAN with mode seeking.
+
+Hinge loss on patches of the finest picture (Isola et al., arXiv 1611.07004; Lim and Ye 2017),
+spectral normalisation (Miyato et al., arXiv 1802.05957), the towers' own distance to the target in
+place of pix2pix's L1, and MSGAN's regulariser (Mao et al., arXiv 1903.05628), which asks that two
+codes of one input make two pictures.
+"""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from chimle.codes import draw
+from chimle.data.batch import Batch
+from chimle.data.dataset import Pair
+from chimle.perceptual import Distance
+from chimle.settings import RunSettings
+from chimle.tower.generator import LevelCode, Tower
+from chimle.training.loop import Trainer
+from chimle.training.objective import level_losses, supervised_levels
+
+WIDTH = 32
+"""Channels of the discriminator's first layer; doubled by each of the next two."""
+RECONSTRUCTION = 1.0
+"""Weight of the distance to the target, summed over levels."""
+MODE_SEEKING = 1.0
+"""Weight of the mode-seeking term (MSGAN: 1)."""
+SMALLEST_DIFFERENCE = 1e-5
+"""Added where two pictures' difference divides (MSGAN: 1e-5)."""
+CODES = 2
+"""Codes per input in a step, as mode seeking compares two."""
+
+
+class Discriminator(nn.Module):
+    """Judges patches of a picture beside its conditioning image.
+
+    Args:
+        conditioning_channels: channels of a conditioning image.
+    """
+
+    def __init__(self, conditioning_channels: int) -> None:
+        super().__init__()
+        sizes = [3 + conditioning_channels, WIDTH, 2 * WIDTH, 4 * WIDTH]
+        layers: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise(sizes):
+            layers += [spectral_norm(nn.Conv2d(inputs, outputs, 4, 2, 1)), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(sizes[-1], 1, 3, padding=1)))
+
+    def forward(self, images: Tensor, conditioning: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] and a conditioning image of any size to scores (B, 1, h, w)."""
+        grown = F.interpolate(conditioning, images.shape[-2:], mode="bilinear")
+        return self.layers(torch.cat((images, grown), dim=1) * 2 - 1)
+
+
+def two_codes(tower: Tower, batch: Batch, seed: int, number: int) -> list[LevelCode]:
+    """Two fresh codes per image of a step, those of an image side by side."""
+    device = batch.targets[0].device
+    indices = torch.arange(CODES, device=device).expand(len(batch), -1)
+    return [
+        draw(shape, batch.keys, indices, level=level, seed=seed, round_=number)
+        for level, shape in enumerate(tower.code_shapes())
+    ]
+
+
+def mode_seeking(images: Tensor, codes: Sequence[LevelCode]) -> Tensor:
+    """The inverse of how far two pictures of an input lie apart, per distance of their codes.
+
+    Args:
+        images: (B*2, 3, H, W), the two of an input side by side.
+        codes: theirs, per level.
+    """
+    numbers = torch.cat([part.flatten(1) for code in codes for part in code], dim=1)
+
+    def apart(rows: Tensor) -> Tensor:
+        first, second = rows.unflatten(0, (-1, CODES)).unbind(1)
+        return (first - second).abs().flatten(1).mean(dim=1)
+
+    return (1 / (apart(images) / apart(numbers) + SMALLEST_DIFFERENCE)).mean()
+
+
+class AdversarialTrainer(Trainer):
+    """`Trainer` without a search, whose step is a discriminator's and then the tower's."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        pairs: Sequence[Pair],
+        perceptual: Distance,
+        state_file: Path,
+        device: torch.device,
+        seconds: float | None = None,
+    ) -> None:
+        super().__init__(settings, pairs, perceptual, state_file, device, seconds)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            self.judge = Discriminator(settings.definition.conditioning_channels).to(device)
+        train = settings.train
+        self.judging = torch.optim.Adam(
+            self.judge.parameters(), train.learning_rate, betas=train.betas
+        )
+        self.state.others |= {"discriminator": self.judge, "discriminator_optimizer": self.judging}
+
+    def columns(self) -> list[str]:
+        """Names of the training curve's columns."""
+        return ["step", "round", "loss", "adversarial", "reconstruction", "mode_seeking"]
+
+    def more_columns(self) -> list[float]:
+        """Nothing is searched."""
+        return []
+
+    def prepare(self, batch: Batch, round_: int) -> None:
+        """The features of the round's targets."""
+        self.features = self._target_features(batch)
+
+    def _judge_step(self, images: Tensor, part: Batch) -> None:
+        """Tell targets and pictures (B*2, 3, H, W) apart better: hinge loss."""
+        conditioning = part.conditioning[-1]
+        with self.autocast():
+            real = self.judge(part.targets[-1], conditioning)
+            false = self.judge(images.detach(), conditioning.repeat_interleave(CODES, dim=0))
+            loss = F.relu(1 - real.float()).mean() + F.relu(1 + false.float()).mean()
+        self.judging.zero_grad(set_to_none=True)
+        loss.backward()
+        self.judging.step()
+
+    def step(self, part: Batch, members: Tensor, number: int) -> list[float]:
+        """The discriminator's step, and the tower's gradient."""
+        tower = self.tower
+        codes = two_codes(tower, part, self.settings.seed, number)
+        with self.autocast():
+            images = tower(part.conditioning, codes)
+        self._judge_step(images[-1], part)
+        self.judge.requires_grad_(False)
+        with self.autocast():
+            seen = part.conditioning[-1].repeat_interleave(CODES, dim=0)
+            adversarial = -self.judge(images[-1], seen).float().mean()
+            targets = self.targets(part, members)
+            levels = supervised_levels(self.settings)
+            distance = level_losses(images, self.perceptual, targets, levels).sum()
+        terms = [
+            adversarial,
+            RECONSTRUCTION * distance,
+            MODE_SEEKING * mode_seeking(images[-1].float(), codes),
+        ]
+        self.state.optimizer.zero_grad(set_to_none=True)
+        torch.stack(terms).sum().backward()
+        self.judge.requires_grad_(True)
+        return [float(term.detach()) for term in terms]

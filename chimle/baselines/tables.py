@@ -1,0 +1,130 @@
+"""The comparison as text: Markdown for people, flat numbers for `dvc metrics diff`."""
+
+from collections.abc import Sequence
+
+from chimle.baselines.methods import METHODS, get_method
+from chimle.baselines.verdicts import Change, Run, change
+
+SIGMA = "0_2"
+"""Of the faithfulness-weighted variance in the table."""
+
+
+def headings(runs: Sequence[Run]) -> dict[str, str]:
+    """Metric and heading of the table's columns; the runs' features and samples are in the names.
+
+    A column appears where every run of the task has it.
+    """
+    provenance = runs[0]["provenance"]
+    features, count = provenance["extractor"]["name"], provenance["samples_per_input"]
+    columns = {
+        "fid": "FID ↓",
+        f"frechet_{features}": f"Frechet, {features} ↓",
+        f"lpips_{features}": "LPIPS mean ↓",
+        f"lpips_{features}_best_of_{count}": f"best of {count} ↓",
+        f"diversity_lpips_{features}": "diversity ↑",
+        f"faithful_variance_{features}_sigma_{SIGMA}": "faithful variance, σ 0.2 ↑",
+    }
+    return {
+        name: title for name, title in columns.items() if all(name in r["values"] for r in runs)
+    }
+
+
+def _entry(found: Change) -> str:
+    text = f"{found.value:.4g}"
+    if found.deviation is not None:
+        text += f" ± {found.deviation:.2g}"
+    if found.relative is None:
+        return text
+    if found.interval is None:
+        return f"{text} ({found.relative:+.0%})"
+    low, high = found.interval
+    return f"{text} ({found.relative:+.0%}, {low:+.0%} to {high:+.0%})"
+
+
+def ordered(runs: Sequence[Run]) -> list[str]:
+    """The methods that were run, in the order in which they are declared."""
+    present = {run["method"] for run in runs}
+    return [name for name in METHODS if name in present]
+
+
+def task_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs by task, tasks sorted."""
+    tasks = sorted({run["task"] for run in runs})
+    return {task: [run for run in runs if run["task"] == task] for task in tasks}
+
+
+def task_table(runs: Sequence[Run]) -> str:
+    """One task's table in Markdown: a line per method, its change against CHIMLE in brackets."""
+    task, columns = runs[0]["task"], headings(runs)
+    first = ("method", "seconds", "steps", "parameters", *columns.values())
+    lines = [f"| {' | '.join(first)} |", "|" + "---|" * len(first)]
+    for name in ordered(runs):
+        own = [run for run in runs if run["method"] == name]
+        entries = [_entry(change(runs, task, name, metric)) for metric in columns]
+        seconds = sum(run["seconds"] for run in own) / len(own)
+        steps = sum(run["steps"] for run in own) / len(own)
+        facts = (
+            get_method(name).title,
+            f"{seconds:.0f}",
+            f"{steps:.0f}",
+            str(own[0]["parameters"]),
+        )
+        lines.append(f"| {' | '.join((*facts, *entries))} |")
+    return "\n".join(lines) + "\n"
+
+
+def page(runs: Sequence[Run]) -> str:
+    """The whole comparison in Markdown."""
+    parts = []
+    for task, own in task_runs(runs).items():
+        provenance = own[0]["provenance"]
+        extractor, seeds = provenance["extractor"], sorted({run["seed"] for run in own})
+        parts.append(
+            f"## {task}\n\n"
+            f"Preset {own[0]['preset']}, N = {provenance['n']} test inputs with "
+            f"{provenance['samples_per_input']} answers each, seeds {', '.join(map(str, seeds))}; "
+            f"features: {extractor['name']} ({extractor['origin']}). In brackets the change "
+            "against CHIMLE, with its 95 % interval over inputs where the metric is a mean over "
+            f"them; ± is over seeds.\n\n{task_table(own)}"
+        )
+    return "# Comparison\n\n" + "\n".join(parts)
+
+
+def numbers(runs: Sequence[Run]) -> dict[str, dict[str, dict[str, float]]]:
+    """Task, method and metric of the table's columns: means over seeds."""
+    return {
+        task: {
+            name: {metric: change(own, task, name, metric).value for metric in headings(own)}
+            for name in ordered(own)
+        }
+        for task, own in task_runs(runs).items()
+    }
+
+
+def known_table(found: dict[str, list[dict[str, dict[str, float]]]]) -> str:
+    """Known modes in Markdown: per layout and method, means over seeds (least to most covered).
+
+    Args:
+        found: per method, what `stages.known_modes` wrote for each seed.
+    """
+    lines = [
+        "| targets differ | modes | method | covered | (least, most) | frequency error | "
+        "of a perfect sampler | on no mode | steps |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    layouts = list(next(iter(found.values()))[0])
+    for layout in layouts:
+        for name in (name for name in METHODS if name in found):
+            runs = [run[layout] for run in found[name]]
+            covered = [run["covered"] for run in runs]
+
+            def mean(field: str, runs: list[dict[str, float]] = runs) -> float:
+                return sum(run[field] for run in runs) / len(runs)
+
+            lines.append(
+                f"| {layout} | {runs[0]['modes']} | {get_method(name).title} | "
+                f"{mean('covered'):.1%} | {min(covered):.1%}, {max(covered):.1%} | "
+                f"{mean('frequency_error'):.2f} | {mean('least_error'):.2f} | {mean('off'):.1%} | "
+                f"{mean('steps'):.0f} |"
+            )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,81 @@
+"""Many runs become one table: every method's change against CHIMLE, with its interval."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chimle.baselines.methods import CHIMLE
+from chimle.errors import UserError
+from chimle.metrics.intervals import LEVEL
+
+RESAMPLES = 2000
+"""Of the bootstrap over test inputs."""
+Run = Mapping[str, Any]
+"""What `stages.contest` writes of a method, task and seed."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A metric of one method beside CHIMLE's.
+
+    Attributes:
+        value: mean over seeds.
+        deviation: standard deviation over seeds (n - 1); None for one seed.
+        relative: value / CHIMLE's value - 1; None for CHIMLE itself, and where it has none.
+        interval: of `relative`, over test inputs; None where the metric compares sets.
+    """
+
+    value: float
+    deviation: float | None
+    relative: float | None
+    interval: tuple[float, float] | None
+
+
+def _of(runs: Sequence[Run], task: str, method: str) -> list[Run]:
+    found = [run for run in runs if run["task"] == task and run["method"] == method]
+    return sorted(found, key=lambda run: run["seed"])
+
+
+def _rows(runs: Sequence[Run], metric: str) -> np.ndarray | None:
+    """(N,) values per test input, means over seeds; None for a metric that compares sets."""
+    if any(metric not in run["rows"] for run in runs):
+        return None
+    return np.mean([run["rows"][metric] for run in runs], axis=0)
+
+
+def relative_interval(own: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Ends of mean(own) / mean(other) - 1 over resampled inputs, the same ones for both: (N,)."""
+    count = len(own)
+    shares = np.random.default_rng((0, count)).multinomial(
+        count, np.full(count, 1 / count), size=RESAMPLES
+    )
+    ratios = (shares @ own) / (shares @ other) - 1
+    outside = (1 - LEVEL) / 2
+    low, high = np.quantile(ratios, (outside, 1 - outside))
+    return float(low), float(high)
+
+
+def change(runs: Sequence[Run], task: str, method: str, metric: str) -> Change:
+    """One entry of the table.
+
+    Raises:
+        UserError: a run lacks the metric, or CHIMLE's and the method's inputs are not the same.
+    """
+    own, first = _of(runs, task, method), _of(runs, task, CHIMLE)
+    if missing := [run["method"] for run in (*own, *first) if metric not in run["values"]]:
+        raise UserError(f"{task}: the runs of {missing[0]} have no metric `{metric}`")
+    values = np.array([run["values"][metric] for run in own])
+    deviation = float(values.std(ddof=1)) if len(values) > 1 else None
+    if method == CHIMLE or not first:
+        return Change(float(values.mean()), deviation, None, None)
+    other = float(np.mean([run["values"][metric] for run in first]))
+    relative = float(values.mean()) / other - 1 if other else None
+    rows, others = _rows(own, metric), _rows(first, metric)
+    interval = None
+    if rows is not None and others is not None and relative is not None:
+        if len(rows) != len(others):
+            raise UserError(f"{task}: {method} and {CHIMLE} were judged on different inputs")
+        interval = relative_interval(rows, others)
+    return Change(float(values.mean()), deviation, relative, interval)

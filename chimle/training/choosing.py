@@ -1,0 +1,109 @@
+"""Which codes a step trains on: those a search chose, moved a little where asked, or none."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from chimle.codes import chosen, draw
+from chimle.data.batch import Batch
+from chimle.perceptual import Distance
+from chimle.projected import Projected
+from chimle.search import Choice, search
+from chimle.settings import RunSettings
+from chimle.tower.generator import LevelCode, Tower
+from chimle.training.objective import supervised_levels
+from chimle.whole_search import search_whole
+
+
+def candidate_distance(settings: RunSettings, perceptual: Distance) -> Distance:
+    """What candidates are compared by: the distance itself, or the published approximation."""
+    if settings.search.distance == "exact":
+        return perceptual
+    return Projected(perceptual, settings.search.projections)
+
+
+def choose_codes(
+    settings: RunSettings,
+    tower: Tower,
+    distance: Distance,
+    batch: Batch,
+    round_: int,
+) -> Choice:
+    """Search the codes of a round's images, in the order that the settings name."""
+    own, seed = settings.search, settings.seed
+    if settings.train.codes == "none":
+        nothing = torch.zeros(len(batch), 0)
+        return Choice(nothing.to(torch.int64), nothing)
+    if own.order == "hierarchical":
+        return search(
+            tower,
+            distance,
+            batch,
+            own.candidates,
+            seed=seed,
+            round_=round_,
+            chunk=own.chunk,
+        )
+    levels = supervised_levels(settings)
+    count = sum(own.candidates)
+    return search_whole(
+        tower, distance, batch, count, levels, seed=seed, round_=round_, chunk=own.chunk
+    )
+
+
+def candidates_judged(settings: RunSettings) -> int:
+    """Candidate pictures per image and round."""
+    return sum(settings.search.candidates) if settings.train.codes == "searched" else 0
+
+
+def silent_codes(tower: Tower, count: int, device: torch.device) -> list[LevelCode]:
+    """Codes of zeros for `count` images."""
+    return [
+        LevelCode(
+            torch.zeros(count, style, device=device),
+            torch.zeros(count, channels, height, width, device=device),
+        )
+        for style, channels, height, width in tower.code_shapes()
+    ]
+
+
+def perturbed(
+    codes: Sequence[LevelCode], batch: Batch, settings: RunSettings, step: int
+) -> list[LevelCode]:
+    """The chosen codes with a little fresh noise, named by the run's step."""
+    zero = torch.zeros((len(batch), 1), dtype=torch.int64, device=codes[0].style.device)
+    moved = []
+    for level, code in enumerate(codes):
+        shape = (code.style.shape[1], *code.noise.shape[1:])
+        noise = draw(
+            shape,
+            batch.keys,
+            zero,
+            level=level,
+            seed=settings.seed,
+            round_=step,
+            purpose="perturb",
+        )
+        size = settings.train.code_noise
+        moved.append(LevelCode(code.style + size * noise.style, code.noise + size * noise.noise))
+    return moved
+
+
+def step_codes(
+    settings: RunSettings, tower: Tower, part: Batch, indices: Tensor, *, round_: int, number: int
+) -> list[LevelCode]:
+    """The codes of a step's images, one entry per level.
+
+    Args:
+        settings: of the run.
+        tower: whose codes they are.
+        part: B images.
+        indices: (B, L) int64, what the round's search chose for them.
+        round_: of the search.
+        number: of the step in the run; names the perturbation.
+    """
+    if settings.train.codes == "none":
+        return silent_codes(tower, len(part), part.targets[0].device)
+    codes = chosen(tower.code_shapes(), part.keys, indices, seed=settings.seed, round_=round_)
+    return perturbed(codes, part, settings, number) if settings.train.code_noise else codes

@@ -1,0 +1,37 @@
+"""Train one method with one seed on the problem whose answers are known, and count the modes."""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from chimle.baselines.known import meet_known_modes
+from chimle.baselines.methods import get_method
+from chimle.errors import guarded
+from chimle.files import write_text
+from chimle.known_modes import Layout
+from chimle.provenance import code_version, digest
+from chimle.settings.comparison import load_comparison
+
+
+def main(name: str, seed: int, root: Path) -> None:
+    """Write `comparison/known_modes/METHOD-SEED.json`."""
+    method, settings = get_method(name), load_comparison(root).known_modes
+    key = digest([name, seed, code_version(), settings.model_dump(mode="json")])[:16]
+    scratch = root / "scratch" / "known_modes" / key
+    found = {
+        str(layout): meet_known_modes(method, seed, layout, settings, scratch / f"{layout}.pt")
+        for layout in Layout
+    }
+    path = root / "comparison" / "known_modes" / f"{name}-{seed}.json"
+    write_text(path, json.dumps(found, indent=1, sort_keys=True) + "\n")
+    shutil.rmtree(scratch)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("method", metavar="METHOD")
+    parser.add_argument("seed", metavar="SEED", type=int)
+    parser.add_argument("--root", type=Path, default=Path(), help="project directory (default: .)")
+    arguments = parser.parse_args()
+    guarded(lambda: main(arguments.method, arguments.seed, arguments.root))

@@ -1,0 +1,104 @@
+"""The promise of the method, on a problem whose answers are known; and the judge of it.
+
+Every grey input has several equally likely answers; each training input shows only one of them.
+CHIMLE must give all of them for every input; direct regression settles between them and gives none.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from chimle.baselines.contest import Entrant
+from chimle.baselines.methods import adapt, get_method
+from chimle.known_modes import (
+    Layout,
+    PixelDistance,
+    judge_modes,
+    known_pairs,
+    known_settings,
+    targets,
+)
+from chimle.training.loop import Trainer
+
+PAIRS = 480
+
+
+def inputs_of(layout: Layout, count: int = 6) -> list[np.ndarray]:
+    return [pair.input for pair in known_pairs(layout, count, 99)]
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_who_answers_with_the_modes_is_found_to_cover_them(layout: Layout) -> None:
+    inputs = inputs_of(layout)
+    generator = np.random.default_rng(0)
+    answers = []
+    for picture in inputs:
+        every = targets(picture, layout)
+        answers.append(every[generator.integers(len(every), size=200)])
+    found = judge_modes(np.stack(answers), inputs, layout)
+    assert found.modes == {"coarse": 3, "fine": 4, "both": 12}[layout]
+    assert found.covered == 1 and found.off == 0
+    assert found.frequency_error == pytest.approx(found.least_error, rel=0.35)
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_who_answers_with_the_mean_covers_none(layout: Layout) -> None:
+    inputs = inputs_of(layout)
+    means = [targets(picture, layout).mean(axis=0).round().astype(np.uint8) for picture in inputs]
+    found = judge_modes(np.stack(means)[:, None], inputs, layout)
+    assert (found.covered, found.off, found.frequency_error) == (0, 1, 1)
+
+
+def test_who_always_gives_one_mode_covers_one() -> None:
+    inputs = inputs_of(Layout.BOTH)
+    answers = np.stack([targets(picture, Layout.BOTH)[:1].repeat(8, axis=0) for picture in inputs])
+    found = judge_modes(answers, inputs, Layout.BOTH)
+    assert found.covered == pytest.approx(1 / 12)
+    assert found.frequency_error == pytest.approx(11 / 12)
+
+
+def test_half_the_size_shows_the_coarse_modes_alone() -> None:
+    every = targets(inputs_of(Layout.BOTH, 1)[0], Layout.BOTH).astype(float)
+    halves = every.reshape(12, 8, 2, 8, 2, 3).mean(axis=(2, 4))
+    tints = halves.reshape(3, 4, 8, 8, 3)
+    assert np.abs(tints - tints[:, :1]).max() <= 1
+    assert np.abs(tints[0] - tints[1]).mean() > 20
+
+
+def test_training_pairs_show_every_mode_equally_often() -> None:
+    shown = [
+        next(
+            i
+            for i, mode in enumerate(targets(pair.input, Layout.BOTH))
+            if (mode == pair.target).all()
+        )
+        for pair in known_pairs(Layout.BOTH, 24, 5)
+    ]
+    assert sorted(shown) == sorted(list(range(12)) * 2)
+
+
+def entrant(name: str, layout: Layout, tmp_path: Path) -> Entrant:
+    """A method after a fixed number of rounds, which is the same everywhere."""
+    method = get_method(name)
+    settings = adapt(known_settings(), method, 0)
+    device = torch.device("cpu")
+    trainer = Trainer(
+        settings, known_pairs(layout, PAIRS, 0), PixelDistance(), tmp_path / "state.pt", device
+    )
+    return Entrant(method, settings, trainer.run().tower, 0.0, 0)
+
+
+def answered(entrant: Entrant, inputs: list[np.ndarray], count: int) -> np.ndarray:
+    return entrant.answers(inputs, [str(number) for number in range(len(inputs))], count, 5)
+
+
+def test_chimle_covers_every_mode_and_regression_none(tmp_path: Path) -> None:
+    inputs = inputs_of(Layout.COARSE)
+    own = answered(entrant("chimle", Layout.COARSE, tmp_path / "own"), inputs, 48)
+    found = judge_modes(own, inputs, Layout.COARSE)
+    assert found.covered == 1, found
+    other = answered(entrant("regression", Layout.COARSE, tmp_path / "other"), inputs, 4)
+    assert (other == other[:, :1]).all()
+    assert judge_modes(other, inputs, Layout.COARSE).covered == 0

@@ -1,0 +1,175 @@
+"""Methods that are compared: the same time, data and size, and what each of them does alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from chimle.baselines.adversarial import Discriminator, mode_seeking
+from chimle.baselines.contest import train_method
+from chimle.baselines.methods import METHODS, adapt, get_method
+from chimle.codes import chosen
+from chimle.data.batch import make_batch
+from chimle.errors import UserError
+from chimle.images.colour import chroma_to_rgb, lightness, rgb_to_chroma
+from chimle.known_modes import Layout, PixelDistance, known_pairs, known_settings
+from chimle.projected import Projected
+from chimle.settings import RunSettings
+from chimle.tasks import TASKS, Wiring
+from chimle.tower.generator import LevelCode, Tower
+from chimle.training.budget import Stopwatch
+from chimle.whole_search import search_whole
+from tests.test_search import batch_for, small_tower
+
+CPU = torch.device("cpu")
+
+
+def settings_of(name: str) -> RunSettings:
+    return adapt(known_settings(), get_method(name), 3)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_every_method_trains_within_its_time_and_answers(name: str, tmp_path: Path) -> None:
+    if name == "diffusion":
+        pytest.importorskip("diffusers")
+    pairs = known_pairs(Layout.COARSE, 48, 0)
+    settings, state = settings_of(name), tmp_path / "state.pt"
+    entrant = train_method(METHODS[name], settings, pairs, PixelDistance(), state, CPU, 0.5)
+    assert entrant.seconds >= 0.5 and entrant.steps > 0
+    inputs, ids = [pair.input for pair in pairs[:2]], [pair.id for pair in pairs[:2]]
+    answers = entrant.answers(inputs, ids, 3, seed=1)
+    assert answers.shape == (2, 3, 16, 16, 3) and answers.dtype == np.uint8
+    assert np.array_equal(answers, entrant.answers(inputs, ids, 3, seed=1))
+    one_answer = (answers == answers[:, :1]).all()
+    assert one_answer == (name == "regression")
+    # Its time is up: begun again from its state it does not take another step.
+    again = train_method(METHODS[name], settings, pairs, PixelDistance(), state, CPU, 0.5)
+    assert again.steps == entrant.steps
+    assert np.array_equal(answers, again.answers(inputs, ids, 3, seed=1))
+
+
+def test_methods_are_of_one_size() -> None:
+    pytest.importorskip("diffusers")
+    from chimle.baselines.contest import tower_parameters
+    from chimle.baselines.diffusion import matched_unet
+
+    for count in (tower_parameters(known_settings()), 300_000, 900_000):
+        unet = matched_unet(count, 6, 3)
+        assert abs(sum(p.numel() for p in unet.parameters()) / count - 1) <= 0.1
+
+
+def test_a_tower_too_small_for_any_unet_is_a_sentence() -> None:
+    pytest.importorskip("diffusers")
+    from chimle.baselines.diffusion import matched_unet
+
+    with pytest.raises(UserError, match="leave `diffusion` out"):
+        matched_unet(2_000, 6, 3)
+
+
+def test_an_unknown_method_is_a_sentence() -> None:
+    with pytest.raises(UserError, match="unknown method 'gan': choose one of chimle, cimle"):
+        get_method("gan")
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "chimle"])
+def test_a_method_differs_from_chimle_in_what_it_declares(name: str) -> None:
+    own, base = (settings_of(n).model_dump(mode="json") for n in (name, "chimle"))
+    differing = {
+        section: {key for key in own[section] if own[section][key] != base[section][key]}
+        for section in own
+        if isinstance(own[section], dict) and own[section] != base[section]
+    }
+    assert differing == {section: set(fields) for section, fields in METHODS[name].changes.items()}
+
+
+@pytest.mark.parametrize("wiring", list(Wiring))
+@torch.no_grad()
+def test_whole_search_finds_the_nearest_of_whole_codes(wiring: Wiring) -> None:
+    tower, distance = small_tower(wiring), PixelDistance()
+    batch, levels = batch_for(tower, wiring), (1, 2)
+    found = [
+        search_whole(tower, distance, batch, 9, levels, seed=3, round_=1, chunk=chunk)
+        for chunk in (4, 9, 36)
+    ]
+    sums = []
+    for index in range(9):
+        choice = torch.full((len(batch), 3), index)
+        codes = chosen(tower.code_shapes(), batch.keys, choice, seed=3, round_=1)
+        images = tower(batch.conditioning, codes)
+        each = [distance.distance(images[level], (batch.targets[level],)) for level in levels]
+        sums.append(torch.stack(each).sum(dim=0))
+    nearest = torch.stack(sums).argmin(dim=0)
+    for choice in found:
+        assert torch.equal(choice.indices, nearest.unsqueeze(1).expand(-1, 3))
+        assert torch.allclose(choice.distances[:, 1:].sum(dim=1), torch.stack(sums).min(0).values)
+
+
+def test_projections_keep_distances_on_average_and_are_fixed() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(40, 3, 8, 8, generator=generator)
+    exact = PixelDistance()
+    near = Projected(exact, 400)
+    target = images[:1]
+    true = exact.distance(images, exact.features(target)) * 3  # Per pixel, not per number.
+    found = near.distance(images, near.features(target))
+    assert torch.allclose(found, Projected(exact, 400).distance(images, near.features(target)))
+    ratio = found[1:] / true[1:]
+    assert abs(float(ratio.mean()) - 1) < 0.05 and float(ratio.std()) < 0.2
+    assert float(found[0]) == pytest.approx(0, abs=1e-6)
+
+
+def test_without_codes_a_tower_ignores_them_even_after_training(tmp_path: Path) -> None:
+    pairs = known_pairs(Layout.FINE, 48, 0)
+    state = tmp_path / "state.pt"
+    entrant = train_method(
+        METHODS["regression"], settings_of("regression"), pairs, PixelDistance(), state, CPU, 0.3
+    )
+    tower = entrant.network
+    assert isinstance(tower, Tower)
+    batch = make_batch(entrant.settings.definition, entrant.settings.tower, pairs[:2])
+    first, second = (
+        tower(
+            batch.conditioning,
+            [
+                LevelCode(torch.randn(2, s) * scale, torch.randn(2, c, h, w) * scale)
+                for s, c, h, w in tower.code_shapes()
+            ],
+        )[-1]
+        for scale in (0.0, 3.0)
+    )
+    assert torch.equal(first, second)
+
+
+def test_mode_seeking_prefers_pictures_that_differ() -> None:
+    codes = [LevelCode(torch.randn(4, 3), torch.randn(4, 1, 2, 2))]
+    numbers = torch.cat([codes[0].style, codes[0].noise.flatten(1)], dim=1)
+    apart = (numbers[0::2] - numbers[1::2]).abs().mean(dim=1)
+    images = torch.zeros(4, 3, 8, 8)
+    images[1::2] = 0.5
+    expected = (1 / (0.5 / apart + 1e-5)).mean()
+    assert float(mode_seeking(images, codes)) == pytest.approx(float(expected), rel=1e-5)
+    assert mode_seeking(images * 0.1, codes) > mode_seeking(images, codes)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_discriminator_scores_patches(channels: int) -> None:
+    judge = Discriminator(channels)
+    scores = judge(torch.rand(2, 3, 32, 32), torch.rand(2, channels, 4, 4))
+    assert scores.shape == (2, 1, 4, 4)
+
+
+def test_chroma_is_what_makes_the_picture() -> None:
+    pictures = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
+    made = chroma_to_rgb(lightness(pictures), rgb_to_chroma(pictures))
+    assert (made - pictures).abs().max() < 0.02
+    assert TASKS["colourization"].wiring is Wiring.COLOURIZATION
+
+
+def test_a_stopwatch_counts_over_processes() -> None:
+    watch = Stopwatch(10.0)
+    watch.resume(9.0)
+    assert not watch.over and 9.0 <= watch.spent < 9.9
+    watch.resume(10.0)
+    assert watch.over
+    assert not Stopwatch().over
