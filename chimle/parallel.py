@@ -8,9 +8,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+from chimle.errors import UserError
 
 T = TypeVar("T")
 
@@ -74,6 +77,11 @@ def _results(work: Work[T], items: Sequence[T], workers: int) -> Iterator[dict[s
                     yield from pending.popleft().result()
             while pending:
                 yield from pending.popleft().result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a worker process was killed, as happens when memory runs out: run it again, "
+                "on fewer cores (taskset) if need be; what was done is kept"
+            ) from None
         finally:
             for future in pending:
                 future.cancel()
@@ -124,7 +132,7 @@ def journalled(
         How many items were done already.
 
     Raises:
-        UserError: the first that `work` raises; what was done before it stays.
+        UserError: the first that `work` raises, or a worker was killed; what was done before stays.
     """
     done = _finished(journal)
     journal.parent.mkdir(parents=True, exist_ok=True)

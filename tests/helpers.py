@@ -1,5 +1,6 @@
 """What several test modules share."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 """Development data beside the checkout; absent on a user's machine."""
+KILLS = int(os.environ.get("CHIMLE_KILLS", "5"))
+"""How often a test of kills at random moments kills; `make faults` sets 20."""
 
 
 def needs_shared(*names: str) -> pytest.MarkDecorator:

@@ -5,6 +5,7 @@ again whatever the order, the process or the machine.
 """
 
 import os
+import random
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,9 @@ import numpy as np
 
 from chimle.data.dataset import Pair, image_key
 from chimle.tasks import Task
+
+_PURPOSE = 2
+"""Tells these random numbers from those that choose and order images (`chimle.training.rounds`)."""
 
 
 def _window(pair: Pair, task: Task, resolution: int, top: int, left: int) -> Pair:
@@ -64,8 +68,7 @@ def augment(pair: Pair, task: Task, resolution: int, *, seed: int, round: int, t
         round: number of the round.
         turn: flips, transposition and quarter turns as well as the random crop.
     """
-    name = (seed, 2, round, image_key(pair.id))
-    generator = np.random.default_rng(name)
+    generator = np.random.default_rng((seed, _PURPOSE, round, image_key(pair.id)))
     height, width = pair.input.shape[:2]
     small = resolution // task.reduction
     top = int(generator.integers(0, height - small + 1))
@@ -73,7 +76,9 @@ def augment(pair: Pair, task: Task, resolution: int, *, seed: int, round: int, t
     cropped = _window(pair, task, resolution, top, left)
     if turn:
         turns = _turns()
-        turns.set_random_seed(int(generator.integers(0, 2**32)))
+        # One state for all steps: its `set_random_seed` would give every step the same numbers, and
+        # so flip in both directions or in none.
+        turns.set_random_state(generator, random.Random(int(generator.integers(0, 2**63))))
         turned = turns(image=cropped.target, input=cropped.input)
         cropped = Pair(pair.id, turned["input"], turned["image"])
     return Pair(pair.id, np.ascontiguousarray(cropped.input), np.ascontiguousarray(cropped.target))

@@ -1,9 +1,12 @@
 """One picture per task by which a person can check its pairs."""
 
+import io
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from chimle.data.dataset import PairIndex, read_manifest
 from chimle.data.splits import SPLITS
@@ -12,6 +15,12 @@ from chimle.pictures import contact_sheet
 
 LARGEST_BYTES = 300_000
 """A sheet stays below."""
+ATTEMPTS = (
+    *((side, False) for side in (96, 80, 64)),
+    *((side, True) for side in (96, 80, 64, 48, 32)),
+)
+"""Sides of its pictures, pixels, and whether in few colours: the first that stays below is taken.
+Rather few colours than too small to see anything."""
 PAIRS_SHOWN = 6
 """Pairs of each split."""
 CAMERAS_SHOWN = 8
@@ -80,6 +89,14 @@ def _stacked(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     return np.concatenate(pages)
 
 
+def _few_colours(sheet: np.ndarray) -> bytes:
+    """PNG with a palette: a third of the bytes of a full one, good enough to look at."""
+    buffer = io.BytesIO()
+    palette = Image.fromarray(sheet).quantize(256, dither=Image.Dither.NONE)
+    palette.save(buffer, format="PNG", compress_level=9)
+    return buffer.getvalue()
+
+
 def pairs_sheet(pairs: Path, raw: Path) -> bytes:
     """PNG of some pairs of each split and, where they come from cameras, of their classes.
 
@@ -93,16 +110,20 @@ def pairs_sheet(pairs: Path, raw: Path) -> bytes:
     manifest = read_manifest(pairs)
     rows, titles = _pair_rows(pairs, manifest["counts"])
     camera_rows: list[list[np.ndarray]] = []
+    camera_titles: list[str] = []
     if "timelapse" in manifest:
         camera_rows, camera_titles = _camera_rows(raw, manifest["timelapse"])
-    side = 96
-    while True:
+
+    @cache
+    def drawn(side: int) -> np.ndarray:
         sheet = contact_sheet(rows, side, titles=titles)
-        if camera_rows:
-            headings = [kind for kind in CLASSES for _ in range(FRAMES_SHOWN)]
-            cameras = contact_sheet(camera_rows, side, headings, camera_titles)
-            sheet = _stacked(sheet, cameras)
-        content = png_bytes(sheet)
-        if len(content) < LARGEST_BYTES or side <= 32:
-            return content
-        side -= 8
+        if not camera_rows:
+            return sheet
+        headings = [kind for kind in CLASSES for _ in range(FRAMES_SHOWN)]
+        return _stacked(sheet, contact_sheet(camera_rows, side, headings, camera_titles))
+
+    for side, few in ATTEMPTS:
+        content = _few_colours(drawn(side)) if few else png_bytes(drawn(side))
+        if len(content) < LARGEST_BYTES:
+            break
+    return content

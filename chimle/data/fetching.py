@@ -44,17 +44,31 @@ class _Item:
 
 @dataclass(frozen=True)
 class _Copy:
-    """Copies a file and says what it is."""
+    """Copies a file and says what it is.
+
+    Attributes:
+        out: where to.
+        skip_damaged: whether damaged files are only listed.
+        ours: files in here were unpacked for this run: a second name will do instead of a copy.
+    """
 
     out: Path
     skip_damaged: bool
+    ours: Path
+
+    def _bring(self, source: Path, copy: Path) -> None:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.unlink(missing_ok=True)  # From a run that was killed.
+        if source.is_relative_to(self.ours) and not source.is_symlink():
+            copy.hardlink_to(source)
+        else:
+            shutil.copyfile(source, copy)
 
     def __call__(self, item: _Item) -> dict[str, Any]:
         source = Path(item.photo.path)
         name = f"{item.kind}/{item.photo.name}{source.suffix.lower()}"
         copy = self.out / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, copy)
+        self._bring(source, copy)
         try:
             rgb = read_rgb(copy)
         except UserError as error:
@@ -131,7 +145,7 @@ def fetch(settings: RunSettings, root: Path, out: Path) -> dict[str, int]:
         journal.unlink(missing_ok=True)
         staging.mkdir(parents=True)
     selection = source if isinstance(source, Selection) else None
-    copy = _Copy(staging, selection is not None and selection.damaged == "skip")
+    copy = _Copy(staging, selection is not None and selection.damaged == "skip", work)
     journalled(journal, _items(collection), copy, say=lambda text: print(f"fetch: {text}"))
     records, left_out = _kept(journal, staging)
     counts = Counter[str]()

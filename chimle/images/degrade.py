@@ -8,10 +8,8 @@ import io
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
-from chimle.images.colour import lab_to_rgb, lightness
 from chimle.images.pyramid import reduce, to_tensor, to_uint8
 from chimle.settings import PairSettings
 from chimle.tasks import Degradation, Task
@@ -21,6 +19,10 @@ Degraded = tuple[np.ndarray, dict[str, Any]]
 
 def grey(rgb: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 to the neutral grey of the same Lab lightness, three equal channels."""
+    import torch
+
+    from chimle.images.colour import lab_to_rgb, lightness
+
     light = lightness(to_tensor([rgb]))
     lab = torch.cat((100 * light, torch.zeros_like(light), torch.zeros_like(light)), dim=1)
     neutral = to_uint8(lab_to_rgb(lab))[0]

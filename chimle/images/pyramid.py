@@ -1,14 +1,17 @@
 """One picture at several sizes, and the way between 8-bit pictures and tensors.
 
-Reduction is Pillow's bicubic filter (antialiased) on 8-bit pictures, as published.
+Reduction is Pillow's bicubic filter (antialiased) on 8-bit pictures, as published. Torch is
+imported only where tensors are made: most processes that make pairs never need it.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def resize(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -32,13 +35,17 @@ def enlarge(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return resize(rgb, size)
 
 
-def to_tensor(pictures: Sequence[np.ndarray]) -> Tensor:
+def to_tensor(pictures: Sequence[np.ndarray]) -> "Tensor":
     """B pictures (H, W, 3) uint8 to (B, 3, H, W) float32 in [0, 1]."""
+    import torch
+
     stacked = torch.from_numpy(np.stack(pictures))
     return stacked.permute(0, 3, 1, 2).to(torch.float32).div_(255).contiguous()
 
 
-def to_uint8(images: Tensor) -> np.ndarray:
+def to_uint8(images: "Tensor") -> np.ndarray:
     """(B, 3, H, W) in [0, 1], clamped and rounded, to (B, H, W, 3) uint8."""
+    import torch
+
     levels = images.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
     return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -132,6 +132,12 @@ class S3Source(UnpackedSelection):
     transfers: int = Field(8, ge=1, le=64)
     """Objects fetched at once."""
 
+    @model_validator(mode="after")
+    def _sha256_is_of_one_file(self) -> "S3Source":
+        if self.sha256 and (self.address.endswith("/") or self.address.count("/") < 3):
+            raise ValueError("`sha256` is of an archive; a prefix has none")
+        return self
+
 
 class CatalogueSource(Settings):
     """A data set of `data/catalogue.yaml`."""

@@ -30,8 +30,8 @@ class CameraSettings(Settings):
 class SunSettings(Settings):
     """Classes by the sun's elevation, for cameras whose place is given."""
 
-    night_below: float = Field(-6.0, ge=-90, le=90)
-    """Degrees; -6 is the end of civil twilight."""
+    night_below: float = Field(-8.0, ge=-90, le=90)
+    """Degrees. At -6 civil twilight ends, but the sky is still a deep blue."""
     day_above: float = Field(3.0, ge=-90, le=90)
     """Degrees. Between the two it is dusk (or dawn)."""
 
@@ -47,10 +47,19 @@ class LightSettings(Settings):
 
     night_below: float = Field(0.54, gt=0, lt=1)
     """Brightness, over that of bright frames, of what is bright by day (sky, walls). An overcast
-    winter day stays above 0.6; a foggy night in a lit town reaches 0.5."""
-    dusk_below: float = Field(0.42, gt=0, lt=1)
-    """Linear light of the whole frame over that of bright frames; what is no night but below this
-    is dusk."""
+    winter day stays above 0.62; a foggy night in a lit town reaches 0.5."""
+    day_above: float = Field(0.62, gt=0, lt=1)
+    """The same brightness; between the two it is dusk."""
+    dusk_below: float = Field(0.53, gt=0)
+    """Linear light of the rest of a frame (the ground), over that of bright frames and over that
+    brightness; what is no night but below this is dusk. A camera's exposure keeps the sky bright
+    for long after the ground has gone dark, while a gloomy day dims both."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "LightSettings":
+        if self.night_below > self.day_above:
+            raise ValueError("`night_below` must not lie above `day_above`")
+        return self
 
 
 class AttributeSettings(Settings):

@@ -70,6 +70,13 @@ TABLE = [
         side_by_side="left",
     ),
     _row("no bucket", "`source.address` = 'https://x': …", "s3", address="https://x"),
+    _row(
+        "a SHA-256 of a prefix",
+        "…`sha256` is of an archive; a prefix has none…",
+        "s3",
+        address="s3://b/set/",
+        sha256="0" * 64,
+    ),
     _row("no transfers at all", "`source.transfers` = 0: …", "s3", address="s3://b/", transfers=0),
     _row(
         "nothing that could be done about damage",

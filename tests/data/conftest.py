@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from chimle import perceptual_weights
 from chimle.data import download
 from chimle.data.fetching import fetch
 from chimle.data.pairing import make_pairs
+from chimle.errors import UserError
 from chimle.settings import load_settings
 from tests.data.misbehaving import Site, misbehaving_server
 from tests.data.world import TASK, World, png
@@ -44,6 +46,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def _offline(url: str) -> bytes:
+    raise UserError(f"{url} is not asked for in tests")
+
+
 @pytest.fixture
 def world(
     good: Path, tmp_path: Path, site: Site, s3: str, monkeypatch: pytest.MonkeyPatch
@@ -52,6 +58,7 @@ def world(
     root = tmp_path / "project"
     shutil.copytree(good, root)
     monkeypatch.setattr(download, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(perceptual_weights, "download", _offline)
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):

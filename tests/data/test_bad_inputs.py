@@ -1,6 +1,7 @@
 """Every bad input: one sentence, exit code 2, good data as it was."""
 
 import os
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -9,8 +10,10 @@ import pytest
 
 from stages._command import run_stage
 from tests.data.bad_inputs import BadInput, all_bad_inputs, document
-from tests.data.world import TASK, World
+from tests.data.misbehaving import Site
+from tests.data.world import TASK, World, tar
 from tests.helpers import ROOT
+from tests.projects import write_project
 
 TABLE = all_bad_inputs()
 SECRETS = ("hidden", "user:pass", "do-not-print-me")
@@ -43,6 +46,17 @@ def test_a_bad_input_is_one_sentence(
     assert sentence.startswith("error: ") and not any("rror" in line for line in remarks)
     assert not any(secret in out + err for secret in SECRETS)
     assert everything(world.root) == before
+
+
+def test_a_process_ends_with_one_sentence(site: Site, tmp_path: Path) -> None:
+    """As the tests above, but for whatever else a process might print."""
+    address = site.put("/a.tar", tar(("../evil.png", b"x")))
+    root = write_project(tmp_path, {TASK: {"source": {"kind": "url", "archives": [address]}}})
+    command = [sys.executable, "-m", "stages.fetch", TASK, "--root", str(root)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
+    assert not (root / "data").exists()
 
 
 def test_the_table_is_long_enough_and_names_are_unique() -> None:

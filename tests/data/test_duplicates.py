@@ -1,6 +1,5 @@
 """Near-duplicates: found whatever their encoding, gone from training, listed by name."""
 
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,19 @@ from PIL import Image
 
 from chimle.data.dataset import read_manifest
 from chimle.data.duplicates import Likeness, close_hashes, judge
-from chimle.data.fetching import fetch
-from chimle.data.pairing import make_pairs
 from chimle.data.plans import Planned
 from chimle.data.records import PAIRS, read_records
 from chimle.data.splits import split_groups
-from chimle.settings import PairSettings, load_settings
-from tests.helpers import SHARED, needs_shared
-from tests.projects import write_photographs, write_project
+from chimle.settings import PairSettings
+from tests.data import archives
+from tests.data.archives import settings_for, unpacked
+from tests.helpers import needs_shared
+from tests.projects import write_photographs
 
 
-def paired(root: Path, task: str, source: dict[str, Any], **pair: Any) -> Path:
+def paired(root: Path, task: str, source: dict[str, str], **pair: Any) -> Path:
     """The pairs that a folder gives with some settings."""
-    own = {"source": {"kind": "folder", **source}, "pair": pair}
-    write_project(root, {task: own})
-    chosen = load_settings(task, root)
-    fetch(chosen, root, root / "raw")
-    make_pairs(chosen, root / "raw", root / "pairs", root / "scratch")
-    return root / "pairs"
+    return archives.paired(root, settings_for(task, {"kind": "folder", **source}, **pair))
 
 
 @settings(max_examples=40, deadline=None)
@@ -73,24 +67,17 @@ def test_copies_in_any_encoding_leave_training(tmp_path: Path) -> None:
     first.resize((70, 70)).save(photos / "train" / "copy.jpg", quality=60)
     again = Image.open(photos / "train" / "photo_03.png")
     again.point(lambda v: int(v * 0.85)).save(photos / "train" / "photo_99.jpg", quality=80)
-    source = {"path": "photos"}
-    lines = read_manifest(paired(tmp_path, "decompression", source))["near_duplicates"]
+    source = {"path": str(photos)}
+    pairs = paired(tmp_path, "decompression", source)
+    lines = read_manifest(pairs)["near_duplicates"]
     assert [(line["kept"], line["dropped"], set(line["splits"])) for line in lines] == [
         (["test/photo_00"], ["train/copy"], {"test", "train"}),
         (["train/photo_03"], ["train/photo_99"], {"train"}),
     ]
-    ids = {entry["id"] for entry in read_records(tmp_path / "pairs", PAIRS)}
+    ids = {entry["id"] for entry in read_records(pairs, PAIRS)}
     assert len(ids) == 8 and not ids & {"train__copy", "train__photo_99"}
     kept = paired(tmp_path, "decompression", source, duplicates="report")
     assert len(list(read_records(kept, PAIRS))) == 10
-
-
-def test_small_photographs_may_be_left_out(tmp_path: Path) -> None:
-    write_photographs(tmp_path / "photos", count=9)
-    Image.new("RGB", (8, 80)).save(tmp_path / "photos" / "thin.png")
-    pairs = paired(tmp_path, "decompression", {"path": "photos"}, small="skip")
-    assert "thin" in str(read_manifest(pairs)["skipped"])
-    assert "thin" not in {entry["id"] for entry in read_records(pairs, PAIRS)}
 
 
 @settings(max_examples=50, deadline=None)
@@ -114,12 +101,6 @@ def test_groups_stay_whole_and_where_they_are(
     assert all(after[group] == split for group, split in before.items())
 
 
-def unpacked(name: str, folder: Path) -> Path:
-    with tarfile.open(SHARED / "data" / f"{name}.tar") as archive:
-        archive.extractall(folder, filter="data")
-    return folder / name
-
-
 @needs_shared("data/lowlight.tar")
 def test_the_low_light_folders_share_about_eleven_pictures(tmp_path: Path) -> None:
     folder = unpacked("lowlight", tmp_path)
@@ -129,39 +110,3 @@ def test_the_low_light_folders_share_about_eleven_pictures(tmp_path: Path) -> No
     assert 9 <= len(across) <= 13
     assert all(line["kept"][0].startswith("eval/") and line["dropped"] for line in across)
     assert manifest["counts"]["test"] == 87
-
-
-@needs_shared("data/butterflies.tar")
-def test_species_are_groups_where_asked(tmp_path: Path) -> None:
-    folder = unpacked("butterflies", tmp_path)
-    pairs = paired(tmp_path, "super_resolution", {"path": str(folder)}, group=3, limit=30, size=64)
-    entries = list(read_records(pairs, PAIRS))
-    groups = {
-        entry["group"]: {e["split"] for e in entries if e["group"] == entry["group"]}
-        for entry in entries
-    }
-    assert 3 <= len(groups) <= 10 and all(len(splits) == 1 for splits in groups.values())
-    assert all(entry["id"].startswith(entry["group"]) for entry in entries)
-
-
-@needs_shared("data/webcams.tar")
-def test_frankfurt_has_nights_and_mountain_and_monument_have_none(tmp_path: Path) -> None:
-    folder = unpacked("webcams", tmp_path)
-    lapse = {"days_per_night": 4, "split": "date"}
-    pairs = paired(tmp_path, "night_to_day", {"path": str(folder)}, timelapse=lapse)
-    cameras = read_manifest(pairs)["timelapse"]["cameras"]
-    nights = {name: counts["night"] for name, counts in cameras.items()}
-    assert nights["frankfurt"] >= 8
-    assert nights["chamonix"] == nights["mexico"] == nights["courbevoie"] == 0
-    entries = list(read_records(pairs, PAIRS))
-    assert {entry["camera"] for entry in entries} == {"frankfurt"}
-    for split in ("train", "test"):
-        own = [entry for entry in entries if entry["split"] == split]
-        days = [entry["day"]["frame"] for entry in own]
-        uses = [days.count(day) for day in set(days)]
-        assert max(uses) - min(uses) <= 1
-    dates = {
-        split: {e["day"]["time"][:10] for e in entries if e["split"] == split}
-        for split in ("train", "test")
-    }
-    assert not dates["train"] & dates["test"]

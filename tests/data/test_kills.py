@@ -16,10 +16,8 @@ from PIL import Image
 from tests.data.misbehaving import Site
 from tests.data.test_bad_inputs import everything
 from tests.data.world import TASK, World, tar
-from tests.helpers import ROOT
+from tests.helpers import KILLS, ROOT
 from tests.projects import write_project
-
-KILLS = 20
 
 
 def noise(number: int) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chimle.data import download
+from chimle.data import download, fetching
 from chimle.data.checksums import Version
 from chimle.data.download import Download, Wish
 from chimle.data.fetching import fetch
@@ -61,6 +61,14 @@ def look(world: World, accept: bool = False) -> str:
 def test_what_an_archive_is_its_content_says(world: World, content: bytes) -> None:
     world.archive(content, "in/download")
     assert bring(world) == dict(PHOTOS)
+
+
+def test_what_was_unpacked_is_not_copied(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.archive(ARCHIVE)
+    monkeypatch.delattr(fetching.shutil, "copyfile")
+    assert bring(world) == dict(PHOTOS)
+    targets = world.root / "data" / "raw" / TASK / "targets"
+    assert all(path.stat().st_nlink == 1 for path in targets.rglob("*.png"))
 
 
 def test_a_picture_is_passed_through(world: World) -> None:

@@ -32,6 +32,8 @@ LIT_FRAMES = 0.1
 LEAST_LIGHT = 160.0
 """By day the bright part of a well exposed scene is at least so bright, of 255; a camera that only
 saw nights has no range of its own."""
+LEAST_GROUND = 0.02
+"""Linear light, of 1, that the rest of a scene has at least by day."""
 
 
 def by_sun(frame: Frame, place: CameraSettings, settings: SunSettings) -> Class:
@@ -54,14 +56,15 @@ def by_attributes(values: tuple[float, float], settings: AttributeSettings) -> C
 def light(glances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How much light frames of one camera show, relative to its brightest ones.
 
-    The bright part of a scene is learnt from those. Its largest channel is what tells: a deep blue
-    sky is dark in luminance, but not in blue; lamps at night are bright, but elsewhere.
+    The bright part of a scene is learnt from those. Its largest channel tells night: a deep blue
+    sky is dark in luminance, but not in blue; lamps at night are bright, but elsewhere. The rest,
+    the ground, tells dusk in proportion to it.
 
     Args:
         glances: (N, h, w, 3) uint8.
 
     Returns:
-        (N,) brightness of the bright part, and (N,) linear light of the whole frame.
+        (N,) brightness of the bright part, and (N,) linear light of the rest.
     """
     value = glances.max(axis=-1).astype(np.float32)
     count = min(len(value), max(3, round(LIT_FRAMES * len(value))))
@@ -70,16 +73,17 @@ def light(glances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     bright = usual >= np.quantile(usual, 1 - BRIGHT_PART)
     part = value[:, bright].mean(axis=1) / max(float(usual[bright].mean()), LEAST_LIGHT)
     luminance = glances.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
-    linear = (luminance**2.2).mean(axis=(1, 2))
-    return part, linear / max(float(np.median(linear[lit])), 0.05)
+    ground = (luminance**2.2)[:, ~bright].mean(axis=1)
+    return part, ground / max(float(np.median(ground[lit])), LEAST_GROUND)
 
 
 def by_light(frames: Sequence[Frame], settings: LightSettings) -> list[Class]:
     """Classes of one camera's frames by their light alone."""
-    parts, linears = light(np.stack([frame.glance for frame in frames]))
+    parts, grounds = light(np.stack([frame.glance for frame in frames]))
     classes = []
-    for part, linear in zip(parts, linears, strict=True):
-        dim = Class.DUSK if linear < settings.dusk_below else Class.DAY
+    for part, ground in zip(parts, grounds, strict=True):
+        lit = part > settings.day_above and ground >= settings.dusk_below * part
+        dim = Class.DAY if lit else Class.DUSK
         classes.append(Class.NIGHT if part < settings.night_below else dim)
     return classes
 

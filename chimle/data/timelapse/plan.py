@@ -32,7 +32,8 @@ from chimle.settings.timelapse import TimelapseSettings
 SAME_BITS = 2
 """Frames of one camera whose hashes differ in more bits are different ones."""
 SAME_RMS = 2.0
-"""Root mean square difference of reduced frames, of 255, below which they are one frame twice."""
+"""Root mean square difference of reduced frames, of 255, below which they are one frame twice.
+Encoding a frame again at a middling quality makes 1.2, two frames of one camera rarely below 6."""
 SHOWN = 4
 """Frames of each class that a contact sheet shows per camera."""
 
@@ -131,17 +132,34 @@ def date_of(frame: Frame, class_: Class) -> str:
     return moment.date().isoformat()
 
 
+def _shuffled(frames: Sequence[Frame], purpose: str, seed: int) -> list[Frame]:
+    return sorted(frames, key=lambda frame: unit_hash(seed, f"{purpose}/{frame.name}"))
+
+
 def balanced(
     nights: Sequence[Frame], days: Sequence[Frame], each: int, seed: int
 ) -> Iterator[tuple[Frame, Frame]]:
-    """Every night with `each` days, or all there are: each day is used equally often, give or take
-    one. Which ones follows from hashes of names."""
-    nights = sorted(nights, key=lambda frame: unit_hash(seed, f"night/{frame.name}"))
-    days = sorted(days, key=lambda frame: unit_hash(seed, f"day/{frame.name}"))
+    """Every night with `each` different days, or all there are.
+
+    Days are dealt out like cards, all of them before any comes again and in another order every
+    time, so that each is used equally often, give or take one. Orders follow from hashes of names.
+    """
+    nights = _shuffled(nights, "night", seed)
     each = min(each, len(days))
-    for number, night in enumerate(nights):
-        for turn in range(each):
-            yield night, days[(number * each + turn) % len(days)]
+    waiting: list[Frame] = []
+    turn = 0
+    for night in nights:
+        taken: set[str] = set()
+        while len(taken) < each:
+            # A day that this night has already waits for the next one.
+            place = next((i for i, day in enumerate(waiting) if day.name not in taken), None)
+            if place is None:
+                waiting += _shuffled(days, f"day/{turn}", seed)
+                turn += 1
+            else:
+                day = waiting.pop(place)
+                taken.add(day.name)
+                yield night, day
 
 
 def common_square(size: tuple[int, int], shifts: Sequence[tuple[int, int]]) -> list[Box]:

@@ -1,0 +1,155 @@
+"""What is done to the input is done to the target; a pose follows from its names alone."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chimle.data import augmentation
+from chimle.data.augmentation import augment
+from chimle.data.dataset import Pair
+from chimle.images.pyramid import reduce
+from chimle.tasks import TASKS, Task
+from tests.helpers import ROOT
+
+SAME_SIZE, ENLARGED = TASKS["colourization"], TASKS["super_resolution"]
+SEEDS, ROUNDS = st.integers(0, 2**31 - 1), st.integers(0, 10**6)
+
+
+def picture(seed: int, side: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+def enlarged_pair(seed: int, side: int = 96) -> Pair:
+    """A pair whose input holds one pixel for every even cell of 16 x 16 pixels of its target."""
+    small = picture(seed, side // 16)
+    return Pair(f"p{seed}", small, small.repeat(16, 0).repeat(16, 1))
+
+
+def alike(name: str, seed: int, side: int = 80) -> Pair:
+    """A pair whose input is its target."""
+    noise = picture(seed, side)
+    return Pair(name, noise, noise)
+
+
+def posed(pair: Pair, task: Task, seed: int = 0, round: int = 0, turn: bool = True) -> Pair:
+    return augment(pair, task, 64, seed=seed, round=round, turn=turn)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, round_=ROUNDS, turn=st.booleans())
+def test_input_and_target_are_posed_alike(seed: int, round_: int, turn: bool) -> None:
+    """Exactly, at one size and at x16; were there text, it would be mirrored in both or in none."""
+    one = posed(alike(f"n{seed}", seed), SAME_SIZE, seed, round_, turn)
+    assert np.array_equal(one.input, one.target) and one.target.shape == (64, 64, 3)
+    large = posed(enlarged_pair(seed), ENLARGED, seed, round_, turn)
+    assert large.input.shape == (4, 4, 3) and large.target.shape == (64, 64, 3)
+    assert np.array_equal(large.target, large.input.repeat(16, 0).repeat(16, 1))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, round_=ROUNDS)
+def test_a_posed_target_reduces_to_its_posed_input(seed: int, round_: int) -> None:
+    """Up to rounding, with the real reduction, where no crop cuts its filter off."""
+    target = picture(seed, 64)
+    one = posed(Pair(f"r{seed}", reduce(target, (4, 4)), target), ENLARGED, seed, round_)
+    again = reduce(one.target, (4, 4)).astype(int)
+    assert np.abs(again - one.input).max() <= 2
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=2, max_size=6))
+def test_order_does_not_matter(names: list[tuple[int, int]]) -> None:
+    def target(name: tuple[int, int]) -> np.ndarray:
+        return posed(alike(f"p{name[0]}", name[0]), SAME_SIZE, 5, name[1]).target
+
+    ahead = {name: target(name) for name in names}
+    back = {name: target(name) for name in names[::-1]}
+    assert all(np.array_equal(ahead[name], back[name]) for name in names)
+
+
+class Watched:
+    """The library's steps, with a note of which ones it took."""
+
+    def __init__(self, turns: Any) -> None:
+        self.turns, self.taken = turns, Counter[tuple[bool, bool, bool, int]]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.turns, name)
+
+    def __call__(self, **pictures: np.ndarray) -> dict[str, Any]:
+        result = self.turns(**pictures)
+        taken = dict(result.pop("applied_transforms"))
+        self.taken[
+            "HorizontalFlip" in taken,
+            "VerticalFlip" in taken,
+            "Transpose" in taken,
+            taken["RandomRotate90"]["factor"],
+        ] += 1
+        return result
+
+
+def test_flips_transposition_and_turns_are_independent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All combinations come, about equally often: no two steps are given the same numbers."""
+    turns = augmentation._turns()
+    watched = Watched(turns)
+    monkeypatch.setattr(turns, "save_applied_params", True)
+    monkeypatch.setattr(augmentation, "_turns", lambda: watched)
+    for round_ in range(960):
+        posed(alike("a", 1, 64), SAME_SIZE, 0, round_)
+    assert len(watched.taken) == 2 * 2 * 2 * 4
+    assert min(watched.taken.values()) > 10 and max(watched.taken.values()) < 60
+
+
+def test_all_poses_of_a_square_come_equally_often() -> None:
+    noise = alike("a", 2, 64)
+    found = Counter(posed(noise, SAME_SIZE, 0, n).target.tobytes() for n in range(400))
+    assert len(found) == 8 and min(found.values()) > 25
+
+
+def test_rounds_seeds_and_images_differ() -> None:
+    crops = {
+        posed(alike(name, 1), SAME_SIZE, seed, round_).target.tobytes()
+        for name in "ab"
+        for seed in range(2)
+        for round_ in range(5)
+    }
+    assert len(crops) == 20
+
+
+def test_switched_off_only_crops_are_left() -> None:
+    noise = alike("a", 3)
+    windows = {
+        noise.target[top : top + 64, left : left + 64].tobytes()
+        for top in range(17)
+        for left in range(17)
+    }
+    found = {posed(noise, SAME_SIZE, 0, n, turn=False).target.tobytes() for n in range(40)}
+    assert len(found) > 30 and found <= windows
+
+
+def fingerprints() -> list[str]:
+    poses = (posed(alike(f"p{n}", n), SAME_SIZE, 7, n).target for n in range(6))
+    return [hashlib.sha256(pose.tobytes()).hexdigest() for pose in poses]
+
+
+_ELSEWHERE = """
+import json, socket
+def refuse(*args, **kwargs): raise AssertionError("no network when augmenting")
+socket.create_connection = socket.getaddrinfo = refuse
+from tests.data.test_augmentation import fingerprints
+print(json.dumps(fingerprints()))
+"""
+
+
+def test_another_process_gives_the_same_without_the_network() -> None:
+    command = [sys.executable, "-c", _ELSEWHERE]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout) == fingerprints()

@@ -1,0 +1,133 @@
+"""Groups never straddle splits, added files move none, small ones are refused or listed."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from chimle.data.dataset import read_manifest
+from chimle.data.plans import Planned, SmallOnes, group_of, plan_photographs
+from chimle.data.records import PAIRS, read_records
+from chimle.data.said import summary
+from chimle.data.splits import limited, split_groups, unit_hash
+from chimle.errors import UserError
+from chimle.settings import PairSettings
+from tests.data.archives import paired, settings_for, unpacked
+from tests.helpers import needs_shared
+from tests.projects import write_photographs
+
+NAMES = st.lists(
+    st.text("abc123/", min_size=1, max_size=7).filter(
+        lambda name: not name.startswith("/") and not name.endswith("/") and "//" not in name
+    ),
+    min_size=6,
+    max_size=40,
+    unique=True,
+)
+GROUPS = st.sampled_from(["photograph", "folder", 1, 2, 3])
+
+
+def plan_of(names: list[str], own: PairSettings) -> list[Planned]:
+    records = [{"file": f"targets/{name}.png", "width": 64, "height": 64} for name in names]
+    return list(plan_photographs(records, [], SmallOnes(own)))
+
+
+def splits_of(names: list[str], own: PairSettings, seed: int) -> dict[str, str] | None:
+    """Split of every photograph; None where too few groups are left for one."""
+    plan = plan_of(names, own)
+    try:
+        chosen = split_groups(plan, own, seed)
+    except UserError:
+        return None
+    return {pair.target: chosen[pair.group] for pair in plan}
+
+
+@settings(max_examples=80, deadline=None)
+@given(names=NAMES, group=GROUPS, seed=st.integers(0, 99))
+def test_no_group_in_two_splits(names: list[str], group: str | int, seed: int) -> None:
+    own = PairSettings(group=group)  # type: ignore[arg-type]
+    splits = splits_of(names, own, seed)
+    if splits is None:
+        return
+    of_group: dict[str, set[str]] = {}
+    for name in names:
+        of_group.setdefault(group_of(name, own), set()).add(splits[f"targets/{name}.png"])
+    assert all(len(found) == 1 for found in of_group.values())
+
+
+@settings(max_examples=80, deadline=None)
+@given(names=NAMES, more=NAMES, group=GROUPS, seed=st.integers(0, 99))
+def test_added_files_move_none(
+    names: list[str], more: list[str], group: str | int, seed: int
+) -> None:
+    """Unless so few groups were there that one had to be put into the test by force."""
+    own = PairSettings(group=group)  # type: ignore[arg-type]
+    before = splits_of(names, own, seed)
+    after = splits_of(sorted({*names, *more}), own, seed)
+    forced = all(unit_hash(seed, group_of(name, own)) >= own.test for name in names)
+    if before is None or after is None or forced:
+        return
+    assert all(after[file] == split for file, split in before.items())
+
+
+@settings(max_examples=40, deadline=None)
+@given(names=NAMES, more=NAMES, limit=st.integers(1, 9), seed=st.integers(0, 99))
+def test_a_limit_keeps_what_it_would_keep(
+    names: list[str], more: list[str], limit: int, seed: int
+) -> None:
+    """Among more photographs no pair comes back that a limit left out before."""
+    own = PairSettings()
+    plans = [plan_of(found, own) for found in (names, sorted({*names, *more}))]
+    splits = {pair.group: "train" for pair in plans[1]}
+    few, many = ({pair.id for pair in limited(plan, splits, limit, seed)} for plan in plans)
+    assert len(few) == min(limit, len(plans[0]))
+    assert not (many - few) & {pair.id for pair in plans[0]}
+
+
+def test_small_photographs_are_refused_or_listed(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", count=12)
+    Image.new("RGB", (90, 20)).save(tmp_path / "photos" / "strip.png")
+    source = {"kind": "folder", "path": str(tmp_path / "photos")}
+    with pytest.raises(UserError, match=r"strip\.png is 90x20.*`pair.small`"):
+        paired(tmp_path, settings_for("colourization", source))
+    manifest = read_manifest(paired(tmp_path, settings_for("colourization", source, small="skip")))
+    assert manifest["skipped"] == [
+        {
+            "name": "strip",
+            "because": "targets/strip.png is 90x20, smaller than `pair.size` 32",
+        }
+    ]
+    assert sum(manifest["counts"].values()) == 12 and "1 too small" in summary(manifest)
+    with pytest.raises(UserError, match="every photograph is smaller"):
+        paired(tmp_path, settings_for("colourization", source, small="skip", size=4096))
+
+
+@needs_shared("data/butterflies.tar")
+def test_butterflies_by_species(tmp_path: Path) -> None:
+    """The first three digits are the species: ten groups, none in two splits."""
+    folder = unpacked("butterflies", tmp_path)
+    source = {"kind": "folder", "path": str(folder)}
+    own = settings_for("super_resolution", source, group=3, limit=40)
+    entries = list(read_records(paired(tmp_path, own), PAIRS))
+    species: dict[str, set[str]] = {}
+    for entry in entries:
+        assert entry["group"] == entry["id"].rpartition("__")[2][:3]
+        species.setdefault(entry["group"], set()).add(entry["split"])
+    assert len(species) == 10 and all(len(found) == 1 for found in species.values())
+
+
+@needs_shared("data/flowers.tar")
+def test_flowers_by_folder(tmp_path: Path) -> None:
+    folder = unpacked("flowers", tmp_path)
+    source = {"kind": "folder", "path": str(folder)}
+    own = settings_for("decompression", source, group="folder", limit=10)
+    entries = list(read_records(paired(tmp_path, own), PAIRS))
+    folders: dict[str, set[str]] = {}
+    for entry in entries:
+        folders.setdefault(entry["group"], set()).add(entry["split"])
+    assert len(folders) > 4 and all(len(found) == 1 for found in folders.values())
+    gone = read_manifest(tmp_path / "data" / "pairs" / "decompression")["near_duplicates"]
+    assert len(gone) > 40  # Every one of them within one species, so none across splits.
+    assert all(len(set(line["splits"])) == 1 for line in gone)

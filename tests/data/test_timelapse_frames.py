@@ -1,0 +1,115 @@
+"""What is known of a camera's frames one by one: stamps, judgements, turns, poses."""
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chimle.data.timelapse.align import edges, pose_of, trouble, usual_edges
+from chimle.data.timelapse.classes import Class, by_attributes
+from chimle.data.timelapse.frames import Frame, read_attributes, stamp_of
+from chimle.data.timelapse.plan import balanced, common_square
+from chimle.errors import UserError
+from chimle.settings.timelapse import (
+    TRANSIENT_ATTRIBUTES,
+    AlignSettings,
+    AttributeSettings,
+)
+from tests.data.cameras import NAMES, annotated, frame
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "said"),
+    [
+        ("20130502_071500", None, datetime(2013, 5, 2, 7, 15)),
+        ("cam3-20130502-071500-b", None, datetime(2013, 5, 2, 7, 15)),
+        ("20130502071500", None, datetime(2013, 5, 2, 7, 15)),
+        ("20131502_071500", None, None),
+        ("holiday", None, None),
+        ("x 2013-05-02 at 07h15", "%Y-%m-%d at %Hh%M", datetime(2013, 5, 2, 7, 15)),
+        ("2013.05.02", "%Y-%m-%d", None),
+    ],
+)
+def test_stamps_are_found(name: str, pattern: str | None, said: datetime | None) -> None:
+    assert stamp_of(name, pattern) == said
+
+
+def test_a_pattern_without_meaning_is_named() -> None:
+    with pytest.raises(UserError, match=r"pair\.timelapse\.pattern"):
+        stamp_of("a", "%Q")
+
+
+def test_attributes_are_read_and_judge(tmp_path: Path) -> None:
+    assert len(NAMES) == 40 and tuple(NAMES) == TRANSIENT_ATTRIBUTES
+    own = AttributeSettings()
+    values = {"day": (0.9, 0.1), "night": (0.1, 0.7), "dusk": (0.5, 0.5), "both": (0.9, 0.7)}
+    (tmp_path / "annotations.tsv").write_text(
+        annotated({f"00000064/{name}.jpg": both for name, both in values.items()})
+    )
+    found = read_attributes(tmp_path / "annotations.tsv", own)
+    assert {name: by_attributes(found[f"00000064/{name}"], own) for name in values} == {
+        "day": Class.DAY,
+        "night": Class.NIGHT,
+        "dusk": Class.DUSK,
+        "both": Class.DUSK,
+    }
+    lenient = AttributeSettings(day_above=0.4, night_above=0.8)
+    assert by_attributes(values["dusk"], lenient) is Class.DAY
+    assert by_attributes(values["night"], lenient) is Class.DUSK
+    (tmp_path / "annotations.tsv").write_text("c/a.jpg\t0.1,0.2\n")
+    with pytest.raises(UserError, match=r"annotations\.tsv: line 1"):
+        read_attributes(tmp_path / "annotations.tsv", own)
+
+
+@settings(max_examples=60, deadline=None)
+@given(nights=st.integers(0, 12), days=st.integers(0, 15), each=st.integers(1, 20))
+def test_days_are_used_equally_often(nights: int, days: int, each: int) -> None:
+    def made(kind: str, count: int) -> list[Frame]:
+        glance = np.zeros((24, 32, 3), np.uint8)
+        return [Frame("", f"c/{kind}{i}", "c", (9, 9), 0, glance, None) for i in range(count)]
+
+    pairs = list(balanced(made("n", nights), made("d", days), each, seed=3))
+    assert len({(a.name, b.name) for a, b in pairs}) == len(pairs) == nights * min(each, days)
+    if pairs:
+        used = Counter(b.name for _, b in pairs)
+        assert max(used.values()) - (min(used.values()) if len(used) == days else 0) <= 1
+        assert set(Counter(a.name for a, _ in pairs).values()) == {min(each, days)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.tuples(st.integers(40, 200), st.integers(40, 200)),
+    shifts=st.lists(st.tuples(st.integers(-15, 15), st.integers(-15, 15)), min_size=2, max_size=4),
+)
+def test_the_common_square_shows_the_same_everywhere(
+    size: tuple[int, int], shifts: list[tuple[int, int]]
+) -> None:
+    boxes = common_square(size, shifts)
+    scene_corners = {
+        (left - x, top - y) for (left, top, _), (x, y) in zip(boxes, shifts, strict=True)
+    }
+    assert len(scene_corners) == 1
+    for left, top, side in boxes:
+        assert side > 0 and left >= 0 and top >= 0
+        assert left + side <= size[0] and top + side <= size[1]
+
+
+def test_moved_frames_are_put_back_and_others_rejected() -> None:
+    usual = usual_edges([edges(frame("day", n)) for n in range(6)])
+    good = pose_of(edges(frame("night", 20)), usual, 160)
+    assert good.shift == (0, 0)
+    for shift in ((5, -3), (-7, 0), (0, 4)):
+        for kind in ("night", "overcast"):
+            pose = pose_of(edges(frame(kind, 21, shift=shift)), usual, 160)
+            assert abs(pose.shift[0] - shift[0]) <= 1 and abs(pose.shift[1] - shift[1]) <= 1
+    own = AlignSettings()
+    day = pose_of(edges(frame("day", 22)), usual, 160)
+    assert trouble(day, day.agreement, 160, own) is None
+    far = pose_of(edges(frame("day", 23, shift=(30, 0))), usual, 160)
+    assert trouble(far, day.agreement, 160, own) is not None
+    other = pose_of(edges(frame("day", 24, place=5)), usual, 160)
+    assert "another scene" in str(trouble(other, day.agreement, 160, own))
