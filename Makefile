@@ -1,4 +1,6 @@
 # make run: the whole pipeline on the built-in photographs.  make test: lint, types, tests.
+# make compare: CHIMLE beside other methods on equal time: hours (comparison/params.yaml).
+# make faults: the tests that kill processes at random moments, twenty times each.
 # make serve: a local Prefect server and worker that run the pipeline every night.
 # make bench: what sampling costs, and what the published forward pass costs, on this machine.
 VENV ?= .venv
@@ -9,7 +11,7 @@ BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONWARNINGS := ignore
 
-.PHONY: run test serve server-setup bench lint format clean check-python
+.PHONY: run test faults compare serve server-setup bench lint format clean check-python
 
 run: $(VENV)/.installed .git
 	dvc repro
@@ -17,6 +19,13 @@ run: $(VENV)/.installed .git
 
 test: lint
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+faults: $(VENV)/.installed
+	OMP_NUM_THREADS=1 CHIMLE_KILLS=20 pytest tests/flows/test_faults.py tests/data/test_kills.py \
+		tests/data/test_pairing_kills.py
+
+compare: $(VENV)/.installed .git
+	dvc repro comparison/dvc.yaml
 
 serve: $(VENV)/.installed .git
 	python -m flows.serve $(if $(PORT),--port $(PORT)) $(if $(SLOTS),--slots $(SLOTS))

@@ -1,0 +1,155 @@
+"""The comparison's stages on a tiny project: runs become a table, a plot and a picture grid."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from chimle.baselines.tables import known_table, page
+from chimle.baselines.verdicts import change, relative_interval
+from chimle.data.fetching import fetch
+from chimle.data.pairing import make_pairs
+from chimle.errors import UserError
+from chimle.images.decode import read_rgb
+from chimle.settings import load_settings
+from chimle.settings.comparison import load_comparison
+from stages import compare, contest, known_modes, known_modes_table
+from tests.projects import TINY, write_photographs, write_project
+
+TASK = "colourization"
+COMPARISON = {
+    "known_modes": {
+        "methods": ["chimle", "regression"],
+        "seeds": [0, 1],
+        "seconds": 0.2,
+        "pairs": 48,
+        "inputs": 2,
+        "samples": 4,
+    },
+    "contest": {
+        "tasks": [TASK],
+        "methods": ["chimle", "regression"],
+        "seeds": [0, 1],
+        "seconds": 0.2,
+        "shown": 2,
+    },
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_photographs(tmp_path / "photos")
+    root = write_project(tmp_path, {TASK: {"source": {"kind": "folder", "path": "photos"}}}, TINY)
+    (root / "comparison").mkdir()
+    (root / "comparison" / "params.yaml").write_text(yaml.safe_dump(COMPARISON))
+    return root
+
+
+@pytest.mark.filterwarnings("ignore:.*random features")
+def test_runs_become_a_table_a_plot_and_a_grid(project: Path) -> None:
+    settings = load_settings(TASK, project)
+    raw, pairs = project / "data" / "raw" / TASK, project / "data" / "pairs" / TASK
+    fetch(settings, project, raw)
+    make_pairs(settings, raw, pairs, project / "scratch")
+    for name in ("chimle", "regression"):
+        for seed in (0, 1):
+            contest.main(TASK, name, seed, project)
+    assert not any((project / "scratch" / "contest").iterdir())
+    compare.main(project)
+    results = project / "comparison" / "results"
+    said = (results / "comparison.md").read_text()
+    assert "| CHIMLE |" in said and "| regression |" in said and "±" in said and "% to " in said
+    numbers = json.loads((results / "comparison.json").read_text())[TASK]
+    assert numbers["regression"]["diversity_lpips_squeeze_random"] == 0
+    # Two inputs and targets above, two methods below with two answers each.
+    assert read_rgb(results / f"{TASK}.png").shape == (3 * (96 + 4 + 22) + 4, 4 * 100 + 4, 3)
+    assert read_rgb(results / "fidelity-diversity.png").std() > 5
+
+
+def test_known_modes_become_a_table_and_a_figure(project: Path) -> None:
+    for name in ("chimle", "regression"):
+        for seed in (0, 1):
+            known_modes.main(name, seed, project)
+    known_modes_table.main(project)
+    folder = project / "comparison"
+    found = json.loads((folder / "known_modes.json").read_text())
+    assert set(found["covered"]["chimle"]) == {"coarse", "fine", "both"}
+    assert "| both | 12 | regression |" in (folder / "known_modes.md").read_text()
+    assert read_rgb(folder / "known_modes.png").std() > 5
+
+
+def test_a_run_that_is_missing_is_a_sentence(project: Path) -> None:
+    with pytest.raises(UserError, match="stages.contest colourization chimle 0"):
+        compare.main(project)
+    with pytest.raises(UserError, match="stages.known_modes chimle 0"):
+        known_modes_table.main(project)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "said"),
+    [
+        ("contest", "tasks", ["colouring"], "unknown task 'colouring'"),
+        ("contest", "second", 3, "unknown parameter `contest.second`"),
+        ("known_modes", "seconds", 0, "`known_modes.seconds` = 0"),
+    ],
+)
+def test_bad_parameters_are_a_sentence(
+    project: Path, section: str, field: str, value: object, said: str
+) -> None:
+    values = {**COMPARISON, section: {**COMPARISON[section], field: value}}
+    (project / "comparison" / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match=said):
+        load_comparison(project)
+
+
+def one_run(method: str, seed: int, rows: list[float], frechet: float) -> dict:
+    values = {"lpips_squeeze": float(np.mean(rows)), "frechet_squeeze": frechet}
+    return {
+        "task": TASK,
+        "method": method,
+        "seed": seed,
+        "preset": "demo",
+        "parameters": 10,
+        "seconds": 1.0,
+        "steps": 2,
+        "values": values,
+        "rows": {"lpips_squeeze": rows},
+        "provenance": {
+            "n": len(rows),
+            "samples_per_input": 3,
+            "extractor": {"name": "squeeze", "origin": "file"},
+        },
+    }
+
+
+def test_a_change_is_relative_to_chimle_and_paired_by_input() -> None:
+    first = list(np.linspace(0.1, 0.9, 40))
+    runs = [
+        one_run("chimle", 0, first, 10.0),
+        one_run("chimle", 1, first, 14.0),
+        one_run("cimle", 0, [1.5 * x for x in first], 18.0),
+    ]
+    found = change(runs, TASK, "cimle", "lpips_squeeze")
+    assert found.relative == pytest.approx(0.5)
+    # The ratio is the same for every input: whichever are drawn, it does not vary.
+    assert found.interval == pytest.approx((0.5, 0.5))
+    sets = change(runs, TASK, "cimle", "frechet_squeeze")
+    assert sets.relative == pytest.approx(0.5) and sets.interval is None
+    own = change(runs, TASK, "chimle", "frechet_squeeze")
+    assert own.deviation == pytest.approx(np.std([10, 14], ddof=1)) and own.relative is None
+    assert "(+50%, +50% to +50%)" in page(runs)
+
+
+def test_an_interval_holds_what_it_estimates() -> None:
+    generator = np.random.default_rng(0)
+    other = generator.uniform(0.5, 1.5, 200)
+    low, high = relative_interval(other * generator.uniform(0.6, 1.0, 200), other)
+    assert low < -0.2 < high and high - low < 0.06
+
+
+def test_the_table_of_modes_gives_means_and_extremes() -> None:
+    run = {"modes": 3, "frequency_error": 0.1, "least_error": 0.1, "off": 0.0, "steps": 10}
+    found = {"chimle": [{"coarse": {**run, "covered": covered}} for covered in (0.9, 1.0)]}
+    assert "| coarse | 3 | CHIMLE | 95.0% | 90.0%, 100.0% | 0.10 |" in known_table(found)
