@@ -11,7 +11,7 @@ from tests.data.misbehaving import Site
 from tests.data.test_pairing_kills import contents
 from tests.data.world import tar
 from tests.projects import write_photographs
-from tests.repositories import commit, run, tiny_repository
+from tests.repositories import commit, run, stages_run, tiny_repository
 from tests.servers import CREDENTIALS
 
 TASK = "colourization"
@@ -27,12 +27,12 @@ def test_sources_and_pairs_go_through_a_remote_and_come_back(
     run(root, "dvc", "repro", f"pair@{TASK}")
     commit(root, "data")
     made = contents(root / "data")
-    run(root, "dvc", "remote", "add", "--default", "store", "s3://data-store/dvc")
-    run(root, "dvc", "remote", "modify", "store", "endpointurl", s3)
-    run(root, "dvc", "push")
+    with (root / ".dvc" / "config").open("a", encoding="utf-8") as config:
+        config.write(f"['remote \"store\"']\nurl = s3://data-store/dvc\nendpointurl = {s3}\n")
+    run(root, "dvc", "push", "--remote", "store")
     shutil.rmtree(root / ".dvc" / "cache")
     shutil.rmtree(root / "data")
-    run(root, "dvc", "pull", f"pair@{TASK}", f"fetch@{TASK}", f"check@{TASK}")
+    run(root, "dvc", "pull", "--remote", "store", f"pair@{TASK}", f"fetch@{TASK}", f"check@{TASK}")
     assert contents(root / "data") == made
 
 
@@ -47,17 +47,17 @@ def test_a_source_that_changed_is_told_and_can_be_accepted(tmp_path: Path, site:
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["tasks"][TASK]["source"] = {"kind": "url", "archives": [address]}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
-    run(root, "dvc", "repro", f"pair@{TASK}")
-    first = contents(root / "data" / "pairs")
+    run(root, "dvc", "repro", f"fetch@{TASK}")
+    first = contents(root / "data" / "raw")
     assert address in (root / "data" / "checksums.json").read_text()
     asked = len(site.gets("/set.tar"))
-    run(root, "dvc", "repro", f"pair@{TASK}")
+    assert not stages_run(run(root, "dvc", "repro", f"fetch@{TASK}"))
     assert len(site.gets("/set.tar")) == asked
 
     site.put("/set.tar", photographs(tmp_path / "two", seed=2), etag='"two"')
-    said = run(root, "dvc", "repro", f"pair@{TASK}", check=False)
+    said = run(root, "dvc", "repro", f"fetch@{TASK}", check=False)
     assert f"error: {address} has changed since it was first fetched" in said
-    assert contents(root / "data" / "pairs") == first
+    assert contents(root / "data" / "raw") == first
     run(root, "python", "-m", "stages.check", TASK, "--accept")
-    run(root, "dvc", "repro", f"pair@{TASK}")
-    assert contents(root / "data" / "pairs") != first
+    run(root, "dvc", "repro", f"fetch@{TASK}")
+    assert contents(root / "data" / "raw") != first
