@@ -38,13 +38,21 @@ def _png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
+def _fidelity(names: Sequence[str]) -> str:
+    """The metric of fidelity: of sets where they are large enough to be compared."""
+    for beginning in ("fid", "frechet_", "lpips_"):
+        if found := [name for name in sorted(names) if name.startswith(beginning)]:
+            return found[0]
+    raise ValueError("the runs have no metric of fidelity")
+
+
 def fidelity_and_diversity(runs: Sequence[Run]) -> bytes:
     """A PNG per task: each method's distance of sets against its diversity; good is up and left."""
     tasks = task_runs(runs)
     figure, axes = _axes(len(tasks), 5.2, 4.2)
     for one, (task, own) in zip(axes, tasks.items(), strict=True):
         names = sorted(own[0]["values"])
-        far = next(name for name in names if name == "fid" or name.startswith("frechet_"))
+        far = _fidelity(names)
         varied = next(name for name in names if name.startswith("diversity_lpips_"))
         for name in ordered(own):
             x = change(own, task, name, far).value

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(2400)
 
 
 def test_a_run_goes_on_after_ctrl_c_and_the_next_make_serve(tmp_path: Path) -> None:
-    root = tiny_repository(tmp_path / "project", {"rounds": 30, "steps_per_round": 12})
+    root = tiny_repository(tmp_path / "project", {"rounds": 12, "steps_per_round": 12})
     add_flows(root)
     task = TASKS[0]
     with serving(root, slots=1) as stack:
