@@ -32,8 +32,9 @@ STRENGTHS = (-1.5, -0.5, 0.5, 1.5)
 DETAIL = 30.0
 """Amplitude of an input's detail, levels of 255."""
 NEAR = 0.4
-"""A picture lies on a mode when it is nearer than this share of the least distance of two modes of
-its input. From 0.5 on, a picture could lie on two."""
+"""A picture lies on a mode when its smooth part and its detail both are nearer to the mode's than
+this share of the least distance at which two modes of its input differ there (details: two modes
+of one tint). From 0.5 on, a picture could lie on two."""
 
 
 class Layout(StrEnum):
@@ -57,31 +58,29 @@ class PixelDistance(Distance):
         return difference.float().square().mean(dim=(2, 3, 4)).flatten()
 
 
-def _parts(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The smooth part and the detail of (H, W) greys: means of 2x2 blocks, and what is left."""
-    height, width = grey.shape
-    blocks = grey.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
-    smooth = blocks.repeat(2, axis=0).repeat(2, axis=1)
-    return smooth, grey - smooth
+def _parts(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The smooth part and the detail of (..., H, W, C): means of 2x2 blocks, and what is left."""
+    *more, height, width, channels = pictures.shape
+    blocks = pictures.reshape(*more, height // 2, 2, width // 2, 2, channels)
+    smooth = blocks.mean(axis=(-2, -4)).repeat(2, axis=-3).repeat(2, axis=-2)
+    return smooth, pictures - smooth
 
 
 def targets(picture: np.ndarray, layout: Layout) -> np.ndarray:
     """All K equally likely targets of an input (H, W, 3) uint8: (K, H, W, 3) uint8."""
-    smooth, detail = _parts(picture[..., 0].astype(np.float64))
+    smooth, detail = _parts(picture[..., :1].astype(np.float64))
     tints = np.array(TINTS if layout is not Layout.FINE else ((0.7, 0.7, 0.7),))
     strengths = STRENGTHS if layout is not Layout.COARSE else (0.0,)
-    made = [(smooth + s * detail)[..., None] * tint for tint in tints for s in strengths]
+    made = [(smooth + s * detail) * tint for tint in tints for s in strengths]
     return np.rint(np.clip(made, 0, 255)).astype(np.uint8)
 
 
 def draw_input(generator: np.random.Generator) -> np.ndarray:
     """A random grey input (H, W, 3) uint8."""
     coarse = generator.integers(90, 160, (3, 3, 1), dtype=np.uint8).repeat(3, axis=2)
-    smooth = enlarge(coarse, (SIDE // 2, SIDE // 2))[..., 0].astype(np.float64)
-    smooth = smooth.repeat(2, axis=0).repeat(2, axis=1)
-    detail = _parts(generator.choice((-DETAIL, DETAIL), (SIDE, SIDE)))[1]
-    grey = np.rint(smooth + detail).astype(np.uint8)
-    return grey[..., None].repeat(3, axis=2)
+    smooth = enlarge(coarse, (SIDE // 2, SIDE // 2)).repeat(2, axis=0).repeat(2, axis=1)
+    detail = _parts(generator.choice((-DETAIL, DETAIL), (SIDE, SIDE, 1)))[1]
+    return np.rint(smooth + detail).astype(np.uint8)
 
 
 def known_pairs(layout: Layout, count: int, seed: int) -> list[Pair]:
@@ -121,6 +120,12 @@ def _apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.sqrt(np.square(flat[0][:, None] - flat[1][None]).mean(axis=2))
 
 
+def _least(between: np.ndarray) -> float:
+    """The least distance (K, K) at which two modes differ; 0 where none do."""
+    differing = between[between > 1]
+    return float(differing.min()) if differing.size else 0.0
+
+
 def modes_of(answers: np.ndarray, every: np.ndarray) -> np.ndarray:
     """The number of the mode that each answer lies on, -1 for none: (S,).
 
@@ -128,10 +133,15 @@ def modes_of(answers: np.ndarray, every: np.ndarray) -> np.ndarray:
         answers: (S, H, W, 3) uint8.
         every: (K, H, W, 3) uint8, all targets of the input.
     """
-    between = _apart(every, every)
-    least = between[~np.eye(len(every), dtype=bool)].min()
-    away = _apart(answers, every)
-    return np.where(away.min(axis=1) < NEAR * least, away.argmin(axis=1), -1)
+    own, modes = (_parts(pictures.astype(np.float64)) for pictures in (answers, every))
+    coarse, fine = (_apart(part, part) for part in modes)
+    # Details are told apart within one tint: of two tints, the same detail differs as well.
+    least = [_least(coarse), _least(np.where(coarse > 1, 0, fine))]
+    # Where modes do not differ, an answer may be as wrong as where they do.
+    allowed = [NEAR * (one or max(least)) for one in least]
+    away = [_apart(a, b) / limit for a, b, limit in zip(own, modes, allowed, strict=True)]
+    worst = np.maximum(*away)
+    return np.where(worst.min(axis=1) < 1, worst.argmin(axis=1), -1)
 
 
 def _variation(counts: np.ndarray) -> np.ndarray:
@@ -182,11 +192,11 @@ def known_settings() -> RunSettings:
             "train": {
                 "rounds": 12,
                 "images_per_round": 48,
-                "steps_per_round": 24,
+                "steps_per_round": 60,
                 "batch_size": 12,
-                "learning_rate": 3e-3,
+                "learning_rate": 6e-3,
                 "mapping_rate": 1.0,
-                "ema": 0.9,
+                "ema": 0.97,
                 "augment": False,
             },
             "evaluate": {"batch_size": 128},

@@ -20,13 +20,13 @@ class KnownModesSettings(Settings):
     """Names of methods (`chimle.baselines.methods`)."""
     seeds: tuple[int, ...] = Field(min_length=1)
     """Every method is trained once per seed."""
-    seconds: float = Field(20.0, gt=0)
+    seconds: float = Field(60.0, gt=0)
     """Training time of each run, search included."""
     pairs: int = Field(480, ge=12)
     """Training pairs, each with one of its input's targets: too many to be learnt by heart."""
     inputs: int = Field(12, ge=1)
     """Unseen inputs that answers are drawn for."""
-    samples: int = Field(96, ge=2)
+    samples: int = Field(192, ge=2)
     """Answers per input."""
 
 

@@ -81,9 +81,9 @@ def test_known_modes_become_a_table_and_a_figure(project: Path) -> None:
 
 
 def test_a_run_that_is_missing_is_a_sentence(project: Path) -> None:
-    with pytest.raises(UserError, match="stages.contest colourization chimle 0"):
+    with pytest.raises(UserError, match="colourization chimle 0"):
         compare.main(project)
-    with pytest.raises(UserError, match="stages.known_modes chimle 0"):
+    with pytest.raises(UserError, match="known_modes chimle 0"):
         known_modes_table.main(project)
 
 

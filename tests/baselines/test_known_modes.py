@@ -81,8 +81,9 @@ def test_training_pairs_show_every_mode_equally_often() -> None:
 
 def entrant(name: str, layout: Layout, tmp_path: Path) -> Entrant:
     """A method after a fixed number of rounds, which is the same everywhere."""
-    method = get_method(name)
-    settings = adapt(known_settings(), method, 0)
+    method, settings = get_method(name), known_settings()
+    train = settings.train.model_copy(update={"rounds": 3, "images_per_round": 36})
+    settings = adapt(settings.model_copy(update={"train": train}), method, 0)
     device = torch.device("cpu")
     trainer = Trainer(
         settings, known_pairs(layout, PAIRS, 0), PixelDistance(), tmp_path / "state.pt", device
