@@ -54,9 +54,14 @@ def write_project(root: Path, tasks: dict[str, dict], preset: dict | None = None
     return root
 
 
-def tiny_bundle(folder: Path, task: str) -> Path:
+def tiny_bundle(folder: Path, task: str, levels: int = 4) -> Path:
     """An untrained tower as a bundle at `folder`; returns `folder`."""
-    settings = build_settings({**TINY, "task": task, "preset": "test"}, "test")
+    tower = {name: TINY["tower"][name][:levels] for name in ("widths", "growth")}
+    sizes = {
+        "tower": TINY["tower"] | tower,
+        "search": {**TINY["search"], "candidates": TINY["search"]["candidates"][:levels]},
+    }
+    settings = build_settings({**TINY, **sizes, "task": task, "preset": "test"}, "test")
     torch.manual_seed(0)
     tower = Tower(settings.tower, settings.definition.wiring)
     save_bundle(folder, tower, settings, {"seed": 0})

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from chimle.errors import UserError
 from chimle.model_bundle import load_bundle
@@ -106,25 +107,29 @@ def test_a_bomb_in_an_archive_is_not_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
+    """A bundle in one file, and its weights; of one level, for it is loaded many times."""
     folder = tmp_path_factory.mktemp("packed")
-    bundle = load_bundle(tiny_bundle(folder / "a", TASK))
+    bundle = load_bundle(tiny_bundle(folder / "a", TASK, levels=1))
     pack(bundle, folder / "one.zip", "cc0-1.0", folder)
-    return folder / "one.zip"
+    return folder / "one.zip", bundle.tower.state_dict()
 
 
 @given(data=st.data())
 @hypothesis_settings(max_examples=60, deadline=None)
-def test_a_changed_byte_never_gives_other_weights(packed: Path, data: st.DataObject) -> None:
+def test_a_changed_byte_never_gives_other_weights(
+    packed: tuple[Path, dict[str, Tensor]], data: st.DataObject
+) -> None:
     """Whatever byte is hit, loading gives the same tower or one sentence."""
-    content = bytearray(packed.read_bytes())
+    path, expected = packed
+    content = bytearray(path.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))
-    hit = packed.with_name("hit.zip")
+    hit = path.with_name("hit.zip")
     hit.write_bytes(content)
-    expected = load_bundle(packed).tower.state_dict()
     try:
         found = load_bundle(hit).tower.state_dict()
     except UserError:
         return
+    assert found.keys() == expected.keys()
     assert all(torch.equal(expected[name], value) for name, value in found.items())

@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,21 @@ from PIL import Image
 
 from chimle import files
 from chimle.errors import guarded
+from stages._command import run_stage
 from tests.helpers import ROOT
+from tests.in_process import in_process
 from tests.projects import write_photographs, write_project
 
 TASK = "decompression"
 
 
 def run(stage: str, root: Path, task: str = TASK) -> subprocess.CompletedProcess:
+    main = import_module(f"stages.{stage}").main
+    return in_process(lambda: run_stage(main), task, "--root", root)
+
+
+def run_alone(stage: str, root: Path, task: str = TASK) -> subprocess.CompletedProcess:
+    """The same in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", f"stages.{stage}", task, "--root", str(root)],
         cwd=ROOT,
@@ -33,7 +42,7 @@ def refused(result: subprocess.CompletedProcess, words: str) -> None:
 
 
 def test_each_bad_project_gives_one_sentence(tmp_path: Path) -> None:
-    refused(run("fetch", tmp_path), "params.yaml does not exist")
+    refused(run_alone("fetch", tmp_path), "params.yaml does not exist")
     source = {"source": {"kind": "folder", "path": "photos"}}
     write_project(tmp_path, {TASK: source})
     refused(run("fetch", tmp_path, "decompresion"), "unknown task 'decompresion'")

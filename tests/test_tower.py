@@ -150,7 +150,7 @@ def train_a_little(tower: Tower, steps: int) -> None:
 def test_style_and_noise_live_at_the_start_and_after_training(wiring: Wiring) -> None:
     tower = build(wiring, settings())
     assert {name: change for name, change in moves(tower).items() if change < VISIBLE} == {}
-    train_a_little(tower, 40)
+    train_a_little(tower, 20)
     assert {name: change for name, change in moves(tower).items() if change < VISIBLE} == {}
 
 

@@ -1,12 +1,19 @@
-"""The command line in a process of its own."""
+"""The command line, in this process or in one of its own."""
 
 import subprocess
 import sys
 
+from chimle.use.cli import main
 from tests.helpers import ROOT
+from tests.in_process import in_process
 
 
 def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
-    """`python -m chimle` with these arguments."""
+    """`chimle` with these arguments, in this process."""
+    return in_process(main, *arguments, env=env)
+
+
+def run_alone(*arguments: object) -> subprocess.CompletedProcess:
+    """`python -m chimle` with these arguments, in a process of its own."""
     command = [sys.executable, "-W", "ignore", "-m", "chimle", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=env)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

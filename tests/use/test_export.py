@@ -10,11 +10,26 @@ import torch
 
 import chimle
 from chimle.errors import UserError
+from chimle.model_bundle import Bundle
+from chimle.settings import TowerSettings, build_settings
+from chimle.tower.generator import Tower
 from chimle.use import export as module
 from chimle.use.export import Exported, example, export, input_names
-from tests.projects import tiny_bundle
+from tests.projects import TINY, tiny_bundle
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "without_torch.py"
+
+
+def small(task: str, levels: int = 2) -> Bundle:
+    """An untrained tower with a task's wiring, of the fewest levels of which one takes what
+    another gives: tracing takes seconds per level. The documentation's example has four."""
+    settings = build_settings({**TINY, "task": task, "preset": "test"}, "test")
+    sizes = TowerSettings.model_validate(
+        {**TINY["tower"], "widths": [8, 6][:levels], "growth": [4] * levels}
+    )
+    torch.manual_seed(0)
+    tower = Tower(sizes, settings.definition.wiring).eval()
+    return Bundle(tower, settings.model_copy(update={"tower": sizes}), {"seed": 0})
 
 
 def flat(inputs: list[list[torch.Tensor]]) -> list[torch.Tensor]:
@@ -25,7 +40,7 @@ def flat(inputs: list[list[torch.Tensor]]) -> list[torch.Tensor]:
 def test_onnx_takes_any_batch_and_size(tmp_path: Path, task: str) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is absent")
     pytest.importorskip("onnxscript", reason="the extra `export` is absent")
-    bundle = chimle.load(tiny_bundle(tmp_path / "bundle", task)).bundle
+    bundle = small(task)
     told = export(bundle, tmp_path / "tower.onnx", "onnx")
     assert told["size"] == "any" and float(told["largest_difference_to_the_tower"]) <= 1e-4
     session = onnxruntime.InferenceSession(str(tmp_path / "tower.onnx"))
@@ -40,7 +55,7 @@ def test_onnx_takes_any_batch_and_size(tmp_path: Path, task: str) -> None:
 
 
 def test_an_exported_program_of_one_size(tmp_path: Path) -> None:
-    bundle = chimle.load(tiny_bundle(tmp_path / "bundle", "colourization")).bundle
+    bundle = small("colourization")
     export(bundle, tmp_path / "tower.pt2", "torch", (16, 24))
     inputs = example(bundle, (16, 24), 5)
     found = torch.export.load(tmp_path / "tower.pt2").module()(*inputs)
@@ -48,10 +63,10 @@ def test_an_exported_program_of_one_size(tmp_path: Path) -> None:
 
 
 def test_what_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = chimle.load(tiny_bundle(tmp_path / "bundle", "night_to_day")).bundle
+    bundle = small("night_to_day", levels=1)
     monkeypatch.setattr(module, "TOLERANCE", -1.0)
     with pytest.raises(UserError, match="was not written"):
-        export(bundle, tmp_path / "tower.pt2", "torch")
+        export(bundle, tmp_path / "tower.pt2", "torch", (16, 24))
     assert not (tmp_path / "tower.pt2").exists()
 
 

@@ -9,9 +9,10 @@ import pytest
 import tifffile
 from PIL import Image
 
+from chimle.errors import UserError
 from chimle.images.decode import read_photograph, read_rgb
 from tests.projects import noise_picture, tiny_bundle
-from tests.use.command import run
+from tests.use.command import run, run_alone
 
 
 def write_kinds(folder: Path) -> dict[str, tuple[int, int]]:
@@ -159,8 +160,25 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
         assert words in result.stderr, result.stderr
     assert not (tmp_path / "o").exists()
-    debugged = run("sample", tmp_path / "none.png", *model, "--debug")
-    assert debugged.returncode == 1 and "Traceback" in debugged.stderr
+    with pytest.raises(UserError, match="does not exist"):
+        run("sample", tmp_path / "none.png", *model, "--debug")
+
+
+def test_a_process_of_its_own_says_and_ends_the_same(tmp_path: Path) -> None:
+    """As the tests above, but for whatever else a process might print, import or lack."""
+    bundle, photo = tiny_bundle(tmp_path / "bundle", "night_to_day"), tmp_path / "a.png"
+    Image.fromarray(noise_picture((8, 8))).save(photo)
+    command = ("--model", bundle, "-n", 1, "-o")
+    alone = run_alone("sample", photo, *command, tmp_path / "alone", "--no-grid")
+    here = run("sample", photo, *command, tmp_path / "here", "--no-grid")
+    assert alone.returncode == here.returncode == 0, alone.stderr
+    assert "1 answers in" in alone.stdout and "a.png: 00" in alone.stderr
+    alone_and_here = [tmp_path / folder / "a_00.png" for folder in ("alone", "here")]
+    one, other = (read_rgb(path).astype(int) for path in alone_and_here)
+    assert np.abs(one - other).max() <= 1
+    bad = run_alone("sample", tmp_path / "none.png", *command, tmp_path / "none")
+    assert bad.returncode == 2 and bad.stderr.count("\n") == 1 and not bad.stdout
+    assert bad.stderr == run("sample", tmp_path / "none.png", *command, tmp_path / "none").stderr
 
 
 def test_help_says_what_to_do() -> None:
