@@ -7,12 +7,24 @@ import torch
 from chimle.errors import UserError
 
 
+def quicken_cpu() -> None:
+    """Let the CPU take numbers below 1e-38 for zero from now on, in this thread and its children.
+
+    Momenta of weights that no longer learn decay into that range, where a processor computes ten
+    times slower: a training step took 18 seconds instead of 6.
+    """
+    torch.set_flush_denormal(True)
+
+
 def choose_device() -> torch.device:
     """`CHIMLE_DEVICE` where set, else CUDA, Apple's MPS or the CPU, whichever is there first.
+
+    Called before the first computation, for it also quickens the CPU.
 
     Raises:
         UserError: the named device does not exist here.
     """
+    quicken_cpu()
     wanted = os.environ.get("CHIMLE_DEVICE")
     if not wanted:
         if torch.cuda.is_available():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from chimle.baselines.known import meet_known_modes
 from chimle.baselines.methods import get_method
+from chimle.device import quicken_cpu
 from chimle.errors import guarded
 from chimle.files import write_text
 from chimle.known_modes import Layout
@@ -16,6 +17,7 @@ from chimle.settings.comparison import load_comparison
 
 def main(name: str, seed: int, root: Path) -> None:
     """Write `comparison/known_modes/METHOD-SEED.json`."""
+    quicken_cpu()
     method, settings = get_method(name), load_comparison(root).known_modes
     key = digest([name, seed, code_version(), settings.model_dump(mode="json")])[:16]
     scratch = root / "scratch" / "known_modes" / key
