@@ -10,6 +10,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONWARNINGS := ignore
+# Where it is set, every process would compile anew whatever it imports: make test took thrice as long.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test faults compare serve server-setup bench lint format clean check-python
 
@@ -18,7 +20,7 @@ run: $(VENV)/.installed .git
 	python -m stages.summary
 
 test: lint
-	OMP_NUM_THREADS=1 pytest -n 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: $(VENV)/.installed
 	OMP_NUM_THREADS=1 CHIMLE_KILLS=20 pytest tests/flows/test_faults.py tests/data/test_kills.py \
