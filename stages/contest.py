@@ -1,11 +1,11 @@
 """Train one method on one task's pairs for the comparison's time, and judge its answers."""
 
-import argparse
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from chimle.baselines.contest import Entrant, train_method
 from chimle.baselines.methods import adapt, get_method
@@ -22,16 +22,19 @@ from chimle.perceptual import load_perceptual
 from chimle.provenance import code_version, digest
 from chimle.settings import RunSettings, load_settings
 from chimle.settings.comparison import load_comparison
+from stages._command import task_parser
 from stages.evaluate import load_judge
 
 PICTURED = 3
 """Answers per input that the picture grid shows."""
 
 
-def train(name: str, seed: int, settings: RunSettings, root: Path) -> tuple[Entrant, Path]:
+def train(
+    name: str, seed: int, settings: RunSettings, root: Path, device: torch.device, seconds: float
+) -> tuple[Entrant, Path]:
     """Train a method; the entrant, and the folder that holds its state until it is judged."""
-    method, seconds = get_method(name), load_comparison(root).contest.seconds
-    own, device = adapt(settings, method, seed), choose_device()
+    method = get_method(name)
+    own = adapt(settings, method, seed)
     pairs = root / "data" / "pairs" / settings.task
     perceptual = load_perceptual(own.perceptual, str(device), root)
     origin = [name, seconds, own.model_dump(mode="json"), pairs_hash(pairs), code_version()]
@@ -70,26 +73,25 @@ def described(entrant: Entrant, seed: int, judge: Judge, scores: Scores) -> dict
 
 def main(task: str, name: str, seed: int, root: Path) -> None:
     """Write `comparison/runs/TASK-METHOD-SEED`."""
-    settings = load_settings(task, root)
-    entrant, scratch = train(name, seed, settings, root)
+    settings, device = load_settings(task, root), choose_device()
+    chosen = load_comparison(root).contest
+    entrant, scratch = train(name, seed, settings, root, device, chosen.seconds)
     index = PairIndex(root / "data" / "pairs" / task, "test")
     pairs = [centre(p, settings.definition, settings.tower.resolution) for p in index]
     ids, inputs = [pair.id for pair in pairs], [pair.input for pair in pairs]
     answers = entrant.answers(inputs, ids, settings.evaluate.samples, seed)
-    judge = load_judge(settings, root, str(choose_device()))
+    judge = load_judge(settings, root, str(device))
     scores, _ = evaluate(cases_of(ids, answers, [p.target for p in pairs], inputs), judge)
     found = described(entrant, seed, judge, scores)
     with replaced_folder(root / "comparison" / "runs" / f"{task}-{name}-{seed}") as folder:
         write_text(folder / "scores.json", as_json(found))
-        write_pictures(folder, pairs, answers, load_comparison(root).contest.shown)
+        write_pictures(folder, pairs, answers, chosen.shown)
     shutil.rmtree(scratch)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", metavar="TASK")
+    parser = task_parser(__doc__)
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("seed", metavar="SEED", type=int)
-    parser.add_argument("--root", type=Path, default=Path(), help="project directory (default: .)")
     given = parser.parse_args()
     guarded(lambda: main(given.task, given.method, given.seed, given.root))

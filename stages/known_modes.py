@@ -1,6 +1,5 @@
 """Train one method with one seed on the problem whose answers are known, and count the modes."""
 
-import argparse
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ from chimle.files import write_text
 from chimle.known_modes import Layout
 from chimle.provenance import code_version, digest
 from chimle.settings.comparison import load_comparison
+from stages._command import root_parser
 
 
 def main(name: str, seed: int, root: Path) -> None:
@@ -31,9 +31,8 @@ def main(name: str, seed: int, root: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = root_parser(__doc__)
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("seed", metavar="SEED", type=int)
-    parser.add_argument("--root", type=Path, default=Path(), help="project directory (default: .)")
     arguments = parser.parse_args()
     guarded(lambda: main(arguments.method, arguments.seed, arguments.root))

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from chimle.baselines.adversarial import AdversarialTrainer
-from chimle.baselines.diffusion import DiffusionTrainer, sample_diffusion
+from chimle.baselines.diffusion import DiffusionTrainer, count_parameters, sample_diffusion
 from chimle.baselines.methods import Learner, Method
 from chimle.data.batch import conditioning
 from chimle.data.dataset import Pair, image_key
@@ -42,7 +42,7 @@ class Entrant:
     @property
     def parameters(self) -> int:
         """Number of what was learnt and makes pictures."""
-        return sum(parameter.numel() for parameter in self.network.parameters())
+        return count_parameters(self.network)
 
     def answers(
         self, inputs: Sequence[np.ndarray], ids: Sequence[str], count: int, seed: int
@@ -71,38 +71,7 @@ class Entrant:
 def tower_parameters(settings: RunSettings) -> int:
     """Parameters of the tower that the settings describe."""
     with torch.device("meta"):
-        tower = Tower(settings.tower, settings.definition.wiring)
-    return sum(parameter.numel() for parameter in tower.parameters())
-
-
-def make_trainer(
-    method: Method,
-    settings: RunSettings,
-    pairs: Sequence[Pair],
-    distance: Distance,
-    state_file: Path,
-    device: torch.device,
-    seconds: float,
-) -> Rounds:
-    """The program that trains a method.
-
-    Args:
-        method: which.
-        settings: as `adapt` gives them.
-        pairs: of the training split.
-        distance: that towers minimise, on `device`.
-        state_file: where the run's state is kept; a killed run goes on from it.
-        device: where it computes.
-        seconds: that training may take.
-    """
-    match method.learner:
-        case Learner.IMLE:
-            return Trainer(settings, pairs, distance, state_file, device, seconds)
-        case Learner.ADVERSARIAL:
-            return AdversarialTrainer(settings, pairs, distance, state_file, device, seconds)
-        case Learner.DIFFUSION:
-            count = tower_parameters(settings)
-            return DiffusionTrainer(settings, pairs, count, state_file, device, seconds)
+        return count_parameters(Tower(settings.tower, settings.definition.wiring))
 
 
 def train_method(
@@ -114,8 +83,26 @@ def train_method(
     device: torch.device,
     seconds: float,
 ) -> Entrant:
-    """Train a method until its time is up; arguments as for `make_trainer`."""
-    trainer = make_trainer(method, settings, pairs, distance, state_file, device, seconds)
+    """Train a method until its time is up.
+
+    Args:
+        method: which.
+        settings: as `adapt` gives them.
+        pairs: of the training split.
+        distance: that towers minimise, on `device`.
+        state_file: where the run's state is kept; a killed run goes on from it.
+        device: where it computes.
+        seconds: that training may take.
+    """
+    trainer: Rounds
+    match method.learner:
+        case Learner.IMLE:
+            trainer = Trainer(settings, pairs, distance, state_file, device, seconds)
+        case Learner.ADVERSARIAL:
+            trainer = AdversarialTrainer(settings, pairs, distance, state_file, device, seconds)
+        case Learner.DIFFUSION:
+            count = tower_parameters(settings)
+            trainer = DiffusionTrainer(settings, pairs, count, state_file, device, seconds)
     trainer.run_rounds()
     position = trainer.state.position
     steps = position.round * settings.train.steps_per_round + position.step

@@ -71,7 +71,8 @@ def build_unet(widths: Sequence[int], inputs: int, outputs: int) -> nn.Module:
     )
 
 
-def _count(module: nn.Module) -> int:
+def count_parameters(module: nn.Module) -> int:
+    """Numbers that a network has learnt or will."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
@@ -85,7 +86,7 @@ def matched_unet(parameters: int, inputs: int, outputs: int) -> nn.Module:
     @cache
     def size(widths: tuple[int, ...]) -> int:
         with torch.device("meta"):
-            return _count(build_unet(widths, inputs, outputs))
+            return count_parameters(build_unet(widths, inputs, outputs))
 
     def nearest_of(shape: tuple[int, ...]) -> tuple[int, ...]:
         """By bisection: more channels are more parameters."""
@@ -122,9 +123,9 @@ def _decoded(denoised: Tensor, conditioning: Tensor, task: Task) -> Tensor:
     return (denoised + 1) / 2
 
 
-def _seen(conditioning: Tensor, size: tuple[int, int]) -> Tensor:
-    """A conditioning image at the picture's size, in [-1, 1]."""
-    return F.interpolate(conditioning, size, mode="bicubic").clamp(0, 1) * 2 - 1
+def _grown(conditioning: Tensor, size: tuple[int, int]) -> Tensor:
+    """A conditioning image at the picture's size, in [0, 1]; the network sees it in [-1, 1]."""
+    return F.interpolate(conditioning, size, mode="bicubic").clamp(0, 1)
 
 
 def _schedule() -> Any:
@@ -180,7 +181,7 @@ class DiffusionTrainer(Rounds):
         noise = torch.randn(clean.shape, generator=generator).to(self.device)
         times = torch.randint(TIMES, (len(part),), generator=generator).to(self.device)
         noisy = self.schedule.add_noise(clean, noise, times)
-        seen = _seen(part.conditioning[-1], (clean.shape[2], clean.shape[3]))
+        seen = _grown(part.conditioning[-1], (clean.shape[2], clean.shape[3])) * 2 - 1
         enabled = self.settings.train.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
             predicted = self.state.network(torch.cat((noisy, seen), dim=1), times).sample
@@ -230,8 +231,7 @@ def sample_diffusion(
     """
     schedule = _schedule()
     schedule.set_timesteps(SAMPLING_STEPS)
-    grown = F.interpolate(conditioning, (size, size), mode="bicubic").clamp(0, 1)
-    light = grown.repeat_interleave(count, dim=0)
+    light = _grown(conditioning, (size, size)).repeat_interleave(count, dim=0)
     noise = _first_noise(keys, count, seed, (channels(task), size, size)).to(conditioning.device)
     made = []
     for start, given in zip(noise.split(batch_size), light.split(batch_size), strict=True):
