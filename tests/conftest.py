@@ -1,8 +1,10 @@
 """In which order test files begin, and what several of them compare their results with."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.repositories import reference_repository
 
@@ -25,6 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
     items.sort(key=place)
+
+
+@pytest.fixture(autouse=True)
+def denormals() -> Iterator[None]:
+    """Undo what `quicken_cpu` did to this process: hypothesis refuses to work without denormals."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
