@@ -48,22 +48,37 @@ def add_flows(root: Path, **changed: dict) -> str:
     return commit(root, "flows")
 
 
+class Patient(httpx.HTTPTransport):
+    """Asks again where the server's SQLite was busy, as Prefect's own client does.
+
+    No connection is used twice: the server may close an idle one just then.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(limits=httpx.Limits(max_keepalive_connections=0))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, up to six times."""
+        for _ in range(5):
+            answer = super().handle_request(request)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
+            answer.close()
+            time.sleep(2)
+        return super().handle_request(request)
+
+
 class Stack:
     """A running `python -m flows.serve`."""
 
     def __init__(self, root: Path, port: int, process: subprocess.Popen) -> None:
         self.root, self.process = root, process
         self.url = f"http://127.0.0.1:{port}"
-        self.client = httpx.Client(base_url=f"{self.url}/api", timeout=60)
+        self.client = httpx.Client(base_url=f"{self.url}/api", timeout=60, transport=Patient())
 
     def ask(self, path: str, **wanted: Any) -> Any:
         """POST a question to the server's API."""
-        answer = self.client.post(path, json=wanted)
-        if answer.status_code == 503:
-            # SQLite was busy; Prefect's own client asks again, too.
-            time.sleep(2)
-            return self.ask(path, **wanted)
-        answer.raise_for_status()
+        answer = self.client.post(path, json=wanted).raise_for_status()
         return answer.json() if answer.content else None
 
     def start(self, deployment: str, **parameters: Any) -> str:
