@@ -27,8 +27,9 @@ SIDE = 16
 """Pixels of a picture's side; a tower of two levels makes 8 and 16."""
 TINTS = ((1.0, 0.3, 0.3), (0.3, 1.0, 0.3), (0.3, 0.3, 1.0))
 """Factors on red, green and blue of the coarse modes."""
-STRENGTHS = (-1.5, -0.5, 0.5, 1.5)
-"""Factors on the detail of the fine modes: their mean, which regression gives, is none of them."""
+STRENGTHS = (-1.75, -0.75, 0.75, 1.75)
+"""Factors on the detail of the fine modes. Their mean, which regression gives, lies farther from
+all of them than `NEAR` reaches, even when it leans to one."""
 DETAIL = 30.0
 """Amplitude of an input's detail, levels of 255."""
 NEAR = 0.4
@@ -191,7 +192,7 @@ def known_settings() -> RunSettings:
             "search": {"candidates": [8, 8], "chunk": 128},
             "train": {
                 "rounds": 12,
-                "images_per_round": 48,
+                "images_per_round": 96,
                 "steps_per_round": 60,
                 "batch_size": 12,
                 "learning_rate": 6e-3,

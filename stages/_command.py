@@ -1,10 +1,12 @@
 """What every stage's command line shares: on bad input, one sentence and exit code 2."""
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from chimle.errors import guarded
+from chimle.errors import UserError, guarded
 from chimle.settings import RunSettings, load_settings
 from chimle.tasks import TASKS
 
@@ -27,3 +29,10 @@ def run_stage(main: Callable[[RunSettings, Path], None], description: str | None
     """The command line `python -m stages.<stage> TASK [--root DIR]`."""
     arguments = task_parser(description).parse_args()
     guarded(lambda: main(load_settings(arguments.task, arguments.root), arguments.root))
+
+
+def read_result(path: Path, command: str) -> Any:
+    """The JSON that a stage wrote; `UserError` names the stage's command where it did not run."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: run `{command}`")
+    return json.loads(path.read_text())

@@ -1,6 +1,5 @@
 """Gather the comparison's runs: one table, one plot, and a picture grid per task."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,12 @@ import numpy as np
 from chimle.baselines.figures import fidelity_and_diversity, grid
 from chimle.baselines.tables import numbers, ordered, page, task_runs
 from chimle.baselines.verdicts import Run
-from chimle.errors import UserError, guarded
+from chimle.errors import guarded
 from chimle.files import replaced_folder, write_bytes, write_text
 from chimle.images.decode import read_rgb, write_png
 from chimle.metrics.table import as_json
 from chimle.settings.comparison import ContestSettings, load_comparison
-from stages._command import root_parser
+from stages._command import read_result, root_parser
 
 
 def read_runs(root: Path, settings: ContestSettings) -> list[Run]:
@@ -23,12 +22,8 @@ def read_runs(root: Path, settings: ContestSettings) -> list[Run]:
         for name in settings.methods:
             for seed in settings.seeds:
                 path = root / "comparison" / "runs" / f"{task}-{name}-{seed}" / "scores.json"
-                if not path.is_file():
-                    raise UserError(
-                        f"{path} does not exist: run "
-                        f"`python -m stages.contest {task} {name} {seed}`"
-                    )
-                runs.append(json.loads(path.read_text()))
+                command = f"python -m stages.contest {task} {name} {seed}"
+                runs.append(read_result(path, command))
     return runs
 
 

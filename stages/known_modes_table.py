@@ -1,15 +1,14 @@
 """Gather the runs on known modes: one table, one figure."""
 
-import json
 from pathlib import Path
 
 from chimle.baselines.figures import known_modes_figure
 from chimle.baselines.tables import known_table
-from chimle.errors import UserError, guarded
+from chimle.errors import guarded
 from chimle.files import write_bytes, write_text
 from chimle.metrics.table import as_json
 from chimle.settings.comparison import load_comparison
-from stages._command import root_parser
+from stages._command import read_result, root_parser
 
 
 def main(root: Path) -> None:
@@ -19,11 +18,8 @@ def main(root: Path) -> None:
     for name in settings.methods:
         for seed in settings.seeds:
             path = folder / "known_modes" / f"{name}-{seed}.json"
-            if not path.is_file():
-                raise UserError(
-                    f"{path} does not exist: run `python -m stages.known_modes {name} {seed}`"
-                )
-            found.setdefault(name, []).append(json.loads(path.read_text()))
+            command = f"python -m stages.known_modes {name} {seed}"
+            found.setdefault(name, []).append(read_result(path, command))
     numbers = {
         name: {
             layout: sum(run[layout]["covered"] for run in runs) / len(runs) for layout in runs[0]

@@ -8,7 +8,7 @@ import numpy as np
 
 from chimle.baselines.methods import CHIMLE
 from chimle.errors import UserError
-from chimle.metrics.intervals import LEVEL
+from chimle.metrics.intervals import ends, resampled_means
 
 RESAMPLES = 2000
 """Of the bootstrap over test inputs."""
@@ -47,13 +47,8 @@ def _rows(runs: Sequence[Run], metric: str) -> np.ndarray | None:
 
 def relative_interval(own: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """Ends of mean(own) / mean(other) - 1 over resampled inputs, the same ones for both: (N,)."""
-    count = len(own)
-    shares = np.random.default_rng((0, count)).multinomial(
-        count, np.full(count, 1 / count), size=RESAMPLES
-    )
-    ratios = (shares @ own) / (shares @ other) - 1
-    outside = (1 - LEVEL) / 2
-    low, high = np.quantile(ratios, (outside, 1 - outside))
+    means = resampled_means(np.stack((own, other), axis=1), RESAMPLES, seed=0)
+    low, high = ends(means[:, 0] / means[:, 1] - 1)
     return float(low), float(high)
 
 

@@ -11,27 +11,44 @@ LEVEL = 0.95
 """Share of resampled means that an interval holds."""
 
 
+def resampled_means(rows: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Means over N inputs drawn with replacement from N, the same for all columns.
+
+    Args:
+        rows: (N, M), a row per input.
+        resamples: R, how many.
+        seed: of the draws; the same seed, N and R draw the same inputs.
+
+    Returns:
+        (R, M).
+    """
+    count = len(rows)
+    generator = np.random.default_rng((seed, count))
+    shares = generator.multinomial(count, np.full(count, 1 / count), size=resamples) / count
+    return shares @ rows
+
+
+def ends(values: np.ndarray, level: float = LEVEL) -> np.ndarray:
+    """What holds a share `level` of (R, ...) values: lower and upper ends, (2, ...)."""
+    outside = (1 - level) / 2
+    return np.quantile(values, (outside, 1 - outside), axis=0)
+
+
 def bootstrap(
     rows: np.ndarray, resamples: int, seed: int, level: float = LEVEL
 ) -> tuple[np.ndarray, np.ndarray]:
     """Percentile intervals of means over inputs (Efron 1979).
 
-    Every resample draws N of the N inputs with replacement, the same for all columns.
-
     Args:
         rows: (N, M), a row per input and a column per metric.
         resamples: how many.
-        seed: of the draws; the same seed, N and number of resamples draw the same inputs.
+        seed: of the draws.
         level: share of resampled means between the ends.
 
     Returns:
         Lower and upper ends, (M,) each.
     """
-    count = len(rows)
-    generator = np.random.default_rng((seed, count))
-    shares = generator.multinomial(count, np.full(count, 1 / count), size=resamples) / count
-    outside = (1 - level) / 2
-    low, high = np.quantile(shares @ rows, (outside, 1 - outside), axis=0)
+    low, high = ends(resampled_means(rows, resamples, seed), level)
     return low, high
 
 
