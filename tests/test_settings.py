@@ -8,11 +8,11 @@ import yaml
 from chimle.errors import UserError
 from chimle.settings import load_settings
 from chimle.tasks import TASKS
-from tests.helpers import ROOT
+from tests.helpers import PRESETS, ROOT
 from tests.projects import TINY, write_project
 
 
-@pytest.mark.parametrize("preset", ["demo", "photographs", "small", "paper"])
+@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("task", TASKS)
 def test_shipped_presets_are_valid(tmp_path: Path, preset: str, task: str) -> None:
     (tmp_path / "presets").symlink_to(ROOT / "presets")

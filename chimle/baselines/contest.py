@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from chimle.baselines.adversarial import AdversarialTrainer
-from chimle.baselines.diffusion import DiffusionTrainer, count_parameters, sample_diffusion
+from chimle.baselines.diffusion import DiffusionTrainer, sample_diffusion
 from chimle.baselines.methods import Learner, Method
+from chimle.baselines.sizes import count_parameters, tower_parameters
 from chimle.data.batch import conditioning
 from chimle.data.dataset import Pair, image_key
 from chimle.perceptual import Distance
@@ -66,12 +67,6 @@ class Entrant:
             seed=seed,
             batch_size=batch_size,
         )
-
-
-def tower_parameters(settings: RunSettings) -> int:
-    """Parameters of the tower that the settings describe."""
-    with torch.device("meta"):
-        return count_parameters(Tower(settings.tower, settings.definition.wiring))
 
 
 def train_method(

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chimle.baselines.sizes import TOLERANCE, count_parameters
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.errors import UserError
@@ -41,8 +42,6 @@ WIDEST = 1024
 """Channels of the finest resolution at most."""
 GROUPS = 2
 """Of the group normalisation; widths are multiples of it."""
-TOLERANCE = 0.1
-"""How far the number of parameters may lie from the tower's, as a share."""
 
 
 def _library() -> Any:
@@ -69,11 +68,6 @@ def build_unet(widths: Sequence[int], inputs: int, outputs: int) -> nn.Module:
         norm_num_groups=GROUPS,
         attention_head_dim=None,  # One head, whatever the width.
     )
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Numbers that a network has learnt or will."""
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def matched_unet(parameters: int, inputs: int, outputs: int) -> nn.Module:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from chimle.baselines.sizes import tower_parameters, widened_styles
 from chimle.errors import UserError
 from chimle.settings import RunSettings, build_settings
 
@@ -27,6 +28,7 @@ class Method:
         meaning: what it is, in a few words.
         learner: which program trains it.
         changes: fields per section of the settings that differ from CHIMLE's.
+        widened: its styles are as wide as it takes to have CHIMLE's number of parameters.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Method:
     meaning: str
     learner: Learner = Learner.IMLE
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    widened: bool = False
 
 
 CHIMLE = "chimle"
@@ -84,8 +87,9 @@ METHODS: dict[str, Method] = {
         Method(
             "no_mapping",
             "CHIMLE, no mapping network",
-            "a level's style is one layer of its own code",
+            "a level's style is one wide layer of its own code",
             changes={"tower": {"mapping_depth": 1}},
+            widened=True,
         ),
         Method(
             "projected",
@@ -109,4 +113,5 @@ def adapt(settings: RunSettings, method: Method, seed: int) -> RunSettings:
     values = settings.model_dump() | {"seed": seed}
     for section, fields in method.changes.items():
         values[section] = values[section] | fields
-    return build_settings(values, f"method {method.name}")
+    own = build_settings(values, f"method {method.name}")
+    return widened_styles(own, tower_parameters(settings)) if method.widened else own

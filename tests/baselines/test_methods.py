@@ -5,21 +5,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from chimle.baselines.adversarial import Discriminator, mode_seeking
 from chimle.baselines.contest import train_method
 from chimle.baselines.methods import METHODS, adapt, get_method
+from chimle.baselines.sizes import tower_parameters
 from chimle.codes import chosen
 from chimle.data.batch import make_batch
 from chimle.errors import UserError
 from chimle.images.colour import chroma_to_rgb, lightness, rgb_to_chroma
 from chimle.known_modes import Layout, PixelDistance, known_pairs, known_settings
 from chimle.projected import Projected
-from chimle.settings import RunSettings
+from chimle.settings import RunSettings, load_settings
 from chimle.tasks import TASKS, Wiring
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.budget import Stopwatch
 from chimle.whole_search import search_whole
+from tests.helpers import PRESETS, ROOT
 from tests.test_search import batch_for, small_tower
 
 CPU = torch.device("cpu")
@@ -51,7 +54,6 @@ def test_every_method_trains_within_its_time_and_answers(name: str, tmp_path: Pa
 
 def test_methods_are_of_one_size() -> None:
     pytest.importorskip("diffusers")
-    from chimle.baselines.contest import tower_parameters
     from chimle.baselines.diffusion import matched_unet
 
     for count in (tower_parameters(known_settings()), 300_000, 900_000):
@@ -80,7 +82,23 @@ def test_a_method_differs_from_chimle_in_what_it_declares(name: str) -> None:
         for section in own
         if isinstance(own[section], dict) and own[section] != base[section]
     }
-    assert differing == {section: set(fields) for section, fields in METHODS[name].changes.items()}
+    declared = {section: set(fields) for section, fields in METHODS[name].changes.items()}
+    if METHODS[name].widened:
+        declared["tower"].add("mapping_width")
+    assert differing == declared
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_tower_without_mapping_networks_has_as_many_parameters(
+    preset: str, tmp_path: Path
+) -> None:
+    (tmp_path / "presets").symlink_to(ROOT / "presets")
+    params = {"preset": preset, "tasks": {"night_to_day": {}}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    base = load_settings("night_to_day", tmp_path)
+    own = adapt(base, get_method("no_mapping"), 0)
+    assert own.tower.mapping_depth == 1
+    assert abs(tower_parameters(own) / tower_parameters(base) - 1) <= 0.01
 
 
 @pytest.mark.parametrize("wiring", list(Wiring))
