@@ -1,6 +1,8 @@
 """Which device computes."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
@@ -14,6 +16,13 @@ def quicken_cpu() -> None:
     times slower: a training step took 18 seconds instead of 6.
     """
     torch.set_flush_denormal(True)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Compute in the numbers' own precision, whatever autocast says."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()  # The meta device knows of none.
 
 
 def choose_device() -> torch.device:

@@ -189,7 +189,7 @@ def known_settings() -> RunSettings:
                 "mapping_width": 16,
                 "mapping_depth": 3,
             },
-            "search": {"candidates": [8, 8], "chunk": 128},
+            "search": {"candidates": [8, 8]},
             "train": {
                 "rounds": 12,
                 "images_per_round": 96,

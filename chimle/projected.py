@@ -10,6 +10,7 @@ import hashlib
 import torch
 from torch import Tensor
 
+from chimle.device import without_autocast
 from chimle.perceptual import Distance, Features
 
 
@@ -41,7 +42,7 @@ class Projected(Distance):
         layers = self.exact.features(images)
         share, rest = divmod(self.projections, len(layers))
         projected = []
-        with torch.autocast(images.device.type, enabled=False):
+        with without_autocast(images.device):
             for number, layer in enumerate(layers):
                 flat = layer.flatten(1) * (layer.shape[2] * layer.shape[3]) ** -0.5
                 dimensions = share + int(number < rest)

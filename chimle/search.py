@@ -118,7 +118,7 @@ def search(
     *,
     seed: int,
     round_: int,
-    chunk: int,
+    chunks: Sequence[int],
     purpose: Purpose = "search",
 ) -> Choice:
     """Choose a code per level for every image of a batch.
@@ -130,10 +130,12 @@ def search(
         candidates: candidates per level, coarse first.
         seed: seed of the run.
         round_: training round; each draws its own candidates.
-        chunk: candidate pictures judged at once.
+        chunks: candidate pictures judged at once, per level (`chimle.search_plan`); they change no
+            choice.
         purpose: names the candidates: `search` in training, `sample` to find a sample.
     """
-    group = max(1, chunk // min(candidates))
+    # As many images as the level that takes most at once: each keeps a prefix.
+    group = max(max(1, c // k) for c, k in zip(chunks, candidates, strict=True))
     chosen: list[Tensor] = []
     reached: list[Tensor] = []
     with parametrize.cached():
@@ -141,7 +143,7 @@ def search(
             part = batch.select(range(members.start, members.stop))
             state = tower.begin(part.conditioning)
             indices, distances = [], []
-            for level, count in enumerate(candidates):
+            for level, (count, chunk) in enumerate(zip(candidates, chunks, strict=True)):
                 target = perceptual.features(part.targets[level])
                 found = [
                     _nearest(

@@ -65,7 +65,7 @@ def search_whole(
         levels: whose distances are summed: the finest alone in one-code IMLE.
         seed: seed of the run.
         round_: training round; each draws its own candidates.
-        chunk: candidate pictures judged at once; changes no choice.
+        chunk: whole candidates judged at once; changes no choice.
 
     Returns:
         Indices, equal over levels, and the chosen candidate's distance at every level.

@@ -4,6 +4,8 @@ Resume state lies in `scratch/`, outside DVC's outputs, keyed by the hash of eve
 determines the run; a run with another key never reads it. The state of a run that is done stays
 until another one of its task begins: should this process be killed before DVC has taken the result,
 the next writes it again instead of training anew.
+
+Several GPUs train one task together: `torchrun --nproc-per-node=N -m stages.train TASK`.
 """
 
 import csv
@@ -19,6 +21,7 @@ from chimle.perceptual import load_perceptual
 from chimle.provenance import code_version, commit, digest
 from chimle.settings import RunSettings
 from chimle.training.loop import Trained, Trainer
+from chimle.training.ranks import Ranks, join_ranks
 from stages._command import run_stage
 
 _INPUTS = ("task", "seed", "tower", "perceptual", "search", "train")
@@ -60,7 +63,13 @@ def _remove_finished(states: Path, own: Path) -> None:
 
 def main(settings: RunSettings, root: Path) -> None:
     """Train `settings.task`; write `models/TASK` and `curves/TASK.csv` when done."""
-    device = choose_device()
+    with join_ranks() as ranks:
+        train(settings, root, ranks)
+
+
+def train(settings: RunSettings, root: Path, ranks: Ranks) -> None:
+    """A rank's part of it; the first rank writes."""
+    device = ranks.device(choose_device())
     pairs = root / "data" / "pairs" / settings.task
     perceptual = load_perceptual(settings.perceptual, str(device), root)
     info = perceptual.info
@@ -68,10 +77,12 @@ def main(settings: RunSettings, root: Path) -> None:
     origin = provenance(settings, pairs, extractor)
     states = root / "scratch" / "train" / settings.task
     scratch = states / digest([origin, device.type])[:16]
-    _remove_finished(states, scratch)
-    trained = Trainer(
-        settings, PairIndex(pairs, "train"), perceptual, scratch / "state.pt", device
-    ).run()
+    if ranks.first:
+        _remove_finished(states, scratch)
+    index, state = PairIndex(pairs, "train"), scratch / "state.pt"
+    trained = Trainer(settings, index, perceptual, state, device, ranks=ranks).run()
+    if not ranks.first:
+        return
     save_bundle(
         root / "models" / settings.task,
         trained.tower,

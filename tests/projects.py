@@ -23,7 +23,7 @@ TINY = {
         "mapping_depth": 3,
     },
     "perceptual": {"backbone": "squeeze", "allow_random": True},
-    "search": {"candidates": [4, 3, 2, 2], "chunk": 16},
+    "search": {"candidates": [4, 3, 2, 2], "memory": 16},
     "train": {
         "rounds": 2,
         "images_per_round": 8,

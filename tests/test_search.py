@@ -81,7 +81,7 @@ def plain_search(tower: Tower, perceptual: Perceptual, batch: Batch) -> torch.Te
 def test_finds_what_the_textbook_finds(wiring: Wiring, perceptual: Perceptual) -> None:
     tower = small_tower(wiring)
     batch = batch_for(tower, wiring)
-    choice = search(tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunk=7)
+    choice = search(tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunks=[7] * 3)
     assert torch.equal(choice.indices, plain_search(tower, perceptual, batch))
     assert choice.distances.isfinite().all()
 
@@ -97,11 +97,11 @@ def test_chunks_and_batches_change_nothing(
 ) -> None:
     tower = small_tower(Wiring.GENERIC)
     batch = batch_for(tower, Wiring.GENERIC)
-    whole = search(tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunk=16)
+    whole = search(tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunks=[16] * 3)
     for start in range(0, IMAGES, size):
         rows = order[start : start + size]
         part = search(
-            tower, perceptual, batch.select(rows), CANDIDATES, seed=3, round_=1, chunk=chunk
+            tower, perceptual, batch.select(rows), CANDIDATES, seed=3, round_=1, chunks=[chunk] * 3
         )
         assert torch.equal(part.indices, whole.indices[rows])
         torch.testing.assert_close(part.distances, whole.distances[rows], rtol=1e-4, atol=1e-6)

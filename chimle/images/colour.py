@@ -6,6 +6,8 @@ Every function is finite, with finite gradients, for every input in range.
 import torch
 from torch import Tensor
 
+from chimle.device import without_autocast
+
 _RGB_TO_XYZ = (
     (0.412453, 0.357580, 0.180423),
     (0.212671, 0.715160, 0.072169),
@@ -25,7 +27,7 @@ DARKEST_GRADIENT = 0.1
 
 def _mix(image: Tensor, matrix: Tensor) -> Tensor:
     """Channels (B, 3, H, W) times a 3x3 matrix, in fp32 whatever autocast says."""
-    with torch.autocast(image.device.type, enabled=False):
+    with without_autocast(image.device):
         return torch.einsum("oc,bchw->bohw", matrix.to(image), image)
 
 

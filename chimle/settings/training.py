@@ -32,8 +32,9 @@ class SearchSettings(Settings):
     published program (ablation). Losses are exact always."""
     projections: int = Field(1000, ge=16)
     """Dimensions of a projected comparison, over all layers (published: 1000)."""
-    chunk: int = Field(64, ge=1)
-    """Candidate pictures judged at once. Bounds memory, never changes the outcome."""
+    memory: int = Field(64, ge=1)
+    """MiB that candidates judged at once may hold, weights aside; never changes the outcome. A CPU
+    is fastest with what its caches almost hold; give a GPU thousands."""
 
     @field_validator("candidates")
     @classmethod

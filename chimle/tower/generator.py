@@ -36,7 +36,8 @@ class TowerState(NamedTuple):
     """A prefix: what the levels so far leave for the next one.
 
     Attributes:
-        conditioning: per level (B, C, h, w), as given to `begin`.
+        conditioning: per level (C, h, w) of every image, as given to `begin`: B rows, or one for
+            all K candidates of an image, who share it.
         styles: mapped styles (B, mapping_width) of the levels so far.
         feature: (B, width, h, w) feature that the last level drew from; None before the first.
         image: (B, 2 or 3, h, w) raw tanh output of the last level; None before the first.
@@ -50,8 +51,9 @@ class TowerState(NamedTuple):
 
 def select_state(state: TowerState, rows: Tensor) -> TowerState:
     """The given rows (int64) of a state, in that order."""
+    shared = 1 if state.image is None else len(state.image) // len(state.conditioning[0])
     return TowerState(
-        tuple(tensor[rows] for tensor in state.conditioning),
+        tuple(tensor[rows // shared] for tensor in state.conditioning),
         tuple(tensor[rows] for tensor in state.styles),
         None if state.feature is None else state.feature[rows],
         None if state.image is None else state.image[rows],
@@ -202,9 +204,11 @@ class Tower(nn.Module):
         return TowerState(tuple(conditioning), (), None, None)
 
     def _conditioning(self, level: int, state: TowerState) -> Tensor:
-        if self.wiring is not Wiring.SUPER_RESOLUTION:
-            return state.conditioning[level]
-        return state.conditioning[0] if state.image is None else state.image
+        if state.image is None:
+            return state.conditioning[0]
+        if self.wiring is Wiring.SUPER_RESOLUTION:
+            return state.image
+        return _repeat(state.conditioning[level], state.image.shape[0])
 
     def _feature(self, level: int, state: TowerState) -> Tensor | None:
         """What a level takes from the one below.
@@ -242,7 +246,7 @@ class Tower(nn.Module):
             assert part.up is not None
             feature = part.up(feature)
         reached = TowerState(
-            tuple(_repeat(tensor, rows) for tensor in state.conditioning),
+            state.conditioning,
             (*(_repeat(lower, rows) for lower in state.styles), style),
             feature,
             part.draw(feature),
@@ -253,7 +257,8 @@ class Tower(nn.Module):
         """The image (B, 3, H, W) in [0, 1] of a raw output."""
         assert state.image is not None
         if self.wiring is Wiring.COLOURIZATION:
-            return chroma_to_rgb(state.conditioning[level].float(), state.image)
+            light = _repeat(state.conditioning[level], state.image.shape[0])
+            return chroma_to_rgb(light.float(), state.image)
         return (state.image + 1) / 2
 
     def forward(self, conditioning: Sequence[Tensor], codes: Sequence[LevelCode]) -> list[Tensor]:

@@ -19,7 +19,8 @@ from chimle.errors import UserError
 from chimle.settings import RunSettings
 from chimle.training.budget import Stopwatch
 from chimle.training.progress import Progress
-from chimle.training.rounds import round_batch, step_members
+from chimle.training.ranks import ALONE, Ranks
+from chimle.training.rounds import RoundBatches, step_members
 from chimle.training.state import Position, TrainingState
 
 LOG_EVERY = 10
@@ -37,6 +38,7 @@ class Rounds(ABC):
         device: where it computes.
         seconds: end after so long, wherever the run stands: to compare methods on equal time. Such
             a run is no longer determined by its settings. None: end after all rounds.
+        ranks: the processes that train it.
     """
 
     def __init__(
@@ -47,14 +49,16 @@ class Rounds(ABC):
         state_file: Path,
         device: torch.device,
         seconds: float | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.settings, self.pairs, self.device = settings, pairs, device
+        self.settings, self.pairs, self.device, self.ranks = settings, pairs, device, ranks
         self.state, self.state_file = state, state_file
         train = settings.train
         rounds = train.rounds if seconds is None else None
-        self.progress = Progress(settings.task, rounds, train.steps_per_round)
+        self.progress = Progress(settings.task, rounds, train.steps_per_round, heard=ranks.first)
         self.saved = time.monotonic()
         self.watch = Stopwatch(seconds)
+        self.batches = RoundBatches(settings, pairs)
 
     @abstractmethod
     def prepare(self, batch: Batch, round_: int) -> None:
@@ -65,12 +69,13 @@ class Rounds(ABC):
         """One gradient step.
 
         Args:
-            part: the step's images.
+            part: this process's share of the step's images.
             members: their rows in the round's batch.
             number: of the step in the run, from 1.
 
         Returns:
-            Losses whose sum was minimised; nothing has been changed yet where one is not finite.
+            Means over that share of losses whose sum was minimised; nothing has been changed yet
+            where one is not finite.
         """
 
     def more_columns(self) -> list[float]:
@@ -82,6 +87,7 @@ class Rounds(ABC):
         if self.state_file.exists():
             self.state.restore(self.state_file, self.device)
             self.progress.resumed(self.state.position.round, self.state.position.step)
+        self.ranks.meet()  # Before the first of them writes another state.
         self.watch.resume(self.state.position.seconds)
         try:
             while not self.watch.over and (
@@ -91,9 +97,12 @@ class Rounds(ABC):
                 self._round()
         finally:
             self.progress.close()
+            self.batches.close()
 
     def save(self) -> None:
         """Keep the state, whole or not at all."""
+        if not self.ranks.first:
+            return
         if self.watch.limit is not None:
             self.state.position.seconds = self.watch.spent
         self.state.save(self.state_file)
@@ -102,7 +111,7 @@ class Rounds(ABC):
     def _round(self) -> None:
         position, settings = self.state.position, self.settings
         round_ = position.round
-        batch = round_batch(settings, self.pairs, round_).to(self.device)
+        batch = self.batches.get(round_).to(self.device)
         self.prepare(batch, round_)
         losses: list[float] = []
         for step, members in enumerate(step_members(settings, len(batch), round_)):
@@ -124,7 +133,9 @@ class Rounds(ABC):
     def _step(self, batch: Batch, members: Tensor, step: int) -> list[float]:
         position, settings = self.state.position, self.settings
         number = position.round * settings.train.steps_per_round + step + 1
-        losses = self.step(batch.select(members), members, number)
+        self.ranks.check_batch(len(members))
+        own = members[self.ranks.own(len(members))]
+        losses = self._means(self.step(batch.select(own), own, number))
         if not all(map(math.isfinite, losses)):
             raise UserError(
                 f"task {settings.task}: the loss became {sum(losses)} in round "
@@ -136,6 +147,12 @@ class Rounds(ABC):
         position.step = step + 1
         self._log(number, losses)
         return losses
+
+    def _means(self, losses: list[float]) -> list[float]:
+        """Over all of a step's images; a process alone has seen all."""
+        if self.ranks.count == 1:
+            return losses
+        return self.ranks.mean(torch.tensor(losses, device=self.device)).tolist()
 
     def _log(self, number: int, losses: list[float]) -> None:
         position = self.state.position

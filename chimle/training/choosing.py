@@ -10,6 +10,7 @@ from chimle.data.batch import Batch
 from chimle.perceptual import Distance
 from chimle.projected import Projected
 from chimle.search import Choice, search
+from chimle.search_plan import plan_chunks
 from chimle.settings import RunSettings
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.objective import supervised_levels
@@ -23,17 +24,38 @@ def candidate_distance(settings: RunSettings, perceptual: Distance) -> Distance:
     return Projected(perceptual, settings.search.projections)
 
 
+def chunks_at_once(
+    settings: RunSettings, tower: Tower, perceptual: Distance, batch: Batch
+) -> tuple[int, ...]:
+    """Candidates per level that a search may judge at once within `search.memory`."""
+    if settings.train.codes == "none":
+        return (1,) * settings.tower.levels
+    memory = settings.search.memory * 2**20
+    return plan_chunks(tower, perceptual, batch.conditioning, memory)
+
+
 def choose_codes(
     settings: RunSettings,
     tower: Tower,
     distance: Distance,
     batch: Batch,
     round_: int,
+    chunks: Sequence[int],
 ) -> Choice:
-    """Search the codes of a round's images, in the order that the settings name."""
+    """Search the codes of a round's images, in the order that the settings name.
+
+    Args:
+        settings: of the run.
+        tower: whose codes they are.
+        distance: what candidates are compared by.
+        batch: B images, or none.
+        round_: of the search.
+        chunks: candidates judged at once, per level (`chunks_at_once`).
+    """
     own, seed = settings.search, settings.seed
-    if settings.train.codes == "none":
-        nothing = torch.zeros(len(batch), 0)
+    if settings.train.codes == "none" or not len(batch):
+        entries = 0 if settings.train.codes == "none" else settings.tower.levels
+        nothing = torch.zeros(len(batch), entries, device=batch.targets[0].device)
         return Choice(nothing.to(torch.int64), nothing)
     if own.order == "hierarchical":
         return search(
@@ -43,12 +65,12 @@ def choose_codes(
             own.candidates,
             seed=seed,
             round_=round_,
-            chunk=own.chunk,
+            chunks=chunks,
         )
     levels = supervised_levels(settings)
     count = sum(own.candidates)
     return search_whole(
-        tower, distance, batch, count, levels, seed=seed, round_=round_, chunk=own.chunk
+        tower, distance, batch, count, levels, seed=seed, round_=round_, chunk=min(chunks)
     )
 
 

@@ -13,9 +13,16 @@ from chimle.perceptual import Distance, Features
 from chimle.settings import RunSettings
 from chimle.tower.generator import Tower
 from chimle.training.base import Rounds
-from chimle.training.choosing import candidate_distance, candidates_judged, choose_codes, step_codes
+from chimle.training.choosing import (
+    candidate_distance,
+    candidates_judged,
+    choose_codes,
+    chunks_at_once,
+    step_codes,
+)
 from chimle.training.ema import WeightAverage
 from chimle.training.objective import level_losses, supervised_levels
+from chimle.training.ranks import ALONE, Ranks
 from chimle.training.state import Position, TrainingState
 
 FEATURE_CACHE_BYTES = 2 * 2**30
@@ -71,13 +78,16 @@ class Trainer(Rounds):
         state_file: Path,
         device: torch.device,
         seconds: float | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         """As `Rounds`, with a distance on `device`."""
         state = new_state(settings, device)
-        super().__init__(settings, pairs, state, state_file, device, seconds)
+        super().__init__(settings, pairs, state, state_file, device, seconds, ranks)
         self.perceptual = perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.distance = candidate_distance(settings, self.perceptual)
         self.features: list[Features] | None = None
+        self.chunks: tuple[int, ...] | None = None
+        self.model = ranks.shared(self.tower, unused=settings.train.supervision != "every")
 
     @property
     def tower(self) -> Tower:
@@ -127,7 +137,7 @@ class Trainer(Rounds):
         )
         with self.autocast():
             targets = self.targets(part, members)
-            images = self.tower(part.conditioning, codes)
+            images = self.model(part.conditioning, codes)
             levels = supervised_levels(settings)
             per_level = level_losses(images, self.perceptual, targets, levels)
         self.state.optimizer.zero_grad(set_to_none=True)
@@ -148,27 +158,37 @@ class Trainer(Rounds):
             return [self.perceptual.features(target) for target in part.targets]
 
     def _search(self, batch: Batch, round_: int) -> None:
-        self.progress.searching(round_, len(batch))
+        """Every rank its share of the images; all keep every choice."""
+        settings, count = self.settings, len(batch)
+        self.progress.searching(round_, count)
+        if self.chunks is None:
+            self.chunks = chunks_at_once(settings, self.tower, self.perceptual, batch)
+        own = self.ranks.own(count)
+        part = batch.select(range(own.start, own.stop))
         self.tower.eval()
         with self.autocast():
-            choice = choose_codes(self.settings, self.tower, self.distance, batch, round_)
+            choice = choose_codes(settings, self.tower, self.distance, part, round_, self.chunks)
         self.tower.train()
-        self.progress.searched(len(batch) * candidates_judged(self.settings))
-        self.state.position.indices = choice.indices
-        self.state.position.distances = choice.distances.cpu()
+        self.progress.searched(count * candidates_judged(settings))
+        position = self.state.position
+        position.indices = self.ranks.gathered(choice.indices, count)
+        position.distances = self.ranks.gathered(choice.distances, count).cpu()
 
     @torch.no_grad()
     def _target_features(self, batch: Batch) -> list[Features] | None:
         """Features of all of a round's targets per level, or None if they would not fit."""
-        size = self.settings.train.batch_size
+        size, count = self.settings.train.batch_size, len(batch)
+        own = self.ranks.own(count)
         with self.autocast():
             first = [self.perceptual.features(t[:1]) for t in batch.targets]
             needed = sum(f.numel() * f.element_size() for level in first for f in level)
-            if needed * len(batch) > FEATURE_CACHE_BYTES:
+            if needed * count > FEATURE_CACHE_BYTES:
                 return None
-            return [
-                tuple(
-                    map(torch.cat, zip(*map(self.perceptual.features, t.split(size)), strict=True))
+            levels = [
+                map(
+                    torch.cat,
+                    zip(*map(self.perceptual.features, t[own].split(size)), strict=True),
                 )
                 for t in batch.targets
             ]
+        return [tuple(self.ranks.gathered(f, count) for f in level) for level in levels]

@@ -18,11 +18,18 @@ def _duration(seconds: float) -> str:
 class Progress:
     """Reports a run: round, phase, loss per level, candidates per second, time left."""
 
-    def __init__(self, task: str, rounds: int | None, steps: int) -> None:
-        """Begin; `rounds` is None where time and not their number ends the run."""
-        self.task, self.rounds, self.steps = task, rounds, steps
+    def __init__(self, task: str, rounds: int | None, steps: int, heard: bool = True) -> None:
+        """Begin.
+
+        Args:
+            task: what is trained.
+            rounds: how many; None where time and not their number ends the run.
+            steps: of a round.
+            heard: False: say nothing, as another process speaks.
+        """
+        self.task, self.rounds, self.steps, self.heard = task, rounds, steps, heard
         self.live: Status | None = None
-        if sys.stderr.isatty():
+        if heard and sys.stderr.isatty():
             self.live = Console(stderr=True).status(f"{task}: starting")
             self.live.start()
         self.started = time.monotonic()
@@ -72,7 +79,8 @@ class Progress:
         )
 
     def _line(self, text: str) -> None:
-        print(f"{self.task}: {text}", file=sys.stderr, flush=True)
+        if self.heard:
+            print(f"{self.task}: {text}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Give the terminal back."""

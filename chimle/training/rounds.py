@@ -1,6 +1,7 @@
 """What a round trains on: which images, in which pose, in which order. All of it named."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -31,6 +32,37 @@ def round_batch(settings: RunSettings, pairs: Sequence[Pair], round_: int) -> Ba
         for i in sorted(members)
     ]
     return make_batch(task, tower, poses)
+
+
+class RoundBatches:
+    """The batches of a run's rounds, each made while the round before it is trained on.
+
+    Args:
+        settings: of the run.
+        pairs: of the training split.
+    """
+
+    def __init__(self, settings: RunSettings, pairs: Sequence[Pair]) -> None:
+        self.settings, self.pairs = settings, pairs
+        self._worker = ThreadPoolExecutor(1)
+        self._coming: dict[int, Future[Batch]] = {}
+
+    def _order(self, round_: int) -> None:
+        if round_ not in self._coming:
+            made = self._worker.submit(round_batch, self.settings, self.pairs, round_)
+            self._coming[round_] = made
+
+    def get(self, round_: int) -> Batch:
+        """A round's batch; the next one's is begun."""
+        self._order(round_)
+        batch = self._coming.pop(round_).result()
+        if round_ + 1 < self.settings.train.rounds:
+            self._order(round_ + 1)
+        return batch
+
+    def close(self) -> None:
+        """Forget what nobody will ask for."""
+        self._worker.shutdown(cancel_futures=True)
 
 
 def step_members(settings: RunSettings, count: int, round_: int) -> Iterator[np.ndarray]:

@@ -11,13 +11,14 @@ from chimle.images.pyramid import resize, to_tensor
 from chimle.model_bundle import Bundle
 from chimle.perceptual import Perceptual
 from chimle.search import search
+from chimle.search_plan import plan_chunks
 from chimle.use.inputs import conditioning_for, padded, picture_key
 from chimle.use.names import Name
 
 LARGEST_SIDE = 1024
 """Longest side of a target, pixels: every candidate is a whole picture in memory."""
-CHUNK = 4
-"""Candidate pictures that are judged at once."""
+MEMORY = 2 * 2**30
+"""Bytes that candidates judged at once may hold."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def find_match(
     batch = Batch((picture_key(rgb),), conditioning_for(settings, rgb), targets)
     batch = batch.to(next(bundle.tower.parameters()).device)
 
+    chunks = plan_chunks(bundle.tower, perceptual, batch.conditioning, MEMORY)
+
     def best_of(counts: Sequence[int]) -> tuple[tuple[int, ...], tuple[float, ...]]:
         found = search(
             bundle.tower,
@@ -96,7 +99,7 @@ def find_match(
             counts,
             seed=seed,
             round_=0,
-            chunk=CHUNK,
+            chunks=chunks,
             purpose="sample",
         )
         return tuple(found.indices[0].tolist()), tuple(found.distances[0].tolist())

@@ -1,0 +1,52 @@
+"""Trains a tiny tower, alone or as one of several ranks, and writes what was chosen and lost.
+
+Started by `tests/test_ranks.py`: [torchrun ... -m] tests.ranks_worker FOLDER BATCH_SIZE
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from chimle.errors import guarded
+from chimle.known_modes import Layout, PixelDistance, known_pairs, known_settings
+from chimle.settings import build_settings
+from chimle.training.loop import Trainer
+from chimle.training.ranks import join_ranks
+
+ROUNDS = 3
+
+
+class Recorder(Trainer):
+    """Keeps every round's choice."""
+
+    def _search(self, *given: object) -> None:
+        super()._search(*given)  # type: ignore[arg-type]
+        self.choices = [*getattr(self, "choices", []), self.state.position.indices]
+
+
+def main(folder: Path, batch_size: int) -> None:
+    """Write `FOLDER/RANK.pt`."""
+    values = known_settings().model_dump(mode="json")
+    small = {"rounds": ROUNDS, "images_per_round": 9, "steps_per_round": 8}
+    values["train"] |= small | {"batch_size": batch_size, "checkpoint_seconds": 0}
+    with join_ranks() as ranks:
+        trainer = Recorder(
+            build_settings(values, "a test"),
+            known_pairs(Layout.COARSE, 24, 0),
+            PixelDistance(),
+            folder / "state.pt",
+            torch.device("cpu"),
+            ranks=ranks,
+        )
+        trained = trainer.run()
+        found = {
+            "choices": torch.stack(getattr(trainer, "choices", [])),
+            "losses": torch.tensor(trained.history),
+            "weights": torch.cat([p.flatten() for p in trained.tower.parameters()]),
+        }
+        torch.save(found, folder / f"{ranks.rank}.pt")
+
+
+if __name__ == "__main__":
+    guarded(lambda: main(Path(sys.argv[1]), int(sys.argv[2])))
