@@ -2,7 +2,7 @@
 # make compare: CHIMLE beside other methods on equal time: hours (comparison/params.yaml).
 # make faults: the tests that kill processes at random moments, twenty times each.
 # make serve: a local Prefect server and worker that run the pipeline every night.
-# make bench: what sampling costs, and what the published forward pass costs, on this machine.
+# make bench: what search, training and sampling cost, and what the published algorithm costs, on this machine.
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
@@ -36,6 +36,7 @@ server-setup: $(VENV)/.installed
 	python -m flows.setup_server $(if $(SLOTS),--slots $(SLOTS))
 
 bench: $(VENV)/.installed
+	python -m benchmarks.engine
 	python -m benchmarks.sampling
 
 lint: $(VENV)/.installed

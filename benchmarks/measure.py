@@ -28,14 +28,22 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, {threads} threads, torch {torch.__version__}"
 
 
-def interleaved(sides: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Median seconds of each side; sides take turns, after one turn that is not counted."""
+def interleaved(
+    sides: Sequence[Callable[[], object]], repeats: int, warm: bool = False
+) -> list[float]:
+    """Median seconds of each side; sides take turns.
+
+    Args:
+        sides: what is timed.
+        repeats: turns that are counted.
+        warm: the sides have run before: no turn goes uncounted.
+    """
     spent: list[list[float]] = [[] for _ in sides]
-    for turn in range(repeats + 1):
+    for turn in range(0 if warm else -1, repeats):
         for side, run in enumerate(sides):
             started = time.perf_counter()
             run()
-            if turn:
+            if turn >= 0:
                 spent[side].append(time.perf_counter() - started)
     return [statistics.median(times) for times in spent]
 
@@ -43,3 +51,16 @@ def interleaved(sides: Sequence[Callable[[], object]], repeats: int) -> list[flo
 def peak_gib() -> float:
     """The most memory that this process has held, GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def added_gib(run: Callable[[], object]) -> float:
+    """The most memory that a computation adds to what this process holds, GiB. Linux alone."""
+    Path("/proc/self/clear_refs").write_text("5")  # The peak is the present again.
+    before = _held_kib("VmRSS")
+    run()
+    return (_held_kib("VmHWM") - before) / 2**20
+
+
+def _held_kib(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))

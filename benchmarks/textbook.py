@@ -3,7 +3,8 @@
 One picture at a time, fp32, every lower level and every way up computed again for every candidate,
 the target's features computed again for every chunk and every step, nearness judged on dense random
 projections, and autograd's anomaly detection switched on. The weights, the pictures and the names
-of the candidates are the engine's.
+of the candidates are the engine's. `Savings` switches single steps of the engine on, to see what
+each gives alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,35 +26,71 @@ CHUNK = 10
 """Candidates judged at once."""
 
 
-def forward(tower: Tower, conditioning: Sequence[Tensor], codes: Sequence[LevelCode]) -> Tensor:
+def forward(
+    tower: Tower,
+    conditioning: Sequence[Tensor],
+    codes: Sequence[LevelCode],
+    needless: bool = True,
+) -> Tensor:
     """The picture (B, 3, h, w) of the last given level, from the first level upwards.
 
     The generic wiring alone: it is what the benchmark's configurations use.
+
+    Args:
+        tower: the generator.
+        conditioning: per level (B, C, h, w).
+        codes: of the levels to run.
+        needless: run the last one's way up, too, whose result nobody reads.
     """
     assert tower.wiring is Wiring.GENERIC
     feature: Tensor | None = None
     styles: list[Tensor] = []
     drawn = conditioning[0]
-    for level, picture, code in zip(tower.levels, conditioning, codes, strict=False):
+    for number, (picture, code) in enumerate(zip(conditioning, codes, strict=False)):
+        level = tower.levels[number]
         assert isinstance(level, Level)
         style = level.mapping(code.style, styles)
         parts = [picture, code.noise] + ([] if feature is None else [feature * FEATURE_SCALE])
         body = level.body(level.input(torch.cat(parts, dim=1)), style)
         drawn = (torch.tanh(level.out(body)) + 1) / 2
-        feature = body if level.up is None else level.up(body)
+        if level.up is not None and (needless or number + 1 < len(codes)):
+            feature = level.up(body)
         styles.append(style)
     return drawn
 
 
-def lpips(perceptual: Perceptual, images: Tensor, targets: Tensor) -> Tensor:
-    """Exact distances (B,) of two batches (B, 3, H, W), both sides' features computed."""
-    mine, theirs = perceptual.features(images), perceptual.features(targets)
+@dataclass(frozen=True)
+class Savings:
+    """Steps from the published algorithm towards the engine.
+
+    Attributes:
+        prefix: lower levels are computed once per image and level, not per candidate.
+        target_once: the target's features are computed once per image and level, and the searched
+            level's way up, which nobody reads, is not run.
+        exact: exact distances as the candidates come, in place of projections.
+        no_anomaly: autograd's anomaly detection is off.
+        cached_targets: a step takes its targets' features from before.
+    """
+
+    prefix: bool = False
+    target_once: bool = False
+    exact: bool = False
+    no_anomaly: bool = False
+    cached_targets: bool = False
+
+
+PUBLISHED = Savings()
+"""None of them."""
+
+
+def lpips(mine: Features, theirs: Features) -> Tensor:
+    """Exact distances (B,) of the features of B pictures to those of B targets, or of one."""
     return sum(
         (
-            F.mse_loss(a, b, reduction="none").sum(dim=1).mean(dim=(1, 2))
+            F.mse_loss(a, b.expand_as(a), reduction="none").sum(dim=1).mean(dim=(1, 2))
             for a, b in zip(mine, theirs, strict=True)
         ),
-        start=torch.zeros(len(images)),
+        start=torch.zeros(len(mine[0])),
     )
 
 
@@ -99,39 +136,50 @@ def search(
     perceptual: Perceptual,
     batch: Batch,
     candidates: Sequence[int],
-    projected: Sequence[Projection] | None,
+    projected: Sequence[Projection],
     *,
     seed: int,
     round_: int,
+    savings: Savings = PUBLISHED,
 ) -> Tensor:
-    """The codes chosen for every image (B, L); exact distances where nothing is projected."""
+    """The codes chosen for every image (B, L); `projected` is not used where `savings.exact`."""
     shapes = tower.code_shapes()
     rows = []
     for image in range(len(batch)):
         one = batch.select([image])
         kept: list[int] = []
+        prefix = tower.begin(one.conditioning)
+
+        def codes_of(chunk: list[int], kept: list[int] = kept, one: Batch = one) -> list[LevelCode]:
+            names = [torch.full((len(chunk),), index) for index in kept] + [torch.tensor(chunk)]
+            return [
+                draw(shapes[i], one.keys, name[None], level=i, seed=seed, round_=round_)
+                for i, name in enumerate(names)
+            ]
+
         for level, count in enumerate(candidates):
             nearest, chosen = float("inf"), 0
+            seen: Features | None = None
             for chunk in _chunks(count):
-                names = [torch.full((len(chunk),), index) for index in kept]
-                names.append(torch.tensor(chunk))
-                codes = [
-                    draw(shapes[i], one.keys, name[None], level=i, seed=seed, round_=round_)
-                    for i, name in enumerate(names)
-                ]
-                conditioning = [c.expand(len(chunk), -1, -1, -1) for c in one.conditioning]
-                pictures = forward(tower, conditioning, codes)
-                target = one.targets[level]
-                if projected is None:
-                    repeated = target.expand(len(chunk), -1, -1, -1)
-                    distances = lpips(perceptual, pictures, repeated)
+                codes = codes_of(chunk)
+                if savings.prefix:
+                    pictures, _ = tower.step(level, prefix, codes[-1])
+                else:
+                    conditioning = [c.expand(len(chunk), -1, -1, -1) for c in one.conditioning]
+                    pictures = forward(tower, conditioning, codes, not savings.target_once)
+                if seen is None or not savings.target_once:
+                    seen = perceptual.features(one.targets[level])
+                mine = perceptual.features(pictures)
+                if savings.exact:
+                    distances = lpips(mine, seen)
                 else:
                     project = projected[level]
-                    mine = project(perceptual.features(pictures))
-                    distances = (mine - project(perceptual.features(target))).norm(dim=1)
+                    distances = (project(mine) - project(seen)).norm(dim=1)
                 best = int(distances.argmin())
                 if float(distances[best]) < nearest:
                     nearest, chosen = float(distances[best]), chunk[best]
+            if savings.prefix:
+                _, prefix = tower.step(level, prefix, codes_of([chosen])[-1])
             kept.append(chosen)
         rows.append(kept)
     return torch.tensor(rows)
@@ -143,15 +191,28 @@ def training_step(
     batch: Batch,
     codes: Sequence[LevelCode],
     optimizer: torch.optim.Optimizer,
+    savings: Savings = PUBLISHED,
+    cached: Sequence[Features] | None = None,
 ) -> float:
-    """One step on a batch: the sum over levels of LPIPS, with anomaly detection."""
-    with torch.autograd.set_detect_anomaly(True):
+    """One step on a batch: the sum over levels of LPIPS.
+
+    Args:
+        tower: what learns.
+        perceptual: the distance.
+        batch: B images.
+        codes: theirs, one entry per level.
+        optimizer: of the tower's parameters.
+        savings: what is done otherwise than published.
+        cached: the targets' features per level, for `savings.cached_targets`.
+    """
+    with torch.autograd.set_detect_anomaly(not savings.no_anomaly):
         optimizer.zero_grad()
         images = tower(batch.conditioning, codes)
-        losses = [
-            lpips(perceptual, image, target).mean()
-            for image, target in zip(images, batch.targets, strict=True)
-        ]
+        targets = cached if savings.cached_targets and cached is not None else None
+        losses = []
+        for level, image in enumerate(images):
+            theirs = targets[level] if targets else perceptual.features(batch.targets[level])
+            losses.append(lpips(perceptual.features(image), theirs).mean())
         loss = torch.stack(losses).sum()
         loss.backward()
         optimizer.step()
