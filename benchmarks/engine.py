@@ -167,7 +167,7 @@ def main() -> None:
     for setup in given.setups.split(","):
         for part in given.parts.split(",") if given.parts else USUAL[setup]:
             found[f"{setup}/{part}"] = numbers = PARTS[part](setup, given.repeats)
-            new = [f"{setup:6} {what:45} {value:9.3f}" for what, value in numbers.items()]
+            new = [f"{setup:6} {what:45} {value:9.4g}" for what, value in numbers.items()]
             print(*new, sep="\n", file=sys.stderr, flush=True)
             lines += new
     write_text(RESULTS, json.dumps({"machine": machine(), **found}, indent=1) + "\n")
