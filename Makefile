@@ -20,7 +20,7 @@ run: $(VENV)/.installed .git
 	python -m stages.summary
 
 test: lint
-	OMP_NUM_THREADS=1 pytest -n 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: $(VENV)/.installed
 	OMP_NUM_THREADS=1 CHIMLE_KILLS=20 pytest tests/flows/test_faults.py tests/data/test_kills.py \

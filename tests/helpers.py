@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 """Development data beside the checkout; absent on a user's machine."""
 PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
-KILLS = int(os.environ.get("CHIMLE_KILLS", "3"))
+KILLS = int(os.environ.get("CHIMLE_KILLS", "5"))
 """How often a test of kills at random moments kills; `make faults` sets 20."""
 
 
