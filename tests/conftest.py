@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from chimle.perceptual import Perceptual, load_perceptual
+from chimle.settings import PerceptualSettings
 from tests.repositories import reference_repository
 
 LONGEST = (
@@ -27,6 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def perceptual() -> Perceptual:
+    """SqueezeNet's distance over fixed random features."""
+    with pytest.warns(UserWarning, match="random"):
+        return load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
 
 
 @pytest.fixture(autouse=True)

@@ -20,9 +20,11 @@ ROUNDS = 3
 class Recorder(Trainer):
     """Keeps every round's choice."""
 
+    choices: tuple[torch.Tensor | None, ...] = ()
+
     def _search(self, *given: object) -> None:
         super()._search(*given)  # type: ignore[arg-type]
-        self.choices = [*getattr(self, "choices", []), self.state.position.indices]
+        self.choices = (*self.choices, self.state.position.indices)
 
 
 def main(folder: Path, batch_size: int) -> None:
@@ -41,7 +43,7 @@ def main(folder: Path, batch_size: int) -> None:
         )
         trained = trainer.run()
         found = {
-            "choices": torch.stack(getattr(trainer, "choices", [])),
+            "choices": torch.stack(trainer.choices),
             "losses": torch.tensor(trained.history),
             "weights": torch.cat([p.flatten() for p in trained.tower.parameters()]),
         }

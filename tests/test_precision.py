@@ -13,9 +13,7 @@ from chimle.search import search
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
 from chimle.training.objective import level_losses
-from tests.test_search import CANDIDATES, batch_for, perceptual, small_tower
-
-__all__ = ["perceptual"]
+from tests.test_search import CANDIDATES, batch_for, small_tower
 
 PICTURES = 0.005
 """Mean difference of pictures in [0, 1]."""

@@ -7,20 +7,14 @@ from hypothesis import strategies as st
 
 from chimle.codes import draw
 from chimle.data.batch import Batch
-from chimle.perceptual import Perceptual, load_perceptual
+from chimle.perceptual import Perceptual
 from chimle.search import search
-from chimle.settings import PerceptualSettings, TowerSettings
+from chimle.settings import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
 
 CANDIDATES = (5, 4, 3)
 IMAGES = 4
-
-
-@pytest.fixture(scope="module")
-def perceptual() -> Perceptual:
-    with pytest.warns(UserWarning, match="random"):
-        return load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
 
 
 def small_tower(wiring: Wiring) -> Tower:

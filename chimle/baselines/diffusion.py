@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chimle.baselines.sizes import TOLERANCE, count_parameters
+from chimle.baselines.sizes import count_parameters
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.errors import UserError
@@ -42,6 +42,8 @@ WIDEST = 1024
 """Channels of the finest resolution at most."""
 GROUPS = 2
 """Of the group normalisation; widths are multiples of it."""
+TOLERANCE = 0.1
+"""How far the number of parameters may lie from the tower's, as a share."""
 
 
 def _library() -> Any:

@@ -6,9 +6,6 @@ from torch import nn
 from chimle.settings import RunSettings
 from chimle.tower.generator import Tower
 
-TOLERANCE = 0.1
-"""How far a method's number of parameters may lie from CHIMLE's, as a share."""
-
 
 def count_parameters(module: nn.Module) -> int:
     """Numbers that a network has learnt or will."""

@@ -83,7 +83,13 @@ class Rounds(ABC):
         return []
 
     def run_rounds(self) -> None:
-        """Train to the end; `UserError` when the loss stops being finite."""
+        """Train to the end.
+
+        Raises:
+            UserError: the loss stops being finite, or the ranks cannot share a step's images.
+        """
+        train = self.settings.train
+        self.ranks.check_batch(min(train.batch_size, train.images_per_round, len(self.pairs)))
         if self.state_file.exists():
             self.state.restore(self.state_file, self.device)
             self.progress.resumed(self.state.position.round, self.state.position.step)
@@ -133,7 +139,6 @@ class Rounds(ABC):
     def _step(self, batch: Batch, members: Tensor, step: int) -> list[float]:
         position, settings = self.state.position, self.settings
         number = position.round * settings.train.steps_per_round + step + 1
-        self.ranks.check_batch(len(members))
         own = members[self.ranks.own(len(members))]
         losses = self._means(self.step(batch.select(own), own, number))
         if not all(map(math.isfinite, losses)):

@@ -48,14 +48,13 @@ def choose_codes(
         settings: of the run.
         tower: whose codes they are.
         distance: what candidates are compared by.
-        batch: B images, or none.
+        batch: B images.
         round_: of the search.
         chunks: candidates judged at once, per level (`chunks_at_once`).
     """
     own, seed = settings.search, settings.seed
-    if settings.train.codes == "none" or not len(batch):
-        entries = 0 if settings.train.codes == "none" else settings.tower.levels
-        nothing = torch.zeros(len(batch), entries, device=batch.targets[0].device)
+    if settings.train.codes == "none":
+        nothing = torch.zeros(len(batch), 0, device=batch.targets[0].device)
         return Choice(nothing.to(torch.int64), nothing)
     if own.order == "hierarchical":
         return search(

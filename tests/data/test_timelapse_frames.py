@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chimle.data.timelapse.align import edges, pose_of, trouble, usual_edges
+from chimle.data.timelapse.align import common_square, edges, pose_of, trouble, usual_edges
 from chimle.data.timelapse.classes import Class, by_attributes
 from chimle.data.timelapse.frames import Frame, read_attributes, stamp_of
-from chimle.data.timelapse.plan import balanced, common_square
+from chimle.data.timelapse.plan import balanced
 from chimle.errors import UserError
 from chimle.settings.timelapse import (
     TRANSIENT_ATTRIBUTES,

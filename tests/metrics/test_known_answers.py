@@ -16,8 +16,8 @@ from chimle.metrics.diversity import faithful_variance, ntire_diversity, pairwis
 from chimle.metrics.faithfulness import best_of, psnr, ssim
 from chimle.metrics.fidelity import frechet, kernel_distance, set_distances
 from chimle.metrics.records import perceive
-from chimle.perceptual import Perceptual, load_perceptual
-from chimle.settings import PairSettings, PerceptualSettings
+from chimle.perceptual import Perceptual
+from chimle.settings import PairSettings
 from chimle.tasks import get_task
 from chimle.torchvision_compat import import_torchvision
 from tests.metrics.cases import pictures
@@ -34,12 +34,6 @@ class Pictures(torch.utils.data.Dataset):
 
     def __getitem__(self, place: int) -> torch.Tensor:
         return self.pictures[place]
-
-
-@pytest.fixture(scope="module")
-def perceptual() -> Perceptual:
-    with pytest.warns(UserWarning):
-        return load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
 
 
 def clouds(count: int, features: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from chimle.data.plans import Box
 from chimle.images.decode import read_rgb
 from chimle.settings.timelapse import AlignSettings
 
@@ -111,3 +112,23 @@ class Edges:
         rgb = read_rgb(self.raw / file)
         pose = pose_of(edges(rgb), np.load(usual), rgb.shape[1])
         return {"file": file, "shift": pose.shift, "agreement": round(pose.agreement, 4)}
+
+
+def common_square(size: tuple[int, int], shifts: Sequence[tuple[int, int]]) -> list[Box]:
+    """The largest central square of the scene that all of several frames of one size show.
+
+    Args:
+        size: width and height of the frames.
+        shifts: by which the scene lies right and down of its usual place in each.
+
+    Returns:
+        The square in the pixels of each.
+    """
+    (low_x, high_x), (low_y, high_y) = (
+        (max(-shift[axis] for shift in shifts), min(size[axis] - shift[axis] for shift in shifts))
+        for axis in (0, 1)
+    )
+    low_x, low_y = max(low_x, -size[0]), max(low_y, -size[1])
+    side = max(0, min(high_x - low_x, high_y - low_y))
+    left, top = low_x + (high_x - low_x - side) // 2, low_y + (high_y - low_y - side) // 2
+    return [(left + x, top + y, side) for x, y in shifts]

@@ -10,10 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from chimle.data.duplicates import close_hashes
-from chimle.data.plans import Box, Planned, SmallOnes, pair_id
+from chimle.data.plans import Planned, SmallOnes, pair_id
 from chimle.data.splits import by_hash, unit_hash
-from chimle.data.timelapse.align import REFERENCE_DAYS, Edges, Pose, edges, trouble, usual_edges
+from chimle.data.timelapse.align import (
+    REFERENCE_DAYS,
+    Edges,
+    Pose,
+    common_square,
+    edges,
+    trouble,
+    usual_edges,
+)
 from chimle.data.timelapse.classes import Class, classify
 from chimle.data.timelapse.frames import (
     Frame,
@@ -23,17 +30,13 @@ from chimle.data.timelapse.frames import (
     make_frames,
     read_attributes,
 )
+from chimle.data.timelapse.repeats import only_once
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.parallel import journalled, read_lines
 from chimle.settings import RunSettings
 from chimle.settings.timelapse import TimelapseSettings
 
-SAME_BITS = 2
-"""Frames of one camera whose hashes differ in more bits are different ones."""
-SAME_RMS = 2.0
-"""Root mean square difference of reduced frames, of 255, below which they are one frame twice.
-Encoding a frame again at a middling quality makes 1.2, two frames of one camera rarely below 6."""
 SHOWN = 4
 """Frames of each class that a contact sheet shows per camera."""
 
@@ -65,20 +68,6 @@ class Timelapse:
 
     pairs: list[Planned]
     report: dict[str, Any]
-
-
-def only_once(frames: Sequence[Frame], rejected: Rejected) -> list[Frame]:
-    """Frames without those that show an earlier one again, under another name."""
-    hashes = np.array([frame.hash for frame in frames], dtype=np.uint64)
-    again: dict[int, int] = {}
-    for first, second in close_hashes(hashes, SAME_BITS):
-        for one, other in zip(first.tolist(), second.tolist(), strict=True):
-            apart = frames[one].glance.astype(np.float32) - frames[other].glance
-            if one not in again and np.sqrt((apart**2).mean()) < SAME_RMS:
-                again.setdefault(other, one)
-    for other, one in sorted(again.items()):
-        rejected.add(frames[other].name, "another frame again", frames[one].name)
-    return [frame for place, frame in enumerate(frames) if place not in again]
 
 
 def _spread(frames: Sequence[Frame], count: int) -> list[Frame]:
@@ -160,26 +149,6 @@ def balanced(
                 day = waiting.pop(place)
                 taken.add(day.name)
                 yield night, day
-
-
-def common_square(size: tuple[int, int], shifts: Sequence[tuple[int, int]]) -> list[Box]:
-    """The largest central square of the scene that all of several frames of one size show.
-
-    Args:
-        size: width and height of the frames.
-        shifts: by which the scene lies right and down of its usual place in each.
-
-    Returns:
-        The square in the pixels of each.
-    """
-    (low_x, high_x), (low_y, high_y) = (
-        (max(-shift[axis] for shift in shifts), min(size[axis] - shift[axis] for shift in shifts))
-        for axis in (0, 1)
-    )
-    low_x, low_y = max(low_x, -size[0]), max(low_y, -size[1])
-    side = max(0, min(high_x - low_x, high_y - low_y))
-    left, top = low_x + (high_x - low_x - side) // 2, low_y + (high_y - low_y - side) // 2
-    return [(left + x, top + y, side) for x, y in shifts]
 
 
 def _split_of(frames: Mapping[Class, Sequence[Frame]], settings: RunSettings) -> dict[str, str]:
