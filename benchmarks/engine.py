@@ -12,12 +12,13 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmarks import textbook
-from benchmarks.measure import interleaved, machine
+from benchmarks.measure import interleaved, machine, operations
 from benchmarks.scaling import in_process, scaling
 from benchmarks.setups import SETUPS, Bench, arithmetic
 from benchmarks.textbook import PUBLISHED, Savings
@@ -25,6 +26,8 @@ from chimle.device import quicken_cpu
 from chimle.files import write_text
 from chimle.projected import Projected
 
+SIDE = 2048
+"""Of the matrices whose product is measured."""
 RESULTS = Path("scratch/benchmarks/engine.json")
 
 
@@ -101,7 +104,7 @@ def savings(name: str, repeats: int) -> dict[str, float]:
 
     searches: dict[str, Callable[[], object]] = {"textbook": plain.textbook_search}
     for saving, what in SEARCH_SAVINGS.items():
-        searches[saving] = lambda what=what: plain.textbook_search(what)  # type: ignore[misc]
+        searches[saving] = partial(plain.textbook_search, what)
     searches |= {"channels_last": last.textbook_search, "bf16": search_bf16}
     plain.textbook_search(Savings(prefix=True, exact=True))
     times = interleaved(list(searches.values()), repeats, warm=True)
@@ -142,17 +145,37 @@ def nearness(name: str, repeats: int) -> dict[str, float]:
     return found
 
 
+def limits(name: str, repeats: int) -> dict[str, float]:
+    """What arithmetic both sides do, and how fast this machine multiplies matrices."""
+    bench = Bench.of(SETUPS[name])
+    plain = operations(bench.textbook_search)
+    bench.to_channels_last()
+    search = operations(bench.engine_search)
+    ours = Savings(no_anomaly=True, cached_targets=True)
+    run = bench.training(ours, bench.setup.batch, fused=True, autocast=False)
+    train = operations(run)
+    first, second = torch.randn(2, SIDE, SIDE)
+    product, *times = interleaved([lambda: first @ second, bench.engine_search, run], repeats)
+    return {
+        "textbook search TFLOP": plain,
+        "engine search TFLOP": search,
+        "engine training TFLOP": train,
+        "matrix product GFLOP/s": 2 * SIDE**3 / product / 1e9,
+        "engine search GFLOP/s": search / times[0] * 1e3,
+        "engine training GFLOP/s": train / times[1] * 1e3,
+    }
+
+
 PARTS: dict[str, Callable[[str, int], dict[str, float]]] = {
     "against": against,
     "savings": savings,
     "nearness": nearness,
     "scaling": scaling,
     "precision": precision,
+    "limits": limits,
 }
-
-
-USUAL = {"wide": ("against",), "small": tuple(PARTS)}
-"""What is run where nothing is said: half an hour on two cores."""
+USUAL = {"wide": ("against", "limits"), "small": tuple(PARTS)}
+"""What is run where nothing is said."""
 
 
 def main() -> None:

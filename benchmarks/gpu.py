@@ -3,31 +3,29 @@
     python -m benchmarks.gpu [--pixels 256] [--batch 4] [--compile]
     python -m benchmarks.gpu --task super_resolution --pixels 512
 
-Operations are counted, multiplications and additions each as one. The published
-schedule is extrapolated from seconds per picture: 20 rounds of 400 pictures, each searched once and
-seen by 25 gradient steps.
+Operations are counted, multiplications and additions each as one. The published schedule is
+extrapolated from seconds per picture: 20 rounds of 400 pictures, each searched once and seen by 25
+gradient steps.
 """
 
 import argparse
-import copy
 import time
-import warnings
 from collections.abc import Callable
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import machine
+from benchmarks.measure import machine, operations
+from benchmarks.setups import random_vgg
 from chimle.codes import chosen
 from chimle.data.batch import Batch
 from chimle.errors import UserError, guarded
-from chimle.perceptual import Perceptual, load_perceptual
+from chimle.perceptual import Perceptual
 from chimle.search import search
 from chimle.search_plan import plan_chunks
-from chimle.settings import PerceptualSettings, TowerSettings
+from chimle.settings import TowerSettings
 from chimle.tasks import TASKS, Wiring, get_task
-from chimle.tower.generator import LevelCode, Tower, select_state
+from chimle.tower.generator import Tower
 from chimle.training.objective import level_losses
 
 CANDIDATES = (200, 200, 20, 10)
@@ -65,31 +63,6 @@ def pictures(wiring: Wiring, sizes: TowerSettings, count: int, device: torch.dev
     return Batch(tuple(range(count)), tuple(inputs), tuple(targets))
 
 
-def operations(run: Callable[[], object]) -> float:
-    """TFLOP of a computation."""
-    with FlopCounterMode(display=False) as counter:
-        run()
-    return counter.get_total_flops() / 1e12
-
-
-def search_operations(tower: Tower, perceptual: Perceptual, wiring: Wiring) -> float:
-    """TFLOP of the search of one picture, as the engine does it."""
-    with torch.device("meta"), torch.no_grad():
-        paper, judge = copy.deepcopy(tower).to("meta"), copy.deepcopy(perceptual).to("meta")
-        batch = pictures(wiring, tower.settings, 1, torch.device("meta"))
-
-        def run() -> None:
-            state = paper.begin(batch.conditioning)
-            for level, count in enumerate(CANDIDATES):
-                style, *noise = paper.code_shapes()[level]
-                code = LevelCode(torch.empty(count, style), torch.empty(count, *noise))
-                image, reached = paper.step(level, state, code)
-                judge.distance(image, judge.features(batch.targets[level]))
-                state = select_state(reached, torch.zeros(1, dtype=torch.int64))
-
-        return operations(run)
-
-
 def training_run(
     tower: Tower, model: nn.Module, perceptual: Perceptual, batch: Batch, autocast: bool
 ) -> Callable[[], None]:
@@ -120,9 +93,7 @@ def main(task: str, resolution: int, batch_size: int, memory: int, compiled: boo
         resolution=resolution, widths=(128, 64, 64, 64), growth=(256, 192, 128, 64), blocks=6
     )
     tower = Tower(sizes, wiring).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        perceptual = load_perceptual(PerceptualSettings(backbone="vgg", allow_random=True), "cuda")
+    perceptual = random_vgg("cuda")
     perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rate = matrix_rate(device)
     one = pictures(wiring, sizes, 1, device)
@@ -133,7 +104,7 @@ def main(task: str, resolution: int, batch_size: int, memory: int, compiled: boo
             search(tower, perceptual, one, CANDIDATES, seed=0, round_=0, chunks=chunks)
 
     search_seconds = seconds(searched, 2)
-    counted = search_operations(tower, perceptual, wiring)
+    counted = operations(searched)
     model: nn.Module = torch.compile(tower) if compiled else tower  # type: ignore[assignment]
     batch = pictures(wiring, sizes, batch_size, device)
     step_seconds = seconds(training_run(tower, model, perceptual, batch, True)) / batch_size

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 
 def machine() -> str:
@@ -46,6 +47,13 @@ def interleaved(
             if turn >= 0:
                 spent[side].append(time.perf_counter() - started)
     return [statistics.median(times) for times in spent]
+
+
+def operations(run: Callable[[], object]) -> float:
+    """TFLOP of a computation, multiplications and additions each counted as one."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() / 1e12
 
 
 def peak_gib() -> float:

@@ -2,10 +2,8 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import torch
 
@@ -68,7 +66,7 @@ class Bench:
 
     @classmethod
     def of(cls, setup: Setup) -> "Bench":
-        """The same every time; VGG16 has fixed random weights where no others are at hand."""
+        """The same every time."""
         torch.manual_seed(0)
         sizes = TowerSettings(
             resolution=setup.resolution,
@@ -77,9 +75,7 @@ class Bench:
             blocks=setup.blocks,
         )
         tower = Tower(sizes, Wiring.GENERIC)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            perceptual = load_perceptual(PerceptualSettings(backbone="vgg", allow_random=True))
+        perceptual = random_vgg("cpu")
         pictures = [
             torch.rand(setup.pictures, 3, size, size).mul(0.5).add(0.25)
             for size in sizes.output_sizes()
@@ -145,8 +141,8 @@ class Bench:
             self.batch.select(range(start, start + batch))
             for start in range(0, len(self.batch), batch)
         ]
-        zeros = torch.zeros(batch, 4, dtype=torch.int64)
         shapes = self.tower.code_shapes()
+        zeros = torch.zeros(batch, len(shapes), dtype=torch.int64)
         codes = [chosen(shapes, part.keys, zeros, seed=SEED, round_=ROUND) for part in parts]
         with torch.no_grad(), arithmetic(autocast):
             cached = [[self.perceptual.features(t) for t in part.targets] for part in parts]
@@ -161,6 +157,13 @@ class Bench:
         return run
 
 
-def arithmetic(autocast: bool) -> AbstractContextManager[Any]:
+def arithmetic(autocast: bool) -> torch.autocast:
     """bf16 where asked, else fp32."""
-    return torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext()
+    return torch.autocast("cpu", torch.bfloat16, enabled=autocast)
+
+
+def random_vgg(device: str) -> Perceptual:
+    """VGG16's distance with fixed random weights: what it costs does not depend on them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return load_perceptual(PerceptualSettings(backbone="vgg", allow_random=True), device)
