@@ -1,6 +1,8 @@
 """How runs end: the names of their last states, and runs that had ended when they were started."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec
 from uuid import UUID
@@ -17,6 +19,9 @@ AGAIN = "AwaitingRetry"
 AGAIN_SAYS = "Was "
 """First word of the message by which our automations start a run again; the web page has others."""
 _ENDS = {StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED}
+_LEAST_SECONDS = 3.0
+"""How long a run takes at least. A server that heard its first heartbeat after its end would take it
+for dead, start it again, and so forth without end."""
 
 P = ParamSpec("P")
 
@@ -41,10 +46,21 @@ def ended_before(states: list[State]) -> State | None:
     return State(type=end.type, name=end.name, message=end.message)
 
 
+@contextmanager
+def lasting(seconds: float) -> Iterator[None]:
+    """Hold up the end of the block until so much time has passed since it began."""
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        time.sleep(max(0.0, begun + seconds - time.monotonic()))
+
+
 def once(function: Callable[P, State]) -> Callable[P, State]:
     """Let a flow that had ended end again as it did, without doing anything."""
 
     @wraps(function)
+    @lasting(_LEAST_SECONDS)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> State:
         run = flow_run.get_id()
         if run and (flow_run.get_run_count() or 1) > 1:

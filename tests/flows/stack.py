@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,9 +50,10 @@ def add_flows(root: Path, **changed: dict) -> str:
 
 
 class Patient(httpx.HTTPTransport):
-    """Asks again where the server's SQLite was busy, as Prefect's own client does.
+    """Asks again where the server's SQLite was busy or silent, as Prefect's own client does.
 
-    No connection is used twice: the server may close an idle one just then.
+    No connection is used twice: the server may close an idle one just then. Whatever is asked here
+    may be asked twice.
     """
 
     def __init__(self) -> None:
@@ -60,7 +62,11 @@ class Patient(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, up to six times."""
         for _ in range(5):
-            answer = super().handle_request(request)
+            try:
+                answer = super().handle_request(request)
+            except httpx.TransportError:
+                time.sleep(2)
+                continue
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 return answer
             answer.close()
@@ -85,7 +91,8 @@ class Stack:
         """Start a deployment `FLOW/NAME` now; returns the run's identity."""
         found = self.client.get(f"/deployments/name/{deployment}").raise_for_status().json()
         path = f"/deployments/{found['id']}/create_flow_run"
-        return self.ask(path, parameters=parameters)["id"]
+        key = str(uuid.uuid4())
+        return self.ask(path, parameters=parameters, idempotency_key=key)["id"]
 
     def run(self, run: str) -> dict:
         """A flow run as the server knows it."""
@@ -147,7 +154,7 @@ def wait_until(true: Callable[[], Any], seconds: float = 60) -> Any:
     while time.monotonic() < deadline:
         if answer := true():
             return answer
-        time.sleep(0.2)
+        time.sleep(0.5)
     raise AssertionError(f"not within {seconds} seconds")
 
 

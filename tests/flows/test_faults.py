@@ -78,9 +78,13 @@ def kill_one(stack: Stack, kind: str, chance: random.Random, running: str) -> bo
 
 
 def some_kills(chance: random.Random) -> list[str]:
-    """Kinds of processes in the order in which they are killed."""
+    """Kinds of processes, to be killed from the last to the first.
+
+    The last kill is a training's: no later one loses the line that says that it continues.
+    """
     kills = [kind for kind, share in SHARES.items() for _ in range(max(1, round(share * KILLS)))]
-    return chance.sample(kills, len(kills))
+    kills.remove("trained")
+    return ["trained", *chance.sample(kills, len(kills))]
 
 
 def test_kills_change_nothing(tmp_path: Path) -> None:

@@ -267,3 +267,8 @@ def test_bad_input_fails_at_once_with_a_sentence(stack: Stack, project: Path, ni
     assert bad["state"]["type"] == "FAILED"
     assert "learning_rate" in bad["state"]["message"]
     assert "AwaitingRetry" not in stack.log(bad["id"])
+
+
+def test_an_ended_run_is_not_started_again_and_again(stack: Stack, night: dict) -> None:
+    # Once by the test above, and once more should the busy server have misheard its end.
+    assert stack.log(night["id"]).count("nothing is done again") <= 2
