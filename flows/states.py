@@ -20,8 +20,8 @@ AGAIN_SAYS = "Was "
 """First word of the message by which our automations start a run again; the web page has others."""
 _ENDS = {StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED}
 _LEAST_SECONDS = 3.0
-"""How long a run takes at least. A server that heard its first heartbeat after its end would take it
-for dead, start it again, and so forth without end."""
+"""How long a run takes at least. A server that heard its first heartbeat after its end would take
+it for dead, start it again, and so forth without end."""
 
 P = ParamSpec("P")
 
