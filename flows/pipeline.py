@@ -17,7 +17,7 @@ from flows import publish
 from flows.compare import Change, judge
 from flows.project import Project, Span, open_project
 from flows.revisions import check_branch, fetch, find_commit, get_commit, message, results_ref
-from flows.states import NOT_PUBLISHED, NOTHING_CHANGED, once
+from flows.states import NOT_PUBLISHED, NOTHING_CHANGED, once, told
 from flows.steps import (
     TaskName,
     check_restarts,
@@ -153,6 +153,7 @@ def _show(changes: Sequence[Change]) -> None:
     )
 
 
+@told
 @flow(
     flow_run_name="pipeline of {revision}",
     task_runner=side_by_side(),

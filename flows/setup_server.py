@@ -22,7 +22,7 @@ from chimle.errors import guarded
 from chimle.provenance import digest
 from flows.settings import SlotSettings, load_flow_settings
 from flows.slots import list_devices
-from flows.states import AGAIN, AGAIN_SAYS, NOT_PUBLISHED, NOTHING_CHANGED
+from flows.states import AGAIN, AGAIN_SAYS, ENDED, NOT_PUBLISHED, NOTHING_CHANGED
 
 POOL = "chimle"
 """Name of the work pool, as `prefect.yaml` knows it."""
@@ -58,7 +58,7 @@ def _start_again(name: str, after: str, expect: set[str], within: timedelta) -> 
         trigger=EventTrigger(
             posture=Posture.Proactive,
             after={_RUN + after},
-            expect={_RUN + event for event in expect},
+            expect={ENDED, *(_RUN + event for event in expect)},
             match={"prefect.resource.id": f"{_RUN}*"},  # type: ignore[arg-type]
             match_related=_OURS,  # type: ignore[arg-type]
             for_each={"prefect.resource.id"},

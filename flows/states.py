@@ -1,15 +1,14 @@
 """How runs end: the names of their last states, and runs that had ended when they were started."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
-from prefect import get_run_logger
+from prefect import Flow, get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.events import emit_event
 from prefect.runtime import flow_run
 
 NOTHING_CHANGED = "Nothing changed"
@@ -19,11 +18,11 @@ AGAIN = "AwaitingRetry"
 AGAIN_SAYS = "Was "
 """First word of the message by which our automations start a run again; the web page has others."""
 _ENDS = {StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED}
-_LEAST_SECONDS = 3.0
-"""How long a run takes at least. A server that heard its first heartbeat after its end would take
-it for dead, start it again, and so forth without end."""
+ENDED = "chimle.flow-run.ended"
+"""Event with which a run itself tells its end."""
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def ended_before(states: list[State]) -> State | None:
@@ -46,21 +45,36 @@ def ended_before(states: list[State]) -> State | None:
     return State(type=end.type, name=end.name, message=end.message)
 
 
-@contextmanager
-def lasting(seconds: float) -> Iterator[None]:
-    """Hold up the end of the block until so much time has passed since it began."""
-    begun = time.monotonic()
-    try:
-        yield
-    finally:
-        time.sleep(max(0.0, begun + seconds - time.monotonic()))
+def tell_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+    """Emit the event `ENDED` of a run that has reached its last state.
+
+    A server takes in the states of a run in their order. Where the first one is missing, as with a
+    schedule that was set minutes before it was due, it keeps the others back for a quarter of an
+    hour; heartbeats and this event it takes in at once.
+    """
+    of = {
+        "prefect.resource.id": f"prefect.flow.{flow_run.flow_id}",
+        "prefect.resource.name": flow.name,
+    }
+    emit_event(
+        ENDED,
+        resource={"prefect.resource.id": f"prefect.flow-run.{flow_run.id}"},
+        related=[{**of, "prefect.resource.role": "flow"}],
+        payload={"state": state.name or state.type.value},
+    )
+
+
+def told(flow: Flow[P, R]) -> Flow[P, R]:
+    """Let a flow's runs tell their ends."""
+    for register in (flow.on_completion, flow.on_failure, flow.on_cancellation):
+        register(tell_end)
+    return flow
 
 
 def once(function: Callable[P, State]) -> Callable[P, State]:
     """Let a flow that had ended end again as it did, without doing anything."""
 
     @wraps(function)
-    @lasting(_LEAST_SECONDS)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> State:
         run = flow_run.get_id()
         if run and (flow_run.get_run_count() or 1) > 1:

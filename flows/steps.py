@@ -1,5 +1,6 @@
 """What the flows share: a person's sentence instead of a traceback, retries, and one training."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import wraps
@@ -28,6 +29,16 @@ _THREADS = 16
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class _SaidAlready(logging.Filter):
+    """Drops the traceback that Prefect's engine adds to a failure that was said in a sentence."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
+
+
+logging.getLogger("prefect.flow_runs").addFilter(_SaidAlready())
 
 
 def said(function: Callable[P, R]) -> Callable[P, R | State]:

@@ -19,7 +19,7 @@ from flows.progress import TrainingProgress
 from flows.project import Project, open_project
 from flows.revisions import get_commit
 from flows.slots import slot
-from flows.states import once
+from flows.states import once, told
 from flows.steps import TaskName, check_restarts, gather, logged, retried, said, side_by_side
 from flows.worktrees import locked
 
@@ -89,6 +89,7 @@ def run_point(project: Project, name: str, commit: str, experiment: str, point: 
     return {"experiment": experiment, **point} | {change.metric: change.now for change in changes}
 
 
+@told
 @flow(
     flow_run_name="sweep {name} over {task}",
     task_runner=side_by_side(),

@@ -9,7 +9,7 @@ from prefect.states import Completed
 
 from flows.project import Project, Span, open_project
 from flows.revisions import fetch, get_commit
-from flows.states import NOTHING_CHANGED, once
+from flows.states import NOTHING_CHANGED, once, told
 from flows.steps import TaskName, check_restarts, perform, retried, said, train_task
 
 
@@ -34,6 +34,7 @@ def _one(project: Project, task: str, revision: str, dvc_remote: str | None, alo
     return Completed(message=f"{verb} {task} at {commit[:12]} on {span.device}.")
 
 
+@told
 @flow(flow_run_name="train {task}", persist_result=False)
 @said
 @once
@@ -60,6 +61,7 @@ def train(
         return _one(project, task, revision, dvc_remote, alone=False)
 
 
+@told
 @flow(flow_run_name="evaluate {task}", persist_result=False)
 @said
 @once
