@@ -1,6 +1,8 @@
 """How runs end: the names of their last states, and runs that had ended when they were started."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -20,6 +22,9 @@ AGAIN_SAYS = "Was "
 _ENDS = {StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED}
 ENDED = "chimle.flow-run.ended"
 """Event with which a run itself tells its end."""
+_LEAST_SECONDS = 5.0
+"""How long a run takes at least: a server that hears of its first heartbeat and of its end at once
+may take them in the wrong order, and then takes the run for dead."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,10 +76,21 @@ def told(flow: Flow[P, R]) -> Flow[P, R]:
     return flow
 
 
+@contextmanager
+def lasting(seconds: float) -> Iterator[None]:
+    """Hold up the end of the block until so much time has passed since it began."""
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        time.sleep(max(0.0, begun + seconds - time.monotonic()))
+
+
 def once(function: Callable[P, State]) -> Callable[P, State]:
     """Let a flow that had ended end again as it did, without doing anything."""
 
     @wraps(function)
+    @lasting(_LEAST_SECONDS)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> State:
         run = flow_run.get_id()
         if run and (flow_run.get_run_count() or 1) > 1:
