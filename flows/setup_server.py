@@ -37,8 +37,9 @@ and a run that started again in between would be taken for dead."""
 
 _PREFIX = "chimle: start again what was "
 _RUN = "prefect.flow-run."
-_ENDS = {AGAIN, "Completed", "Failed", "Cancelled", "TimedOut", NOTHING_CHANGED, NOT_PUBLISHED}
-"""Names of states. Not `Crashed`: two automations on one event lock each other out of SQLite."""
+_STATES = {AGAIN, "Completed", "Failed", "Cancelled", "TimedOut", NOTHING_CHANGED, NOT_PUBLISHED}
+_ENDS = {ENDED, *(_RUN + state for state in _STATES)}
+"""Events. Not `Crashed`: two automations on one event lock each other out of SQLite."""
 _OURS = {"prefect.resource.role": "flow", "prefect.resource.name": FLOWS}
 
 
@@ -58,7 +59,7 @@ def _start_again(name: str, after: str, expect: set[str], within: timedelta) -> 
         trigger=EventTrigger(
             posture=Posture.Proactive,
             after={_RUN + after},
-            expect={ENDED, *(_RUN + event for event in expect)},
+            expect=expect,
             match={"prefect.resource.id": f"{_RUN}*"},  # type: ignore[arg-type]
             match_related=_OURS,  # type: ignore[arg-type]
             for_each={"prefect.resource.id"},
@@ -76,9 +77,11 @@ def _start_again(name: str, after: str, expect: set[str], within: timedelta) -> 
 def automations() -> list[AutomationCore]:
     """The automations, each named by what has become of a run."""
     return [
-        _start_again("silent, its process dead", "heartbeat", {"heartbeat", *_ENDS}, SILENCE),
-        _start_again("never begun by its worker", "Pending", {"Running", *_ENDS}, START),
-        _start_again("crashed", "Crashed", {AGAIN}, PAUSE),
+        _start_again(
+            "silent, its process dead", "heartbeat", {_RUN + "heartbeat", *_ENDS}, SILENCE
+        ),
+        _start_again("never begun by its worker", "Pending", {_RUN + "Running", *_ENDS}, START),
+        _start_again("crashed", "Crashed", {_RUN + AGAIN}, PAUSE),
     ]
 
 
