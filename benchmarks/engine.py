@@ -12,13 +12,23 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmarks import textbook
-from benchmarks.measure import interleaved, machine, operations
+from benchmarks.measure import (
+    CONVOLUTION_GFLOP,
+    MATRIX_GFLOP,
+    convolution_of,
+    interleaved,
+    machine,
+    matrix_product,
+    operations,
+    quick_bf16,
+)
 from benchmarks.scaling import in_process, scaling
 from benchmarks.setups import SETUPS, Bench, arithmetic
 from benchmarks.textbook import PUBLISHED, Savings
@@ -26,8 +36,8 @@ from chimle.device import quicken_cpu
 from chimle.files import write_text
 from chimle.projected import Projected
 
-SIDE = 2048
-"""Of the matrices whose product is measured."""
+JUDGED = {"wide": 8, "small": 24}
+"""Pictures whose decisions in fp32 and in bf16 are compared."""
 RESULTS = Path("scratch/benchmarks/engine.json")
 
 
@@ -43,18 +53,24 @@ def against(name: str, repeats: int) -> dict[str, float]:
     setup = SETUPS[name]
     plain, fast = Bench.of(setup), Bench.of(setup)
     fast.to_channels_last()
-    agreed = agreement(plain.textbook_search(Savings(exact=True)), fast.engine_search())
-    searched = interleaved([plain.textbook_search, fast.engine_search], repeats, warm=True)
+    exact = plain.textbook_search(Savings(exact=True))
+    agreed = agreement(exact, fast.engine_search())
     ours = Savings(no_anomaly=True, cached_targets=True)
-    trained = interleaved(
-        [
-            plain.training(PUBLISHED, 1, fused=False, autocast=False),
-            fast.training(ours, setup.batch, fused=True, autocast=False),
-        ],
-        repeats,
-    )
+    searches: list[Callable[[], object]] = [plain.textbook_search, fast.engine_search]
+    steps = [
+        plain.training(PUBLISHED, 1, fused=False, autocast=False),
+        fast.training(ours, setup.batch, fused=True, autocast=False),
+    ]
+    quick = quick_bf16()
+    if quick:
+        agreed_low = agreement(exact, fast.engine_search(autocast=True))
+        searches.append(partial(fast.engine_search, autocast=True))
+        steps.append(fast.training(ours, setup.batch, fused=True, autocast=True))
+    plain.textbook_search()
+    searched = interleaved(searches, repeats, warm=True)
+    trained = interleaved(steps, repeats)
     memory = [in_process(name, side)[1] for side in ("textbook", "engine")]
-    return {
+    found = {
         "textbook search s/picture": searched[0] / setup.pictures,
         "engine search s/picture": searched[1] / setup.pictures,
         "search ratio": searched[0] / searched[1],
@@ -66,16 +82,32 @@ def against(name: str, repeats: int) -> dict[str, float]:
         "memory ratio": memory[1] / memory[0],
         "same codes as plain exact search, fp32": agreed,
     }
+    if quick:
+        found |= {
+            "engine search s/picture, bf16": searched[2] / setup.pictures,
+            "search ratio, bf16": searched[0] / searched[2],
+            "engine training pictures/s, bf16": setup.pictures / trained[2],
+            "training ratio, bf16": trained[0] / trained[2],
+            "same codes as plain exact search, bf16": agreed_low,
+        }
+    return found
 
 
 def precision(name: str, repeats: int) -> dict[str, float]:
     """Choices in bf16 beside those in fp32. Slow where a processor must emulate bf16."""
     del repeats
-    bench = Bench.of(SETUPS[name])
+    setup = replace(SETUPS[name], pictures=JUDGED[name])
+    bench = Bench.of(setup)
     bench.to_channels_last()
     exact, low = bench.engine_search(), bench.engine_search(autocast=True)
+    excess = bench.distances(low) / bench.distances(exact) - 1
+    first = (exact == low).int().cumprod(dim=1).sum(dim=1)
+    lost = [float(excess[row, level]) for row, level in enumerate(first) if level < excess.shape[1]]
     return {
+        "pictures judged in fp32 and in bf16": setup.pictures,
         "same codes as in fp32, bf16": agreement(exact, low),
+        "decisions that differ": len(lost),
+        "largest excess in fp32 of such a choice": max(lost, default=0.0),
         "distance of the codes chosen, fp32": bench.reached(exact),
         "distance of the codes chosen, bf16": bench.reached(low),
     }
@@ -146,24 +178,36 @@ def nearness(name: str, repeats: int) -> dict[str, float]:
 
 
 def limits(name: str, repeats: int) -> dict[str, float]:
-    """What arithmetic both sides do, and how fast this machine multiplies matrices."""
+    """What arithmetic both sides do, and how fast this machine does such arithmetic."""
     bench = Bench.of(SETUPS[name])
+    bench.textbook_search()  # What is made once is made before operations are counted.
     plain = operations(bench.textbook_search)
     bench.to_channels_last()
+    bench.engine_search()
     search = operations(bench.engine_search)
     ours = Savings(no_anomaly=True, cached_targets=True)
-    run = bench.training(ours, bench.setup.batch, fused=True, autocast=False)
-    train = operations(run)
-    first, second = torch.randn(2, SIDE, SIDE)
-    product, *times = interleaved([lambda: first @ second, bench.engine_search, run], repeats)
-    return {
-        "textbook search TFLOP": plain,
-        "engine search TFLOP": search,
-        "engine training TFLOP": train,
-        "matrix product GFLOP/s": 2 * SIDE**3 / product / 1e9,
-        "engine search GFLOP/s": search / times[0] * 1e3,
-        "engine training GFLOP/s": train / times[1] * 1e3,
-    }
+    found = {"textbook search TFLOP": plain, "engine search TFLOP": search}
+    for number in (torch.float32, torch.bfloat16) if quick_bf16() else (torch.float32,):
+        low, kind = number is torch.bfloat16, str(number).removeprefix("torch.")
+        run = bench.training(ours, bench.setup.batch, fused=True, autocast=low)
+        train = operations(run)
+        product, convolved, *times = interleaved(
+            [
+                matrix_product(number),
+                convolution_of(number),
+                partial(bench.engine_search, autocast=low),
+                run,
+            ],
+            repeats,
+        )
+        found |= {
+            "engine training TFLOP": train,
+            f"matrix product GFLOP/s, {kind}": MATRIX_GFLOP / product,
+            f"convolution GFLOP/s, {kind}": CONVOLUTION_GFLOP / convolved,
+            f"engine search GFLOP/s, {kind}": search / times[0] * 1e3,
+            f"engine training GFLOP/s, {kind}": train / times[1] * 1e3,
+        }
+    return found
 
 
 PARTS: dict[str, Callable[[str, int], dict[str, float]]] = {

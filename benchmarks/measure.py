@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -54,6 +55,37 @@ def operations(run: Callable[[], object]) -> float:
     with FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops() / 1e12
+
+
+SIDE = 2048
+"""Of the matrices whose product is measured."""
+MATRIX_GFLOP = 2 * SIDE**3 / 1e9
+"""Of that product."""
+PLANE = (8, 128, 64, 64)
+"""Images, channels and size of a convolution that keeps this processor busy."""
+CONVOLUTION_GFLOP = 2 * 9 * 8 * 128 * 128 * 64 * 64 / 1e9
+"""Of its 3x3 convolution to as many channels."""
+
+
+def matrix_product(number: torch.dtype, side: int = SIDE) -> Callable[[], object]:
+    """A product of two square matrices."""
+    first, second = torch.randn(2, side, side).to(number)
+    return lambda: first @ second
+
+
+def convolution_of(number: torch.dtype) -> Callable[[], object]:
+    """A 3x3 convolution, channels last: what towers and features mostly do."""
+    last = torch.channels_last
+    plane = torch.randn(PLANE).to(number, memory_format=last)
+    weight = torch.randn(PLANE[1], PLANE[1], 3, 3).to(number, memory_format=last)
+    return lambda: F.conv2d(plane, weight, padding=1)
+
+
+def quick_bf16() -> bool:
+    """Whether this processor multiplies in bf16 faster than in fp32; else it emulates it."""
+    exact, low = (matrix_product(number, 512) for number in (torch.float32, torch.bfloat16))
+    seconds = interleaved([exact, low], 3)
+    return seconds[1] < seconds[0]
 
 
 def peak_gib() -> float:

@@ -124,12 +124,17 @@ class Bench:
         return choice.indices
 
     @torch.no_grad()
-    def reached(self, indices: torch.Tensor) -> float:
-        """Mean exact distance of the pictures of chosen codes at the finest level."""
+    def distances(self, indices: torch.Tensor) -> torch.Tensor:
+        """Exact distances (B, L), fp32, of the pictures of chosen codes (B, L)."""
         shapes = self.tower.code_shapes()
         codes = chosen(shapes, self.batch.keys, indices, seed=SEED, round_=ROUND)
         images = self.tower(self.batch.conditioning, codes)
-        return float(self.perceptual(images[-1], self.batch.targets[-1]).mean())
+        pairs = zip(images, self.batch.targets, strict=True)
+        return torch.stack([self.perceptual(image, target) for image, target in pairs], dim=1)
+
+    def reached(self, indices: torch.Tensor) -> float:
+        """Mean exact distance of the pictures of chosen codes at the finest level."""
+        return float(self.distances(indices)[:, -1].mean())
 
     def training(
         self, savings: Savings, batch: int, fused: bool, autocast: bool
