@@ -66,7 +66,7 @@ def against(name: str, repeats: int) -> dict[str, float]:
         agreed_low = agreement(exact, fast.engine_search(autocast=True))
         searches.append(partial(fast.engine_search, autocast=True))
         steps.append(fast.training(ours, setup.batch, fused=True, autocast=True))
-    plain.textbook_search()
+    plain.prepare()
     searched = interleaved(searches, repeats, warm=True)
     trained = interleaved(steps, repeats)
     memory = [in_process(name, side)[1] for side in ("textbook", "engine")]
@@ -139,6 +139,8 @@ def savings(name: str, repeats: int) -> dict[str, float]:
         searches[saving] = partial(plain.textbook_search, what)
     searches |= {"channels_last": last.textbook_search, "bf16": search_bf16}
     plain.textbook_search(Savings(prefix=True, exact=True))
+    plain.prepare()
+    last.prepare()
     times = interleaved(list(searches.values()), repeats, warm=True)
     found = {
         f"search: {saving}": times[0] / time
@@ -180,10 +182,9 @@ def nearness(name: str, repeats: int) -> dict[str, float]:
 def limits(name: str, repeats: int) -> dict[str, float]:
     """What arithmetic both sides do, and how fast this machine does such arithmetic."""
     bench = Bench.of(SETUPS[name])
-    bench.textbook_search()  # What is made once is made before operations are counted.
+    bench.prepare()
     plain = operations(bench.textbook_search)
     bench.to_channels_last()
-    bench.engine_search()
     search = operations(bench.engine_search)
     ours = Savings(no_anomaly=True, cached_targets=True)
     found = {"textbook search TFLOP": plain, "engine search TFLOP": search}

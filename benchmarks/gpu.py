@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from benchmarks.measure import machine, operations
+from benchmarks.measure import machine, matrix_product, operations
 from benchmarks.setups import random_vgg
 from chimle.codes import chosen
 from chimle.data.batch import Batch
@@ -46,10 +46,9 @@ def seconds(run: Callable[[], object], turns: int = 3) -> float:
     return (time.perf_counter() - started) / turns
 
 
-def matrix_rate(device: torch.device) -> float:
+def matrix_rate() -> float:
     """TFLOP/s of a bf16 matrix product."""
-    first, second = (torch.randn(SIDE, SIDE, device=device, dtype=torch.bfloat16) for _ in "ab")
-    return 2 * SIDE**3 / seconds(lambda: first @ second, 20) / 1e12
+    return 2 * SIDE**3 / seconds(matrix_product(torch.bfloat16, SIDE, "cuda"), 20) / 1e12
 
 
 def pictures(wiring: Wiring, sizes: TowerSettings, count: int, device: torch.device) -> Batch:
@@ -95,7 +94,7 @@ def main(task: str, resolution: int, batch_size: int, memory: int, compiled: boo
     tower = Tower(sizes, wiring).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     perceptual = random_vgg("cuda")
     perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    rate = matrix_rate(device)
+    rate = matrix_rate()
     one = pictures(wiring, sizes, 1, device)
     chunks = plan_chunks(tower, perceptual, one.conditioning, memory * 2**20)
 

@@ -67,9 +67,11 @@ CONVOLUTION_GFLOP = 2 * 9 * 8 * 128 * 128 * 64 * 64 / 1e9
 """Of its 3x3 convolution to as many channels."""
 
 
-def matrix_product(number: torch.dtype, side: int = SIDE) -> Callable[[], object]:
+def matrix_product(
+    number: torch.dtype, side: int = SIDE, device: str = "cpu"
+) -> Callable[[], object]:
     """A product of two square matrices."""
-    first, second = torch.randn(2, side, side).to(number)
+    first, second = torch.randn(2, side, side, device=device).to(number)
     return lambda: first @ second
 
 

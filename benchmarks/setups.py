@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -57,12 +57,20 @@ class Bench:
     tower: Tower
     perceptual: Perceptual
     batch: Batch
-    projected: list[textbook.Projection] = field(default_factory=list)
 
     @cached_property
     def chunks(self) -> tuple[int, ...]:
         """Candidates at once per level; planned once per run."""
         return plan_chunks(self.tower, self.perceptual, self.batch.conditioning, MEMORY)
+
+    @cached_property
+    def projections(self) -> list[textbook.Projection]:
+        """What the textbook judges by; made once per run."""
+        return textbook.projections(self.perceptual, self.batch)
+
+    def prepare(self) -> None:
+        """Make what a run makes once, so that no search is charged with it."""
+        _ = self.projections, self.chunks
 
     @classmethod
     def of(cls, setup: Setup) -> "Bench":
@@ -90,15 +98,13 @@ class Bench:
 
     def textbook_search(self, savings: Savings = PUBLISHED) -> torch.Tensor:
         """Indices (B, L)."""
-        if not savings.exact and not self.projected:
-            self.projected = textbook.projections(self.perceptual, self.batch)
         self.tower.eval()
         return textbook.search(
             self.tower,
             self.perceptual,
             self.batch,
             self.setup.candidates,
-            self.projected,
+            [] if savings.exact else self.projections,
             seed=SEED,
             round_=ROUND,
             savings=savings,
