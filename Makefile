@@ -54,7 +54,7 @@ $(VENV)/.installed: requirements.lock | check-python
 		| grep -v '^WARNING: Location' || true
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --editable . 2>&1 \
 		| grep -v '^WARNING: Location' || true
-	$(BIN)/python -c 'import dvc, chimle.perceptual' && test -x $(BIN)/chimle || { rm -rf $(VENV); exit 1; }
+	$(BIN)/python -c 'import dvc, chimle.perceptual.lpips' && test -x $(BIN)/chimle || { rm -rf $(VENV); exit 1; }
 	touch $@
 
 check-python:

@@ -21,7 +21,7 @@ import yaml
 from PIL import Image
 
 from chimle.data.dataset import PairIndex
-from chimle.parallel import journalled
+from chimle.io.journal import journalled
 
 TASK = "colourization"
 SIDE = 64

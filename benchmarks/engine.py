@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import textbook
+from benchmarks import reference as textbook
 from benchmarks.measure import (
     CONVOLUTION_GFLOP,
     MATRIX_GFLOP,
@@ -29,12 +29,12 @@ from benchmarks.measure import (
     operations,
     quick_bf16,
 )
+from benchmarks.reference import PUBLISHED, Savings
 from benchmarks.scaling import in_process, scaling
 from benchmarks.setups import SETUPS, Bench, arithmetic
-from benchmarks.textbook import PUBLISHED, Savings
 from chimle.device import quicken_cpu
-from chimle.files import write_text
-from chimle.projected import Projected
+from chimle.io.files import write_text
+from chimle.perceptual.random_projection import Projected
 
 JUDGED = {"wide": 8, "small": 24}
 """Pictures whose decisions in fp32 and in bf16 are compared."""

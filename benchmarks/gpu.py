@@ -17,16 +17,16 @@ from torch import nn
 
 from benchmarks.measure import machine, matrix_product, operations
 from benchmarks.setups import random_vgg
-from chimle.codes import chosen
 from chimle.data.batch import Batch
 from chimle.errors import UserError, guarded
-from chimle.perceptual import Perceptual
-from chimle.search import search
-from chimle.search_plan import plan_chunks
+from chimle.perceptual.lpips import Perceptual
+from chimle.search.chunking import plan_chunks
+from chimle.search.codes import chosen
+from chimle.search.hierarchical import search
 from chimle.settings import TowerSettings
 from chimle.tasks import TASKS, Wiring, get_task
 from chimle.tower.generator import Tower
-from chimle.training.objective import level_losses
+from chimle.training.losses import level_losses
 
 CANDIDATES = (200, 200, 20, 10)
 ROUNDS, PICTURES, VISITS = 20, 400, 25

@@ -24,11 +24,11 @@ from PIL import Image
 from skimage import data
 
 from benchmarks.measure import machine, peak_gib
+from chimle.inference.banded import BandedTower
+from chimle.inference.model import load
+from chimle.inference.sample_files import Wish, answer
 from chimle.tasks import TASKS
 from chimle.tower.generator import Level
-from chimle.use.answers import Wish, answer
-from chimle.use.bands import BandedTower
-from chimle.use.model import load
 
 SIDES = (4000, 3000)
 """Width and height of the picture that is made where none is given."""
@@ -49,7 +49,7 @@ def measure(bundle: str, photo: Path, out: Path) -> dict[str, float]:
             return found
 
     model = load(bundle)
-    with patch("chimle.use.model.BandedTower", Watched):
+    with patch("chimle.inference.model.BandedTower", Watched):
         report = answer(model, photo, Wish(count=1, degrade=True), out, grid=False)
     peak = peak_gib()
     (file,) = report["answers"].values()

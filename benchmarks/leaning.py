@@ -13,13 +13,19 @@ from pathlib import Path
 
 import torch
 
-from chimle.baselines.contest import Entrant
-from chimle.baselines.known import UNSEEN
+from chimle.baselines.known_modes.mode_comparison import UNSEEN
+from chimle.baselines.known_modes.mode_problem import (
+    Layout,
+    PixelDistance,
+    judge_modes,
+    known_pairs,
+    known_settings,
+)
 from chimle.baselines.methods import adapt, get_method
+from chimle.baselines.run_method import Entrant
 from chimle.device import quicken_cpu
-from chimle.known_modes import Layout, PixelDistance, judge_modes, known_pairs, known_settings
 from chimle.settings import RunSettings, build_settings
-from chimle.training.loop import Trainer
+from chimle.training.imle_trainer import Trainer
 
 PAIRS, INPUTS = 480, 12
 SIZES = (96, PAIRS)

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from benchmarks import textbook
+from benchmarks import reference as textbook
 from benchmarks.measure import interleaved, machine, peak_gib
-from chimle.codes import draw
 from chimle.images.pyramid import to_uint8
+from chimle.inference.banded import BandedTower, answers_at_once
+from chimle.inference.sample_names import Codes, plain, recipe
+from chimle.search.codes import draw
 from chimle.settings import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
-from chimle.use.bands import BandedTower, answers_at_once
-from chimle.use.names import Codes, plain, recipe
 
 TOWERS = {
     "demo": TowerSettings(),

@@ -14,7 +14,7 @@ from dataclasses import replace
 from benchmarks.measure import added_gib
 from benchmarks.setups import SETUPS, Bench, Setup
 from chimle.device import quicken_cpu
-from chimle.training.ranks import join_ranks
+from chimle.training.distributed import join_ranks
 
 SCALED: dict[str, Callable[[Setup], Setup]] = {
     "as it is": lambda s: s,

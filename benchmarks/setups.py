@@ -7,13 +7,13 @@ from functools import cached_property
 
 import torch
 
-from benchmarks import textbook
-from benchmarks.textbook import PUBLISHED, Savings
-from chimle.codes import chosen
+from benchmarks import reference as textbook
+from benchmarks.reference import PUBLISHED, Savings
 from chimle.data.batch import Batch
-from chimle.perceptual import Distance, Perceptual, load_perceptual
-from chimle.search import search
-from chimle.search_plan import plan_chunks
+from chimle.perceptual.lpips import Distance, Perceptual, load_perceptual
+from chimle.search.chunking import plan_chunks
+from chimle.search.codes import chosen
+from chimle.search.hierarchical import search
 from chimle.settings import PerceptualSettings, TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower

@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chimle.use.model import load as load
+    from chimle.inference.model import load as load
 
 __all__ = ["load"]
 __version__ = "0.1.0"
@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     if name == "load":
-        from chimle.use.model import load
+        from chimle.inference.model import load
 
         return load
     raise AttributeError(f"module `chimle` has no `{name}`")

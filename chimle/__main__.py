@@ -1,5 +1,5 @@
 """`python -m chimle`: the command line where the package is not installed."""
 
-from chimle.use.cli import main
+from chimle.cli.main import main
 
 main()

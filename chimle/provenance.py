@@ -11,9 +11,11 @@ from chimle.settings import RunSettings
 _PACKAGE = Path(__file__).resolve().parent
 _PRODUCERS = (_PACKAGE, _PACKAGE.parent / "stages")
 _SHOWS_ONLY = (
-    "chimle/report.py",
-    "chimle/pictures.py",
-    "chimle/use",
+    "chimle/report",
+    "chimle/images/contact_sheet.py",
+    "chimle/bundles",
+    "chimle/cli",
+    "chimle/inference",
     "chimle/__main__.py",
     "stages/summary.py",
 )

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ruamel.yaml import YAML
 
 from chimle.errors import UserError
-from chimle.files import write_text
+from chimle.io.files import write_text
 from flows.command import TransientError
 
 _ADDRESS = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]+)(?:/(?P<prefix>.*?))?/?")

@@ -23,7 +23,7 @@ _TRANSIENT = re.compile(
 )
 _BAD_INPUT = re.compile(r"exited with 2\b")
 _TAIL_LINES = 40
-_GUARD = str(Path(__file__).resolve().parent / "guard.py")
+_GUARD = str(Path(__file__).resolve().parent / "process_guard.py")
 
 
 class TransientError(Exception):

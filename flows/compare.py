@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from chimle.errors import UserError
-from flows.settings import GateSettings
+from flows.flow_settings import GateSettings
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from flows import publish
 from flows.compare import Change, judge
 from flows.project import Project, Span, open_project
 from flows.revisions import check_branch, fetch, find_commit, get_commit, message, results_ref
-from flows.states import NOT_PUBLISHED, NOTHING_CHANGED, once, told
+from flows.run_states import NOT_PUBLISHED, NOTHING_CHANGED, once, told
+from flows.run_summary import write_summary
 from flows.steps import (
     TaskName,
     check_restarts,
@@ -29,7 +30,6 @@ from flows.steps import (
     side_by_side,
     train_task,
 )
-from flows.summary import write_summary
 from flows.training import write_spans
 from flows.worktrees import WorkTree
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from chimle.errors import UserError
 from flows.command import CommandError, Commands
 from flows.compare import Change, read_changes
+from flows.flow_settings import FlowSettings, load_flow_settings
 from flows.revisions import project_root
-from flows.settings import FlowSettings, load_flow_settings
 from flows.slots import Slot
 from flows.worktrees import (
     WorkTree,
@@ -113,7 +113,7 @@ class Project:
         push = ["push", "--run-cache", "--with-deps", "--remote", dvc_remote]
         self.dvc(tree, *push, *stages)
         # Our module, not the one of the tree's revision.
-        uncached = ["python", "-P", "-m", "flows.uncached", dvc_remote]
+        uncached = ["python", "-P", "-m", "flows.push_uncached", dvc_remote]
         path = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
         self.commands.run([*uncached, *stages], tree.path, quiet, env=path, locks=(tree.lock,))
 

@@ -22,7 +22,7 @@ import psutil
 
 from chimle.errors import UserError, guarded
 from flows.command import environment
-from flows.guard import GRACE_SECONDS
+from flows.process_guard import GRACE_SECONDS
 from flows.setup_server import POOL
 from flows.worktrees import remove_forsaken
 

@@ -20,9 +20,9 @@ from prefect.workers.process import ProcessWorker
 
 from chimle.errors import guarded
 from chimle.provenance import digest
-from flows.settings import SlotSettings, load_flow_settings
+from flows.flow_settings import SlotSettings, load_flow_settings
+from flows.run_states import AGAIN, AGAIN_SAYS, ENDED, NOT_PUBLISHED, NOTHING_CHANGED
 from flows.slots import list_devices
-from flows.states import AGAIN, AGAIN_SAYS, ENDED, NOT_PUBLISHED, NOTHING_CHANGED
 
 POOL = "chimle"
 """Name of the work pool, as `prefect.yaml` knows it."""

@@ -13,7 +13,7 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 
 from chimle.errors import UserError
-from flows.settings import SlotSettings
+from flows.flow_settings import SlotSettings
 from flows.worktrees import locked
 
 _POLL_SECONDS = 2.0

@@ -17,10 +17,10 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from chimle.errors import UserError
 from flows.command import CommandError, TransientError
-from flows.progress import TrainingProgress
+from flows.flow_settings import RetrySettings
 from flows.project import Project, Say, Span, now
-from flows.settings import RetrySettings
 from flows.slots import slot
+from flows.training_progress import TrainingProgress
 
 TaskName = Literal["super_resolution", "colourization", "decompression", "night_to_day"]
 """The four tasks, as the UI offers them."""

@@ -13,14 +13,14 @@ from prefect.states import Completed
 from ruamel.yaml import YAML
 
 from chimle.errors import UserError
-from chimle.files import write_text
+from chimle.io.files import write_text
 from chimle.settings import load_settings
-from flows.progress import TrainingProgress
 from flows.project import Project, open_project
 from flows.revisions import get_commit
+from flows.run_states import once, told
 from flows.slots import slot
-from flows.states import once, told
 from flows.steps import TaskName, check_restarts, gather, logged, retried, said, side_by_side
+from flows.training_progress import TrainingProgress
 from flows.worktrees import locked
 
 Value = bool | int | float | str

@@ -9,7 +9,7 @@ from prefect.states import Completed
 
 from flows.project import Project, Span, open_project
 from flows.revisions import fetch, get_commit
-from flows.states import NOTHING_CHANGED, once, told
+from flows.run_states import NOTHING_CHANGED, once, told
 from flows.steps import TaskName, check_restarts, perform, retried, said, train_task
 
 

@@ -7,11 +7,11 @@ DVC runs this stage always. It fetches nothing, and fails if what was recorded h
 import json
 from pathlib import Path
 
-from chimle.data.catalogue import resolve
-from chimle.data.sources import open_source
-from chimle.data.sources.base import Place
+from chimle.data.fetch.catalogue import resolve
+from chimle.data.fetch.sources import open_source
+from chimle.data.fetch.sources.protocol import Place
 from chimle.errors import guarded
-from chimle.files import write_text
+from chimle.io.files import write_text
 from chimle.settings import RunSettings, load_settings
 from stages._command import task_parser
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from chimle.baselines.figures import fidelity_and_diversity, grid
+from chimle.baselines.statistics import Run
 from chimle.baselines.tables import numbers, ordered, page, task_runs
-from chimle.baselines.verdicts import Run
 from chimle.errors import guarded
-from chimle.files import replaced_folder, write_bytes, write_text
 from chimle.images.decode import read_rgb, write_png
-from chimle.metrics.table import as_json
+from chimle.io.files import replaced_folder, write_bytes, write_text
+from chimle.metrics.metric_table import as_json
 from chimle.settings.comparison import ContestSettings, load_comparison
 from stages._command import read_result, root_parser
 

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from chimle.baselines.contest import Entrant, train_method
 from chimle.baselines.methods import adapt, get_method
+from chimle.baselines.run_method import Entrant, train_method
 from chimle.data.augmentation import centre
 from chimle.data.dataset import Pair, PairIndex, pairs_hash
 from chimle.device import choose_device
 from chimle.errors import guarded
-from chimle.files import replaced_folder, write_text
 from chimle.images.decode import write_png
-from chimle.metrics.case import cases_of
-from chimle.metrics.evaluate import Judge, Scores, evaluate
-from chimle.metrics.table import as_json, measured_with
-from chimle.perceptual import load_perceptual
+from chimle.io.files import replaced_folder, write_text
+from chimle.metrics.evaluator import Judge, Scores, evaluate
+from chimle.metrics.metric_table import as_json, measured_with
+from chimle.metrics.prediction import cases_of
+from chimle.perceptual.lpips import load_perceptual
 from chimle.provenance import code_version, digest
 from chimle.settings import RunSettings, load_settings
 from chimle.settings.comparison import load_comparison

@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from chimle.bundles.bundle import Bundle, load_bundle
 from chimle.data.augmentation import centre
 from chimle.data.batch import conditioning
 from chimle.data.dataset import Pair, PairIndex, image_key, pairs_hash
 from chimle.device import choose_device
-from chimle.files import replaced_folder, write_text
 from chimle.images.decode import write_png
-from chimle.metrics.case import cases_of
-from chimle.metrics.evaluate import Judge, Scores, evaluate, flat_values
+from chimle.inference.sampling import plain_names, sample
+from chimle.io.files import replaced_folder, write_text
+from chimle.metrics.evaluator import Judge, Scores, evaluate, flat_values
 from chimle.metrics.inception import load_inception
+from chimle.metrics.metric_table import as_json, curve_csv, measured_with
+from chimle.metrics.prediction import cases_of
 from chimle.metrics.registry import split_headline
-from chimle.metrics.table import as_json, curve_csv, measured_with
-from chimle.model_bundle import Bundle, load_bundle
-from chimle.perceptual import load_perceptual
+from chimle.perceptual.lpips import load_perceptual
 from chimle.provenance import settings_hash
-from chimle.sampling import plain_names, sample
 from chimle.settings import RunSettings
 from stages._command import run_stage
 

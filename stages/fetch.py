@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from chimle.data.fetching import fetch
+from chimle.data.fetch.fetching import fetch
 from chimle.settings import RunSettings
 from stages._command import run_stage
 

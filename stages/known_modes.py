@@ -4,12 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-from chimle.baselines.known import meet_known_modes
+from chimle.baselines.known_modes.mode_comparison import meet_known_modes
+from chimle.baselines.known_modes.mode_problem import Layout
 from chimle.baselines.methods import get_method
 from chimle.device import quicken_cpu
 from chimle.errors import guarded
-from chimle.files import write_text
-from chimle.known_modes import Layout
+from chimle.io.files import write_text
 from chimle.provenance import code_version, digest
 from chimle.settings.comparison import load_comparison
 from stages._command import root_parser

@@ -5,8 +5,8 @@ from pathlib import Path
 from chimle.baselines.figures import known_modes_figure
 from chimle.baselines.tables import known_table
 from chimle.errors import guarded
-from chimle.files import write_bytes, write_text
-from chimle.metrics.table import as_json
+from chimle.io.files import write_bytes, write_text
+from chimle.metrics.metric_table import as_json
 from chimle.settings.comparison import load_comparison
 from stages._command import read_result, root_parser
 

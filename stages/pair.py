@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from chimle.data.contact import pairs_sheet
 from chimle.data.dataset import read_manifest
-from chimle.data.pairing import make_pairs
-from chimle.data.said import summary
-from chimle.files import write_bytes
+from chimle.data.pair.make_pairs import make_pairs
+from chimle.data.pair.pairs_sheet import pairs_sheet
+from chimle.data.pair.summary import summary
+from chimle.io.files import write_bytes
 from chimle.settings import RunSettings
 from stages._command import run_stage
 

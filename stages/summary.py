@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from chimle.metrics.metric_table import metric_rows
 from chimle.metrics.registry import split_headline
-from chimle.metrics.table import metric_rows
-from chimle.report import read_provenance, read_task_metrics
+from chimle.report.page import read_provenance, read_task_metrics
 from chimle.tasks import get_task
 from stages._command import guarded, root_parser
 from stages.report import project_tasks

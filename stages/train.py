@@ -13,15 +13,15 @@ import io
 import shutil
 from pathlib import Path
 
+from chimle.bundles.bundle import save_bundle
 from chimle.data.dataset import PairIndex, pairs_hash
 from chimle.device import choose_device
-from chimle.files import write_text
-from chimle.model_bundle import save_bundle
-from chimle.perceptual import load_perceptual
+from chimle.io.files import write_text
+from chimle.perceptual.lpips import load_perceptual
 from chimle.provenance import code_version, commit, digest
 from chimle.settings import RunSettings
-from chimle.training.loop import Trained, Trainer
-from chimle.training.ranks import Ranks, join_ranks
+from chimle.training.distributed import Ranks, join_ranks
+from chimle.training.imle_trainer import Trained, Trainer
 from stages._command import run_stage
 
 _INPUTS = ("task", "seed", "tower", "perceptual", "search", "train")

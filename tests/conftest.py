@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from chimle.perceptual import Perceptual, load_perceptual
+from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.settings import PerceptualSettings
-from tests.repositories import reference_repository
+from tests.support.repositories import reference_repository
 
 LONGEST = (
     "test_pipeline_flow.py",

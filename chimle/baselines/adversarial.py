@@ -15,14 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from chimle.codes import draw
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
-from chimle.perceptual import Distance
+from chimle.perceptual.lpips import Distance
+from chimle.search.codes import draw
 from chimle.settings import RunSettings
 from chimle.tower.generator import LevelCode, Tower
-from chimle.training.loop import Trainer
-from chimle.training.objective import level_losses, supervised_levels
+from chimle.training.imle_trainer import Trainer
+from chimle.training.losses import level_losses, supervised_levels
 
 WIDTH = 32
 """Channels of the discriminator's first layer; doubled by each of the next two."""

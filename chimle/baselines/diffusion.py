@@ -18,18 +18,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chimle.baselines.sizes import count_parameters
+from chimle.baselines.parameter_matching import count_parameters
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.errors import UserError
 from chimle.images.colour import chroma_to_rgb, rgb_to_chroma
 from chimle.images.pyramid import to_uint8
+from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.settings import RunSettings
 from chimle.tasks import Task, Wiring
-from chimle.torchvision_compat import import_torchvision
-from chimle.training.base import Rounds
+from chimle.training.base_trainer import Rounds
 from chimle.training.ema import WeightAverage
-from chimle.training.state import Position, TrainingState
+from chimle.training.training_state import Position, TrainingState
 
 TIMES = 1000
 """Noise levels in training."""

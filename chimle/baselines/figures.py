@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from chimle.baselines.methods import CHIMLE, METHODS, get_method
+from chimle.baselines.statistics import Run, change
 from chimle.baselines.tables import ordered, task_runs
-from chimle.baselines.verdicts import Run, change
-from chimle.pictures import contact_sheet
+from chimle.images.contact_sheet import contact_sheet
 
 _COLOURS = ("#2a6f97", "#e07a5f", "#6d6875", "#81b29a", "#b5838d", "#f2cc8f", "#a3b18a", "#9a8c98")
 _FIRST = "#111111"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from chimle.baselines.sizes import tower_parameters, widened_styles
+from chimle.baselines.parameter_matching import tower_parameters, widened_styles
 from chimle.errors import UserError
 from chimle.settings import RunSettings, build_settings
 

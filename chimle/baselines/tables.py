@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chimle.baselines.methods import METHODS, get_method
-from chimle.baselines.verdicts import Change, Run, change
+from chimle.baselines.statistics import Change, Run, change
 
 SIGMA = "0_2"
 """Of the faithfulness-weighted variance in the table."""

@@ -15,7 +15,7 @@ from chimle.data.dataset import Pair, image_key
 from chimle.tasks import Task
 
 _PURPOSE = 2
-"""Tells these random numbers from those that choose and order images (`chimle.training.rounds`)."""
+"""Keeps these random numbers apart from those that choose and order a round's images."""
 
 
 def _window(pair: Pair, task: Task, resolution: int, top: int, left: int) -> Pair:

@@ -14,7 +14,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from chimle.data.records import PAIRS, lines_file, parse_record, read_header
+from chimle.data.manifests import PAIRS, lines_file, parse_record, read_header
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 

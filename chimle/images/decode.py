@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from chimle.errors import UserError
-from chimle.files import write_bytes
+from chimle.io.files import write_bytes
 
 LARGEST_PIXELS = 200_000_000
 """A picture that claims more is refused before it is decoded."""

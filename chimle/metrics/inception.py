@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from chimle.errors import UserError
-from chimle.files import write_bytes
-from chimle.perceptual_weights import Origin, cache_file, download
-from chimle.torchvision_compat import import_torchvision
+from chimle.io.files import write_bytes
+from chimle.perceptual.torchvision_compat import import_torchvision
+from chimle.perceptual.weights import Origin, cache_file, download
 
 OFFICIAL = "official"
 """Setting: torch's usual cache, then the official download."""

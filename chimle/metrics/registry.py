@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping
 
-from chimle.metrics import consistency, coverage, diversity, faithfulness, fidelity
+from chimle.metrics import agreement as consistency
+from chimle.metrics import diversity
+from chimle.metrics import fid_kid as fidelity
+from chimle.metrics import full_reference as faithfulness
+from chimle.metrics import prdc as coverage
 from chimle.metrics.metric import DEVIATION, DO_NOTHING, HIGH, LOW, Metric
 
 METRICS: tuple[Metric, ...] = (

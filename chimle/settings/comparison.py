@@ -6,15 +6,15 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 
 from chimle.errors import UserError
-from chimle.settings.base import Settings
 from chimle.settings.reading import read_yaml, sentence
+from chimle.settings.settings_base import Settings
 from chimle.tasks import get_task
 
 PARAMS = "comparison/params.yaml"
 
 
 class KnownModesSettings(Settings):
-    """The comparison on a problem whose answers are known (`chimle.known_modes`)."""
+    """The comparison on a problem whose answers are known (`chimle.baselines.known_modes`)."""
 
     methods: tuple[str, ...] = Field(min_length=1)
     """Names of methods (`chimle.baselines.methods`)."""

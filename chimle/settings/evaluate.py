@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from chimle.settings.base import Settings
+from chimle.settings.settings_base import Settings
 
 
 class EvaluateSettings(Settings):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from chimle.settings.base import Settings
+from chimle.settings.settings_base import Settings
 from chimle.settings.timelapse import TimelapseSettings
 
 

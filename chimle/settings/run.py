@@ -4,12 +4,14 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from chimle.settings.base import Settings
 from chimle.settings.evaluate import EvaluateSettings
 from chimle.settings.pair import PairSettings
+from chimle.settings.perceptual import PerceptualSettings
+from chimle.settings.search import SearchSettings
+from chimle.settings.settings_base import Settings
 from chimle.settings.source import BuiltinSource, Selection, SourceSettings
 from chimle.settings.tower import TowerSettings
-from chimle.settings.training import PerceptualSettings, SearchSettings, TrainSettings
+from chimle.settings.train import TrainSettings
 from chimle.tasks import Degradation, Task, get_task
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from chimle.settings.base import Settings
+from chimle.settings.settings_base import Settings
 
 
 class Selection(Settings):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from chimle.settings.base import Settings
+from chimle.settings.settings_base import Settings
 
 _NAMES = (
     "dirty daylight night sunrisesunset dawndusk sunny clouds fog storm snow warm cold busy "

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from chimle.settings.base import Settings
+from chimle.settings.settings_base import Settings
 from chimle.tasks import Wiring
 
 MOST_LEVELS = 12

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import yaml
 
+from chimle.baselines.statistics import change, relative_interval
 from chimle.baselines.tables import known_table, page
-from chimle.baselines.verdicts import change, relative_interval
-from chimle.data.fetching import fetch
-from chimle.data.pairing import make_pairs
+from chimle.data.fetch.fetching import fetch
+from chimle.data.pair.make_pairs import make_pairs
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.settings import load_settings
 from chimle.settings.comparison import load_comparison
 from stages import compare, contest, known_modes, known_modes_table
-from tests.projects import TINY, write_photographs, write_project
+from tests.support.projects import TINY, write_photographs, write_project
 
 TASK = "colourization"
 COMPARISON = {

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from chimle.baselines.contest import Entrant
-from chimle.baselines.methods import adapt, get_method
-from chimle.known_modes import (
+from chimle.baselines.known_modes.mode_problem import (
     Layout,
     PixelDistance,
     judge_modes,
@@ -20,7 +18,9 @@ from chimle.known_modes import (
     known_settings,
     targets,
 )
-from chimle.training.loop import Trainer
+from chimle.baselines.methods import adapt, get_method
+from chimle.baselines.run_method import Entrant
+from chimle.training.imle_trainer import Trainer
 
 PAIRS = 480
 

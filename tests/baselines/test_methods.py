@@ -8,22 +8,27 @@ import torch
 import yaml
 
 from chimle.baselines.adversarial import Discriminator, mode_seeking
-from chimle.baselines.contest import train_method
+from chimle.baselines.known_modes.mode_problem import (
+    Layout,
+    PixelDistance,
+    known_pairs,
+    known_settings,
+)
 from chimle.baselines.methods import METHODS, adapt, get_method
-from chimle.baselines.sizes import tower_parameters
-from chimle.codes import chosen
+from chimle.baselines.parameter_matching import tower_parameters
+from chimle.baselines.run_method import train_method
 from chimle.data.batch import make_batch
 from chimle.errors import UserError
 from chimle.images.colour import chroma_to_rgb, lightness, rgb_to_chroma
-from chimle.known_modes import Layout, PixelDistance, known_pairs, known_settings
-from chimle.projected import Projected
+from chimle.perceptual.random_projection import Projected
+from chimle.search.codes import chosen
+from chimle.search.flat import search_whole
 from chimle.settings import RunSettings, load_settings
 from chimle.tasks import TASKS, Wiring
 from chimle.tower.generator import LevelCode, Tower
-from chimle.training.budget import Stopwatch
-from chimle.whole_search import search_whole
-from tests.helpers import PRESETS, ROOT
-from tests.test_search import batch_for, small_tower
+from chimle.training.timer import Stopwatch
+from tests.search.test_hierarchical import batch_for, small_tower
+from tests.support.helpers import PRESETS, ROOT
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 
 from tests.data.bad_inputs import BadInput
-from tests.data.world import World, header, png, tar, zip_
+from tests.support.world import World, header, png, tar, zip_
 
 GOOD = ("a.png", png())
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chimle.data.sources.bucket import Bucket, StoredObject
+from chimle.data.fetch.sources.bucket import Bucket, StoredObject
 from tests.data.bad_inputs import BadInput
-from tests.data.world import World, png, tar
+from tests.support.world import World, png, tar
 
 GOOD = ("set/a.png", png())
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.data.bad_inputs import BadInput
-from tests.data.world import TASK, World, png
+from tests.support.world import TASK, World, png
 
 
 def _absurd() -> bytes:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.data.world import World
+from tests.support.world import World
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from threading import Thread
 from typing import Any
 
 from tests.data.bad_inputs import BadInput
-from tests.data.world import World, png, tar
+from tests.support.world import World, png, tar
 
 GOOD = tar(("a.png", png()))
 BIG = tar(("a.png", png((300, 300))))

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from chimle import perceptual_weights
-from chimle.data import download
-from chimle.data.fetching import fetch
-from chimle.data.pairing import make_pairs
+from chimle.data.fetch import download
+from chimle.data.fetch.fetching import fetch
+from chimle.data.pair.make_pairs import make_pairs
 from chimle.errors import UserError
+from chimle.perceptual import weights as perceptual_weights
 from chimle.settings import load_settings
-from tests.data.misbehaving import Site, misbehaving_server
-from tests.data.world import TASK, World, png
-from tests.projects import write_photographs, write_project
-from tests.servers import CREDENTIALS, s3_server
+from tests.support.misbehaving import Site, misbehaving_server
+from tests.support.projects import write_photographs, write_project
+from tests.support.servers import CREDENTIALS, s3_server
+from tests.support.world import TASK, World, png
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from chimle.data.augmentation import augment
 from chimle.data.dataset import Pair
 from chimle.images.pyramid import reduce
 from chimle.tasks import TASKS, Task
-from tests.helpers import ROOT
+from tests.support.helpers import ROOT
 
 SAME_SIZE, ENLARGED = TASKS["colourization"], TASKS["super_resolution"]
 SEEDS, ROUNDS = st.integers(0, 2**31 - 1), st.integers(0, 10**6)

@@ -10,10 +10,10 @@ import pytest
 
 from stages._command import run_stage
 from tests.data.bad_inputs import BadInput, all_bad_inputs, document
-from tests.data.misbehaving import Site
-from tests.data.world import TASK, World, tar
-from tests.helpers import ROOT
-from tests.projects import write_project
+from tests.support.helpers import ROOT
+from tests.support.misbehaving import Site
+from tests.support.projects import write_project
+from tests.support.world import TASK, World, tar
 
 TABLE = all_bad_inputs()
 SECRETS = ("hidden", "user:pass", "do-not-print-me")

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chimle.data.dataset import read_manifest
-from chimle.data.plans import Planned, SmallOnes, group_of, plan_photographs
-from chimle.data.records import PAIRS, read_records
-from chimle.data.said import summary
-from chimle.data.splits import limited, split_groups, unit_hash
+from chimle.data.manifests import PAIRS, read_records
+from chimle.data.pair.pair_specs import Planned, SmallOnes, group_of, plan_photographs
+from chimle.data.pair.splits import limited, split_groups, unit_hash
+from chimle.data.pair.summary import summary
 from chimle.errors import UserError
 from chimle.settings import PairSettings
-from tests.data.archives import paired, settings_for, unpacked
-from tests.helpers import needs_shared
-from tests.projects import write_photographs
+from tests.support.helpers import needs_shared
+from tests.support.projects import write_photographs
+from tests.support.shared_archives import paired, settings_for, unpacked
 
 NAMES = st.lists(
     st.text("abc123/", min_size=1, max_size=7).filter(

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.misbehaving import Site
 from tests.data.test_bad_inputs import everything
-from tests.data.world import TASK, World, tar
-from tests.helpers import KILLS, ROOT
-from tests.projects import write_project
+from tests.support.helpers import KILLS, ROOT
+from tests.support.misbehaving import Site
+from tests.support.projects import write_project
+from tests.support.world import TASK, World, tar
 
 
 def noise(number: int) -> bytes:

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.helpers import KILLS, ROOT
-from tests.projects import write_photographs, write_project
-from tests.repositories import environment
+from tests.support.helpers import KILLS, ROOT
+from tests.support.projects import write_photographs, write_project
+from tests.support.repositories import environment
 
 pytestmark = pytest.mark.timeout(900)
 TASK = "decompression"

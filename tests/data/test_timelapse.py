@@ -9,16 +9,16 @@ import pytest
 from PIL import Image
 
 from chimle.data.dataset import PairIndex, read_manifest
-from chimle.data.records import PAIRS, read_records
-from chimle.data.said import summary
-from chimle.data.timelapse.classes import Class
+from chimle.data.manifests import PAIRS, read_records
+from chimle.data.pair.summary import summary
+from chimle.data.pair.timelapse.light_classes import Class
 from chimle.errors import UserError
 from chimle.settings import build_settings
 from chimle.settings.timelapse import TimelapseSettings
-from tests.data.archives import paired, settings_for, unpacked
-from tests.data.cameras import annotated, frame, write_camera
-from tests.helpers import needs_shared
-from tests.projects import TINY
+from tests.support.cameras import annotated, frame, write_camera
+from tests.support.helpers import needs_shared
+from tests.support.projects import TINY
+from tests.support.shared_archives import paired, settings_for, unpacked
 
 FRANKFURT = {"latitude": 50.11, "longitude": 8.68}
 TRUE_NIGHTS = {

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chimle.data.timelapse.align import common_square, edges, pose_of, trouble, usual_edges
-from chimle.data.timelapse.classes import Class, by_attributes
-from chimle.data.timelapse.frames import Frame, read_attributes, stamp_of
-from chimle.data.timelapse.plan import balanced
+from chimle.data.pair.timelapse.align import common_square, edges, pose_of, trouble, usual_edges
+from chimle.data.pair.timelapse.frames import Frame, read_attributes, stamp_of
+from chimle.data.pair.timelapse.light_classes import Class, by_attributes
+from chimle.data.pair.timelapse.night_day_pairs import balanced
 from chimle.errors import UserError
 from chimle.settings.timelapse import (
     TRANSIENT_ATTRIBUTES,
     AlignSettings,
     AttributeSettings,
 )
-from tests.data.cameras import NAMES, annotated, frame
+from tests.support.cameras import NAMES, annotated, frame
 
 
 @pytest.mark.parametrize(

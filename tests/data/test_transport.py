@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from chimle.data import download, fetching
-from chimle.data.checksums import Version
-from chimle.data.download import Download, Wish
-from chimle.data.fetching import fetch
-from chimle.data.http import HttpFile
-from chimle.data.records import SOURCE, read_records
-from chimle.data.sources import bucket
-from chimle.data.unpacking import damage
+from chimle.data.fetch import download, fetching
+from chimle.data.fetch.checksums import Version
+from chimle.data.fetch.download import Download, Wish
+from chimle.data.fetch.fetching import fetch
+from chimle.data.fetch.http import HttpFile
+from chimle.data.fetch.sources import bucket
+from chimle.data.fetch.unpacking import damage
+from chimle.data.manifests import SOURCE, read_records
 from chimle.errors import UserError
-from chimle.files import sha256_of
+from chimle.io.files import sha256_of
 from chimle.settings import load_settings
 from stages import check
-from tests.data.misbehaving import Site
-from tests.data.world import TASK, World, png, tar, zip_
-from tests.projects import write_project
+from tests.support.misbehaving import Site
+from tests.support.projects import write_project
+from tests.support.world import TASK, World, png, tar, zip_
 
 PHOTOS = tuple((f"photos/{number}.png", png((40 + number, 40))) for number in range(6))
 ARCHIVE = tar(*PHOTOS)

@@ -7,12 +7,12 @@ import boto3
 import pytest
 import yaml
 
-from tests.data.misbehaving import Site
 from tests.data.test_pairing_kills import contents
-from tests.data.world import tar
-from tests.projects import write_photographs
-from tests.repositories import commit, run, stages_run, tiny_repository
-from tests.servers import CREDENTIALS
+from tests.support.misbehaving import Site
+from tests.support.projects import write_photographs
+from tests.support.repositories import commit, run, stages_run, tiny_repository
+from tests.support.servers import CREDENTIALS
+from tests.support.world import tar
 
 TASK = "colourization"
 

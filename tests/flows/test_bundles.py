@@ -9,8 +9,8 @@ import pytest
 from chimle.errors import UserError
 from flows.bundles import Published, check_address, list_artifacts, upload
 from flows.command import TransientError
-from tests.helpers import ROOT
-from tests.servers import CREDENTIALS, free_port, s3_server
+from tests.support.helpers import ROOT
+from tests.support.servers import CREDENTIALS, free_port, s3_server
 
 BUCKET = "models"
 

@@ -14,7 +14,7 @@ import pytest
 
 from chimle.errors import UserError
 from flows.command import CommandError, Commands, TransientError, failure
-from tests.flows.stack import wait_until
+from tests.support.stack import wait_until
 
 SLEEPER = "import subprocess, sys; print('begun', flush=True); subprocess.run(['sleep', '600'])"
 

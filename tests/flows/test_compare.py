@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chimle.errors import UserError
 from flows.compare import Change, judge, read_changes
-from flows.settings import GateSettings
+from flows.flow_settings import GateSettings
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 

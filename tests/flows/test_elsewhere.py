@@ -7,9 +7,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.flows.stack import FAST, add_flows
-from tests.repositories import TASKS, outputs, run, stages_run, tiny_repository
-from tests.servers import CREDENTIALS, s3_server
+from tests.support.repositories import TASKS, outputs, run, stages_run, tiny_repository
+from tests.support.servers import CREDENTIALS, s3_server
+from tests.support.stack import FAST, add_flows
 
 pytestmark = pytest.mark.timeout(1200)
 TASK = TASKS[1]

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.stack import Stack, add_flows, check_never_from_zero, serving, wait_until
-from tests.helpers import KILLS
-from tests.repositories import TASKS, commit, outputs, run, set_parameter, tiny_repository
+from tests.support.helpers import KILLS
+from tests.support.repositories import TASKS, commit, outputs, run, set_parameter, tiny_repository
+from tests.support.stack import Stack, add_flows, check_never_from_zero, serving, wait_until
 
 pytestmark = pytest.mark.timeout(2400)
 

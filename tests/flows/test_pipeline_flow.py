@@ -10,9 +10,8 @@ import boto3
 import pytest
 import yaml
 
-from flows.states import AGAIN, AGAIN_SAYS
-from tests.flows.stack import Stack, add_flows, serving, wait_until
-from tests.repositories import (
+from flows.run_states import AGAIN, AGAIN_SAYS
+from tests.support.repositories import (
     TASKS,
     commit,
     outputs,
@@ -21,7 +20,8 @@ from tests.repositories import (
     stages_run,
     tiny_repository,
 )
-from tests.servers import CREDENTIALS, s3_server
+from tests.support.servers import CREDENTIALS, s3_server
+from tests.support.stack import Stack, add_flows, serving, wait_until
 
 pytestmark = pytest.mark.timeout(1800)
 BUCKET = "nightly"

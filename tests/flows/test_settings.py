@@ -11,15 +11,15 @@ from prefect.client.schemas.objects import State, StateType
 from chimle.errors import UserError
 from chimle.tasks import TASKS
 from flows.__main__ import FLOWS, read_parameters
+from flows.flow_settings import FlowSettings, load_flow_settings
 from flows.publish import Wishes
-from flows.settings import FlowSettings, load_flow_settings
+from flows.run_states import AGAIN, NOT_PUBLISHED, NOTHING_CHANGED, ended_before
 from flows.setup_server import FLOWS as KNOWN
 from flows.setup_server import automations
-from flows.states import AGAIN, NOT_PUBLISHED, NOTHING_CHANGED, ended_before
 from flows.steps import TaskName
 from flows.sweep import grid_points, set_point
-from tests.helpers import ROOT
-from tests.projects import write_project
+from tests.support.helpers import ROOT
+from tests.support.projects import write_project
 
 
 def test_the_committed_file_holds_the_defaults() -> None:

@@ -15,11 +15,11 @@ from prefect.testing.utilities import prefect_test_harness
 
 from chimle.errors import UserError
 from flows.command import CommandError, TransientError
-from flows.settings import RetrySettings, SlotSettings
+from flows.flow_settings import RetrySettings, SlotSettings
 from flows.setup_server import set_slots
 from flows.slots import Slot, list_devices, slot, take_device
 from flows.steps import retried, said
-from tests.flows.stack import FAST, wait_until
+from tests.support.stack import FAST, wait_until
 
 SEEN = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"
 

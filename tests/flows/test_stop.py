@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.stack import add_flows, check_never_from_zero, serving, wait_until
-from tests.repositories import TASKS, tiny_repository
+from tests.support.repositories import TASKS, tiny_repository
+from tests.support.stack import add_flows, check_never_from_zero, serving, wait_until
 
 pytestmark = pytest.mark.timeout(2400)
 

@@ -9,7 +9,7 @@ import yaml
 
 from chimle.errors import UserError
 from flows.worktrees import ask_dvc, remove_forsaken, set_default_remote, work_tree
-from tests.repositories import run, stages_run, tiny_repository
+from tests.support.repositories import run, stages_run, tiny_repository
 
 
 @pytest.fixture

@@ -11,21 +11,21 @@ import pytest
 import torch
 
 from chimle.errors import UserError
+from chimle.metrics import feature_records as records
 from chimle.metrics import inception as inception_module
-from chimle.metrics import records
-from chimle.metrics.case import Case
-from chimle.metrics.coverage import FEWEST
-from chimle.metrics.evaluate import Judge, evaluate, flat_values
+from chimle.metrics.evaluator import Judge, evaluate, flat_values
 from chimle.metrics.inception import load_inception
 from chimle.metrics.intervals import bootstrap, over_seeds
 from chimle.metrics.metric import DEVIATION, DO_NOTHING, HIGH, LOW
+from chimle.metrics.metric_table import curve_csv, measured_with, metric_rows
+from chimle.metrics.prdc import FEWEST
+from chimle.metrics.prediction import Case
 from chimle.metrics.registry import METRICS, find_metric, plain_name, split_headline
-from chimle.metrics.table import curve_csv, measured_with, metric_rows
-from chimle.perceptual import load_perceptual
+from chimle.perceptual.lpips import load_perceptual
+from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.settings import PerceptualSettings
 from chimle.tasks import get_task
-from chimle.torchvision_compat import import_torchvision
-from tests.metrics.cases import noise_cases, pictures
+from tests.support.predictions import noise_cases, pictures
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_nothing_to_judge_and_what_is_no_number_are_refused(
 ) -> None:
     with pytest.raises(UserError, match="nothing to judge"):
         evaluate([], judge)
-    monkeypatch.setattr("chimle.metrics.evaluate.psnr", lambda *_: np.array([math.nan]))
+    monkeypatch.setattr("chimle.metrics.evaluator.psnr", lambda *_: np.array([math.nan]))
     with pytest.raises(UserError, match="`psnr` is not finite"):
         evaluate(noise_cases(2), judge)
 

@@ -1,4 +1,4 @@
-"""Metrics against known answers. LPIPS has its own in `tests/test_perceptual.py`."""
+"""Metrics against known answers. LPIPS has its own in `tests/perceptual/test_lpips.py`."""
 
 import itertools
 import math
@@ -9,18 +9,18 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from chimle.images.degrade import degrade
-from chimle.metrics.case import Case
-from chimle.metrics.consistency import consistency
-from chimle.metrics.coverage import set_shares, surroundings
+from chimle.metrics.agreement import consistency
 from chimle.metrics.diversity import faithful_variance, ntire_diversity, pairwise
-from chimle.metrics.faithfulness import best_of, psnr, ssim
-from chimle.metrics.fidelity import frechet, kernel_distance, set_distances
-from chimle.metrics.records import perceive
-from chimle.perceptual import Perceptual
+from chimle.metrics.feature_records import perceive
+from chimle.metrics.fid_kid import frechet, kernel_distance, set_distances
+from chimle.metrics.full_reference import best_of, psnr, ssim
+from chimle.metrics.prdc import set_shares, surroundings
+from chimle.metrics.prediction import Case
+from chimle.perceptual.lpips import Perceptual
+from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.settings import PairSettings
 from chimle.tasks import get_task
-from chimle.torchvision_compat import import_torchvision
-from tests.metrics.cases import pictures
+from tests.support.predictions import pictures
 
 
 class Pictures(torch.utils.data.Dataset):

@@ -1,0 +1,104 @@
+"""Train any method for the same time on the same pairs, and draw its answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from chimle.baselines.adversarial import AdversarialTrainer
+from chimle.baselines.diffusion import DiffusionTrainer, sample_diffusion
+from chimle.baselines.methods import Learner, Method
+from chimle.baselines.parameter_matching import count_parameters, tower_parameters
+from chimle.data.batch import conditioning
+from chimle.data.dataset import Pair, image_key
+from chimle.inference.sampling import plain_names, sample
+from chimle.perceptual.lpips import Distance
+from chimle.settings import RunSettings
+from chimle.tower.generator import Tower
+from chimle.training.base_trainer import Rounds
+from chimle.training.imle_trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A trained method.
+
+    Attributes:
+        method: which.
+        settings: of its run.
+        network: averaged weights: a tower, or the diffusion model's U-Net.
+        seconds: that training took, the search included.
+        steps: gradient steps done.
+    """
+
+    method: Method
+    settings: RunSettings
+    network: nn.Module
+    seconds: float
+    steps: int
+
+    @property
+    def parameters(self) -> int:
+        """Number of what was learnt and makes pictures."""
+        return count_parameters(self.network)
+
+    def answers(
+        self, inputs: Sequence[np.ndarray], ids: Sequence[str], count: int, seed: int
+    ) -> np.ndarray:
+        """Draw S pictures for each of N inputs (h, w, 3) uint8: (N, S, H, W, 3) uint8."""
+        settings, device = self.settings, next(self.network.parameters()).device
+        task, tower = settings.definition, settings.tower
+        levels = [level.to(device) for level in conditioning(task, tower, inputs)]
+        keys = [image_key(id_) for id_ in ids]
+        batch_size = settings.evaluate.batch_size
+        if isinstance(self.network, Tower):
+            names = plain_names(count, tower.levels)
+            return sample(self.network, levels, keys, names, seed=seed, batch_size=batch_size)
+        return sample_diffusion(
+            self.network,
+            task,
+            levels[-1],
+            keys,
+            count,
+            tower.resolution,
+            seed=seed,
+            batch_size=batch_size,
+        )
+
+
+def train_method(
+    method: Method,
+    settings: RunSettings,
+    pairs: Sequence[Pair],
+    distance: Distance,
+    state_file: Path,
+    device: torch.device,
+    seconds: float,
+) -> Entrant:
+    """Train a method until its time is up.
+
+    Args:
+        method: which.
+        settings: as `adapt` gives them.
+        pairs: of the training split.
+        distance: that towers minimise, on `device`.
+        state_file: where the run's state is kept; a killed run goes on from it.
+        device: where it computes.
+        seconds: that training may take.
+    """
+    trainer: Rounds
+    match method.learner:
+        case Learner.IMLE:
+            trainer = Trainer(settings, pairs, distance, state_file, device, seconds)
+        case Learner.ADVERSARIAL:
+            trainer = AdversarialTrainer(settings, pairs, distance, state_file, device, seconds)
+        case Learner.DIFFUSION:
+            count = tower_parameters(settings)
+            trainer = DiffusionTrainer(settings, pairs, count, state_file, device, seconds)
+    trainer.run_rounds()
+    position = trainer.state.position
+    steps = position.round * settings.train.steps_per_round + position.step
+    return Entrant(method, settings, trainer.state.average.module, trainer.watch.spent, steps)

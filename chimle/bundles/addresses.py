@@ -1,0 +1,85 @@
+"""Where a bundle may lie: a folder, a zip file, S3, or a Git repository with DVC at a revision."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from chimle.bundles.bundle import (
+    DESCRIPTION,
+    LARGEST_DESCRIPTION,
+    LARGEST_WEIGHTS,
+    WEIGHTS,
+    Bundle,
+    load_bundle,
+)
+from chimle.errors import UserError
+from chimle.io import s3
+
+_S3 = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+?)/?")
+_GIT = re.compile(r"git\+(?P<repository>.+)@(?P<revision>[^@:]+):(?P<path>[^:]+)")
+
+
+def _fetch_s3(bucket: str, key: str, folder: Path) -> Path:
+    """A bundle on S3, a zip object or a prefix, in `folder`. Credentials are boto3's business."""
+    name = PurePosixPath(key).name
+    limits = (
+        {key: (name, LARGEST_WEIGHTS)}
+        if name.endswith(".zip")
+        else {
+            f"{key}/{DESCRIPTION}": (DESCRIPTION, LARGEST_DESCRIPTION),
+            f"{key}/{WEIGHTS}": (WEIGHTS, LARGEST_WEIGHTS),
+        }
+    )
+    client = s3.connect()
+    try:
+        for object_key, (file, largest) in limits.items():
+            size = client.head_object(Bucket=bucket, Key=object_key)["ContentLength"]
+            if size > largest:
+                raise UserError(f"s3://{bucket}/{object_key} has {size:,} bytes: no model bundle")
+            client.download_file(bucket, object_key, str(folder / file))
+    except s3.errors() as error:
+        reason = s3.why(error)
+        raise UserError(f"s3://{bucket}/{key} cannot be read ({reason})") from None
+    return folder / name if name.endswith(".zip") else folder
+
+
+def _fetch_git(repository: str, revision: str, path: str, folder: Path) -> Path:
+    """What DVC or Git track under `path` at a revision of a repository, in `folder`."""
+    out = folder / PurePosixPath(path).name
+    options = ["--quiet", f"--rev={revision}", f"--out={out}"]
+    command = [sys.executable, "-m", "dvc", "get", *options, "--", repository, path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return out
+    if "No module named dvc" in done.stderr:
+        raise UserError("bundles in Git repositories need DVC: pip install dvc")
+    said = [line for line in done.stderr.splitlines() if line.strip()]
+    reason = said[-1].removeprefix("ERROR: ") if said else f"dvc exited with {done.returncode}"
+    raise UserError(f"{path} of {repository} at {revision} cannot be read ({reason})")
+
+
+def is_remote(address: str) -> bool:
+    """Whether the address names something that must be fetched first."""
+    return bool(_S3.fullmatch(address) or _GIT.fullmatch(address))
+
+
+def open_bundle(address: str, device: str = "cpu") -> Bundle:
+    """Load a bundle from wherever it lies.
+
+    Args:
+        address: a folder or zip file; `s3://bucket/prefix` or `s3://bucket/name.zip`; or
+            `git+REPOSITORY@REVISION:PATH`, where the path is tracked by DVC or Git.
+        device: where the tower goes.
+
+    Raises:
+        UserError: it cannot be fetched, or is no bundle.
+    """
+    with tempfile.TemporaryDirectory(prefix="chimle-") as name:
+        if match := _S3.fullmatch(address):
+            return load_bundle(_fetch_s3(match["bucket"], match["key"], Path(name)), device)
+        if match := _GIT.fullmatch(address):
+            place = _fetch_git(match["repository"], match["revision"], match["path"], Path(name))
+            return load_bundle(place, device)
+        return load_bundle(Path(address), device)

@@ -1,0 +1,154 @@
+"""A trained tower as a folder or one zip file: weights (safetensors), settings, provenance (JSON).
+
+Loading runs no code from the bundle. Saving the same tower gives the same bytes: no time stamps.
+"""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from chimle.errors import UserError
+from chimle.io.files import replaced_folder, write_bytes, write_text
+from chimle.settings import RunSettings, build_settings
+from chimle.tower.generator import Tower
+
+FORMAT = 1
+"""Version of the bundle's layout."""
+KIND = "chimle-model-bundle"
+UNLICENSED = "unknown"
+"""Licence of a model that nobody has licensed."""
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "bundle.json"
+LARGEST_DESCRIPTION = 2**22
+"""Bytes of the description that are read."""
+LARGEST_WEIGHTS = 2**34
+"""Bytes of the weights that are fetched."""
+_HEADER_BYTES = 2**10
+"""Bytes that a tensor's name, shape and type may take in the file's header."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model: its tower in evaluation mode, settings, origin and licence."""
+
+    tower: Tower
+    settings: RunSettings
+    provenance: dict[str, Any]
+    license: str = UNLICENSED
+
+
+def save_bundle(
+    folder: Path,
+    tower: Tower,
+    settings: RunSettings,
+    provenance: dict[str, Any],
+    license_: str = UNLICENSED,
+) -> None:
+    """Write a bundle; it takes the folder's place when it is whole."""
+    state = {name: value.contiguous().cpu() for name, value in tower.state_dict().items()}
+    weights = save_safetensors(state)
+    description = {
+        "format": FORMAT,
+        "kind": KIND,
+        "license": license_,
+        "settings": settings.model_dump(mode="json"),
+        "provenance": provenance,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    with replaced_folder(folder) as fresh:
+        write_bytes(fresh / WEIGHTS, weights)
+        write_text(fresh / DESCRIPTION, json.dumps(description, indent=1, sort_keys=True) + "\n")
+
+
+def read_member(bundle: Path, name: str, largest: int) -> bytes:
+    """A file of a bundle, be it a folder or a zip file.
+
+    Raises:
+        UserError: it is not there, unreadable, or larger than `largest` bytes.
+    """
+    place = f"{bundle}/{name}"
+    try:
+        if bundle.is_dir():
+            with (bundle / name).open("rb") as stream:
+                content = stream.read(largest + 1)
+        else:
+            with zipfile.ZipFile(bundle) as archive, archive.open(name) as stream:
+                content = stream.read(largest + 1)
+    except (FileNotFoundError, KeyError):
+        raise UserError(f"{place} does not exist: there is no model bundle") from None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{bundle} is damaged or no model bundle ({error})") from None
+    if len(content) > largest:
+        raise UserError(f"{place} is larger than {largest:,} bytes: this is no model bundle")
+    return content
+
+
+def read_description(bundle: Path) -> dict[str, Any]:
+    """What a bundle says of itself, checked but for its settings' values.
+
+    Raises:
+        UserError: the file is missing, damaged, another project's, or of a later format.
+    """
+    path = f"{bundle}/{DESCRIPTION}"
+    try:
+        description = json.loads(read_member(bundle, DESCRIPTION, LARGEST_DESCRIPTION))
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is damaged: make or fetch the bundle again") from None
+    if not isinstance(description, dict) or description.get("kind") != KIND:
+        raise UserError(f"{path} describes no model bundle of this project")
+    if description.get("format") != FORMAT:
+        raise UserError(f"{path} has format {description.get('format')}: update this program")
+    for field in ("settings", "provenance"):
+        if not isinstance(description.get(field), dict):
+            raise UserError(f"{path} has no {field}: make or fetch the bundle again")
+    return description
+
+
+def _empty_tower(settings: RunSettings) -> tuple[Tower, int]:
+    """A tower without memory for its weights, and the bytes that a file of them may have."""
+    with torch.device("meta"):
+        tower = Tower(settings.tower, settings.definition.wiring)
+    state = tower.state_dict().values()
+    return tower, 4 * sum(value.numel() for value in state) + _HEADER_BYTES * len(state)
+
+
+def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
+    """Read a bundle, a folder or a zip file.
+
+    Raises:
+        UserError: there is no bundle, or it is of a later format, damaged, or its weights do not
+            fit its settings.
+    """
+    description = read_description(bundle)
+    settings = build_settings(description["settings"], f"{bundle}/{DESCRIPTION}")
+    path = f"{bundle}/{WEIGHTS}"
+    try:
+        tower, largest = _empty_tower(settings)
+    except (RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{bundle}/{DESCRIPTION} describes no possible tower ({reason})") from None
+    content = read_member(bundle, WEIGHTS, largest)
+    announced = description.get("weights_sha256")
+    if announced is not None and hashlib.sha256(content).hexdigest() != announced:
+        raise UserError(f"{path} is damaged: its SHA-256 is another: make or fetch it again")
+    try:
+        state: dict[str, Tensor] = load_safetensors(content)
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}): make or fetch it again") from None
+    try:
+        tower.load_state_dict({k: v.float() for k, v in state.items()}, assign=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} does not fit the bundle's settings ({reason})") from None
+    tower.to(device).eval().requires_grad_(False)
+    license_ = str(description.get("license", UNLICENSED))
+    return Bundle(tower, settings, description["provenance"], license_)

@@ -1,0 +1,184 @@
+"""A tower for other programs: ONNX, or torch's own exported program, compared before it is kept.
+
+The exported graph takes `image_1 .. image_L` (the RGB input at every level's size, coarse first;
+super-resolution: `image_1` alone), `style_1 .. style_L` and `noise_1 .. noise_L` (standard
+normals), and gives `picture`, all float32, pictures (B, 3, H, W) in [0, 1].
+"""
+
+import hashlib
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from chimle.bundles.bundle import Bundle
+from chimle.errors import UserError
+from chimle.images.colour import lightness
+from chimle.io.files import write_bytes
+from chimle.tasks import Wiring
+from chimle.tower.generator import LevelCode, Tower
+
+TOLERANCE = 1e-4
+"""Largest difference between what the file computes and the tower."""
+OPSET = 18
+
+
+class Exported(nn.Module):
+    """A tower from plain tensors to the finest picture, its weights normalised once for all."""
+
+    def __init__(self, tower: Tower) -> None:
+        super().__init__()
+        # Not a deep copy: it would share the parametrised classes, which are changed below.
+        self.tower = Tower(tower.settings, tower.wiring).requires_grad_(False)
+        self.tower.load_state_dict(tower.state_dict())
+        for module in list(self.tower.modules()):
+            if parametrize.is_parametrized(module, "weight"):
+                parametrize.remove_parametrizations(module, "weight")
+
+    def forward(self, images: list[Tensor], styles: list[Tensor], noises: list[Tensor]) -> Tensor:
+        """Per level (B, 3, h, w) in [0, 1], (B, style_size), (B, noise_channels, h, w)."""
+        if self.tower.wiring is Wiring.COLOURIZATION:
+            images = [lightness(image) for image in images]
+        codes = [LevelCode(style, noise) for style, noise in zip(styles, noises, strict=True)]
+        return self.tower(images, codes)[-1]
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """`HEIGHTxWIDTH` as numbers; `UserError` when it is none."""
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
+        raise UserError(f"`--size` {text}: write HEIGHTxWIDTH, as 256x384")
+    return int(parts[0]), int(parts[1])
+
+
+def example(bundle: Bundle, size: tuple[int, int], batch: int, seed: int = 0) -> list[list[Tensor]]:
+    """Images, styles and noises for inputs of `size`; `UserError` if it cannot be halved so."""
+    tower = bundle.tower
+    levels, generator = tower.settings.levels, torch.Generator().manual_seed(seed)
+    shifts = [0] if tower.wiring is Wiring.SUPER_RESOLUTION else list(range(levels - 1, -1, -1))
+    if any(side % 2 ** shifts[0] for side in size):
+        raise UserError(
+            f"`--size` {size[0]}x{size[1]}: this model takes multiples of {2 ** shifts[0]}"
+        )
+    height, width = size
+    images = [torch.rand((batch, 3, height >> s, width >> s), generator=generator) for s in shifts]
+    shapes = tower.code_shapes_for(images)
+    styles = [torch.randn((batch, s[0]), generator=generator) for s in shapes]
+    noises = [torch.randn((batch, *s[1:]), generator=generator) for s in shapes]
+    return [images, styles, noises]
+
+
+def input_names(tower: Tower) -> list[str]:
+    """Names of the graph's inputs, in the order of its arguments."""
+    levels = range(1, tower.settings.levels + 1)
+    images = [1] if tower.wiring is Wiring.SUPER_RESOLUTION else levels
+    parts = (("image", images), ("style", levels), ("noise", levels))
+    return [f"{name}_{level}" for name, numbers in parts for level in numbers]
+
+
+def _dynamic(inputs: list[list[Tensor]], any_size: bool) -> Any:
+    """Which dimensions of the arguments may change."""
+    auto = torch.export.Dim.DYNAMIC
+    sides = {2: auto, 3: auto} if any_size else {}
+
+    def shape(tensor: Tensor) -> dict[int, Any]:
+        return {0: auto, **(sides if tensor.ndim == 4 else {})}
+
+    return tuple([shape(tensor) for tensor in group] for group in inputs)
+
+
+def _write_onnx(module: Exported, inputs: list[list[Tensor]], any_size: bool, file: Path) -> None:
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "export to ONNX needs onnx, onnxscript and onnxruntime: pip install 'chimle[export]'"
+        ) from None
+    torch.onnx.export(
+        module,
+        tuple(inputs),
+        str(file),
+        input_names=input_names(module.tower),
+        output_names=["picture"],
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        dynamic_shapes=_dynamic(inputs, any_size),
+        verbose=False,
+    )
+
+
+def _run_onnx(file: Path, names: list[str], inputs: list[list[Tensor]]) -> Tensor:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    flat = [tensor.numpy() for group in inputs for tensor in group]
+    return torch.from_numpy(session.run(["picture"], dict(zip(names, flat, strict=True)))[0])
+
+
+def _compared(found: Tensor, expected: Tensor, file: Path) -> float:
+    difference = float((found - expected).abs().max())
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"{file} was not written: what it computes differs from the tower by {difference:.1e}, "
+            f"more than {TOLERANCE:.0e}"
+        )
+    return difference
+
+
+@torch.no_grad()
+def export(
+    bundle: Bundle, out: Path, format_: str, size: tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """Write a tower as ONNX or as torch's exported program.
+
+    Args:
+        bundle: the model.
+        out: file to write; nothing stands there unless it computes what the tower does.
+        format_: `onnx` or `torch`.
+        size: (height, width) of the input for a graph of fixed size; None: any size. The batch is
+            always free.
+
+    Returns:
+        Plain values about the file.
+
+    Raises:
+        UserError: a package is missing, `size` does not fit, or the outputs differ.
+    """
+    module = Exported(bundle.tower).eval()
+    unit = 2 ** (bundle.settings.tower.levels - 1)
+    inputs = example(bundle, size or (4 * unit, 6 * unit), batch=2)
+    # Another batch, and where it is free another size, than the ones that were traced.
+    others = example(bundle, size or (6 * unit, 5 * unit), batch=3, seed=1)
+    with tempfile.TemporaryDirectory(prefix="chimle-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        file = Path(folder) / ("tower.onnx" if format_ == "onnx" else "tower.pt2")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        if format_ == "onnx":
+            _write_onnx(module, inputs, size is None, file)
+            found = _run_onnx(file, input_names(bundle.tower), others)
+        else:
+            program = torch.export.export(
+                module, tuple(inputs), dynamic_shapes=_dynamic(inputs, size is None), strict=False
+            )
+            torch.export.save(program, file)
+            found = torch.export.load(file).module()(*others)
+        difference = _compared(found, module(*others), out)
+        content = file.read_bytes()
+    write_bytes(out, content)
+    return {
+        "what": f"{format_} graph",
+        "file": str(out),
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "inputs": input_names(bundle.tower),
+        "size": f"{size[0]}x{size[1]}" if size else "any",
+        "largest_difference_to_the_tower": f"{difference:.1e}",
+    }

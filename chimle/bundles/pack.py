@@ -1,0 +1,142 @@
+"""A bundle to publish: with licence, metrics, and a model card that shows samples."""
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from chimle.bundles.bundle import Bundle, save_bundle
+from chimle.errors import UserError
+from chimle.images.contact_sheet import contact_sheet
+from chimle.images.decode import read_rgb, write_png
+from chimle.io.files import replaced_folder, write_bytes, write_text
+from chimle.metrics.metric import DO_NOTHING
+
+CARD = "README.md"
+METRICS = "metrics.json"
+SAMPLES = "samples.png"
+_SIDE = 128
+_SHOWN = 5
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise UserError(f"{path} is damaged: run stages.evaluate again") from None
+
+
+def _measured(bundle: Bundle, project: Path) -> dict[str, Any]:
+    """`metrics`, `details` and `provenance` of this very model; empty if there are none.
+
+    Raises:
+        UserError: the project's metrics are another model's.
+    """
+    task = bundle.settings.task
+    file = project / "metrics" / f"{task}.json"
+    details = _read_json(project / "metrics" / "details" / f"{task}.json")
+    metrics, origin = _read_json(file), _read_json(file.with_suffix(".provenance.json"))
+    if metrics is None or details is None or origin is None:
+        return {}
+    own = bundle.provenance
+    if (origin.get("model_settings_sha256"), origin.get("pairs_sha256")) != (
+        own.get("settings_sha256"),
+        own.get("pairs_sha256"),
+    ):
+        raise UserError(
+            f"{file} was measured on another model: evaluate this one first, or name its project "
+            "by `--project`"
+        )
+    return {"metrics": metrics, "details": details, "provenance": origin}
+
+
+def _draw_samples(folder: Path, out: Path) -> bool:
+    """Input, samples and target of the evaluated pictures in a grid; False if there are none."""
+    gallery = _read_json(folder / "gallery.json")
+    if not gallery:
+        return False
+    rows = [
+        [read_rgb(folder / n) for n in (e["input"], *e["samples"][:_SHOWN], e["target"])]
+        for e in gallery
+    ]
+    count = len(rows[0]) - 2
+    headings = ["input", *(f"sample {i}" for i in range(count)), "target"]
+    write_png(out, contact_sheet(rows, _SIDE, headings))
+    return True
+
+
+def _card(bundle: Bundle, measured: dict[str, Any], licence: str, has_samples: bool) -> str:
+    environment = Environment(
+        loader=PackageLoader("chimle.bundles", "."),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    metrics, details = measured.get("metrics", {}), measured.get("details", {})
+    rows = [
+        (name, value, details.get(DO_NOTHING + name)) for name, value in sorted(metrics.items())
+    ]
+    return environment.get_template("card.md.j2").render(
+        bundle=bundle,
+        settings=bundle.settings,
+        title=bundle.settings.definition.title,
+        parameters=sum(p.numel() for p in bundle.tower.parameters()),
+        rows=rows,
+        origin=measured.get("provenance", {}),
+        provenance=bundle.provenance,
+        licence=licence,
+        has_samples=has_samples,
+    )
+
+
+def _zipped(folder: Path) -> bytes:
+    """The folder's files as one zip file, the same bytes every time."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(folder.iterdir()):
+            archive.writestr(zipfile.ZipInfo(path.name, _EPOCH), path.read_bytes())
+    return buffer.getvalue()
+
+
+def _fill(folder: Path, bundle: Bundle, licence: str, project: Path) -> None:
+    """Write a bundle with metrics, samples and card into a folder that is made for it."""
+    measured = _measured(bundle, project)
+    save_bundle(folder, bundle.tower, bundle.settings, bundle.provenance, licence)
+    pictures = project / "pictures" / bundle.settings.task
+    has_samples = bool(measured) and _draw_samples(pictures, folder / SAMPLES)
+    if measured:
+        write_text(folder / METRICS, json.dumps(measured, indent=1, sort_keys=True) + "\n")
+    write_text(folder / CARD, _card(bundle, measured, licence, has_samples))
+
+
+def pack(bundle: Bundle, out: Path, licence: str, project: Path) -> None:
+    """Write a bundle with everything that a stranger wants to know of it.
+
+    Args:
+        bundle: the model.
+        out: folder, or one file where the name ends in `.zip`; must not exist.
+        licence: SPDX identifier of the weights' licence.
+        project: folder with `metrics/` and `pictures/` of the model.
+
+    Raises:
+        UserError: `out` exists, or the project's metrics are another model's.
+    """
+    if out.exists():
+        raise UserError(f"{out} exists already: name another place or remove it")
+    with tempfile.TemporaryDirectory(prefix="chimle-") as name:
+        folder = Path(name) / "bundle"
+        _fill(folder, bundle, licence, project)
+        if out.suffix == ".zip":
+            write_bytes(out, _zipped(folder))
+            return
+        with replaced_folder(out) as fresh:
+            for path in folder.iterdir():
+                write_bytes(fresh / path.name, path.read_bytes())

@@ -1,0 +1,124 @@
+"""Published checkpoints become model bundles; sizes are read off the weights' shapes."""
+
+import hashlib
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chimle.errors import UserError
+from chimle.settings import RunSettings, build_settings
+from chimle.tasks import Wiring, get_task
+from chimle.tower.generator import Tower
+from chimle.tower.published_names import load_published, our_name
+
+
+def _generator_state(content: Any) -> dict[str, Tensor] | None:
+    """The first mapping of published parameters inside a checkpoint, any wrapper's prefix cut."""
+    if not isinstance(content, Mapping):
+        return None
+    prefixes = ("", "module.", "netG.", "netG.module.", "generator.")
+    for prefix in prefixes:
+        found = {
+            str(name).removeprefix(prefix): value
+            for name, value in content.items()
+            if isinstance(value, Tensor) and str(name).startswith(f"{prefix}level_")
+        }
+        if found and all(our_name(name) for name in found):
+            return found
+    return next(filter(None, map(_generator_state, content.values())), None)
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The generator's parameters from a bare state dict or a training state.
+
+    Raises:
+        UserError: the file is missing, damaged, would run code, or holds no published generator.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{path} holds more than tensors, or no checkpoint at all: it is not unpickled; "
+            "save the generator's state dict alone"
+        ) from None
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} is damaged or no checkpoint ({reason})") from None
+    state = _generator_state(content)
+    if state is None:
+        raise UserError(f"{path} holds no published generator: no parameters `level_1_...` in it")
+    return state
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    """How many different numbers the pattern's group takes among the names."""
+    return len({match[1] for name in state if (match := re.match(pattern, name))})
+
+
+def _rows(state: Mapping[str, Tensor], name: str, axis: int = 0) -> int:
+    if name not in state:
+        raise UserError(f"the checkpoint lacks `{name}`: it is no whole published generator")
+    return state[name].shape[axis]
+
+
+def infer_settings(state: Mapping[str, Tensor], task: str, resolution: int) -> RunSettings:
+    """The sizes of a published generator.
+
+    Raises:
+        UserError: parameters are missing, or belong to another task.
+    """
+    definition = get_task(task)
+    levels = range(1, _count(state, r"level_(\d+)_") + 1)
+    colours = _rows(state, "level_1_out.0.weight_v")
+    expected = 2 if definition.wiring is Wiring.COLOURIZATION else 3
+    if colours != expected:
+        raise UserError(
+            f"these weights draw {colours} channels, task {task} takes {expected}: "
+            "name the task they were trained for"
+        )
+    conditioning = definition.conditioning_channels
+    tower = {
+        "resolution": resolution,
+        "widths": [_rows(state, f"level_{i}_feat.0.weight_v") for i in levels],
+        "growth": [_rows(state, f"level_{i}_style.sub.0.RDB1.conv1.0.weight_v") for i in levels],
+        "blocks": _count(state, r"level_1_style\.sub\.(\d+)\."),
+        "style_size": _rows(state, "level_1_map_0.0.weight", axis=1),
+        "noise_channels": _rows(state, "level_1_feat.0.weight_v", axis=1) - conditioning,
+        "mapping_width": _rows(state, "level_1_map_0.0.weight"),
+        "mapping_depth": _count(state, r"level_1_map\.(\d+)\.weight") + 1,
+        "initialisation": "published",
+    }
+    values = {
+        "task": task,
+        "preset": "published",
+        "pair": {"size": resolution},
+        "tower": tower,
+        "search": {"candidates": [1] * len(levels)},
+    }
+    return build_settings(values, "the checkpoint's shapes")
+
+
+def import_checkpoint(path: Path, task: str, resolution: int) -> tuple[Tower, RunSettings]:
+    """A published generator as a tower with its settings.
+
+    Raises:
+        UserError: see `read_checkpoint` and `infer_settings`; or a parameter does not fit.
+    """
+    state = read_checkpoint(path)
+    settings = infer_settings(state, task, resolution)
+    tower = Tower(settings.tower, settings.definition.wiring)
+    load_published(tower, state)
+    return tower.eval().requires_grad_(False), settings
+
+
+def import_origin(path: Path) -> dict[str, str]:
+    """The provenance of an imported bundle: name and SHA-256 of the checkpoint."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"imported_from": path.name, "imported_sha256": digest}

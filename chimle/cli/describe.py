@@ -1,0 +1,201 @@
+"""What is in a bundle, a folder of pairs, a manifest or a checkpoint: in words and a picture."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chimle.bundles.addresses import is_remote, open_bundle
+from chimle.bundles.bundle import DESCRIPTION, Bundle, read_member
+from chimle.bundles.pack import METRICS
+from chimle.bundles.published_checkpoints import infer_settings, read_checkpoint
+from chimle.data.dataset import PairIndex, read_manifest
+from chimle.data.manifests import PAIRS, SOURCE, read_header, read_records
+from chimle.data.pair.summary import tally
+from chimle.errors import UserError
+from chimle.images.contact_sheet import contact_sheet
+from chimle.images.decode import write_png
+from chimle.tasks import TASKS, Wiring
+
+CHECKPOINTS = frozenset({".pth", ".pt", ".tar", ".ckpt"})
+"""Endings of files that torch saved."""
+_PAIRS_SHOWN = 8
+_SAMPLES_SHOWN = 4
+_ORIGINS_SHOWN = 5
+
+
+def _describe_bundle(bundle: Bundle) -> dict[str, Any]:
+    settings, origin = bundle.settings, bundle.provenance
+    tower = settings.tower
+    known = ("extractor", "seed", "commit", "pairs_sha256", "imported_from", "imported_sha256")
+    return {
+        "what": "model bundle",
+        "task": settings.task,
+        "licence": bundle.license,
+        "preset": settings.preset,
+        "levels": tower.levels,
+        "resolution": tower.resolution,
+        "widths": list(tower.widths),
+        "growth": list(tower.growth),
+        "blocks": tower.blocks,
+        "parameters": sum(parameter.numel() for parameter in bundle.tower.parameters()),
+        "rounds": settings.train.rounds,
+        "steps_per_round": settings.train.steps_per_round,
+        "candidates": list(settings.search.candidates),
+        **{key: origin[key] for key in known if key in origin},
+    }
+
+
+def _packed_metrics(path: Path) -> dict[str, Any]:
+    """Metrics of a packed bundle; empty if it has none."""
+    try:
+        content = json.loads(read_member(path, METRICS, 2**20))
+        return {"metrics": dict(content["metrics"])}
+    except (UserError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _describe_pairs(folder: Path) -> dict[str, Any]:
+    manifest = read_manifest(folder)
+    files, degradations = set[str](), set[str]()
+    for pair in read_records(folder, PAIRS):
+        files.add(pair["source"]["sha256"])
+        degradations.add(pair["degradation"]["kind"])
+    return {
+        "what": "pairs",
+        "task": manifest["task"],
+        "target_side": manifest["size"],
+        "pairs": sum(manifest["counts"].values()),
+        **tally(manifest),
+        "sources": len(files),
+        "degradations": sorted(degradations),
+    }
+
+
+def _describe_source(folder: Path) -> dict[str, Any]:
+    header = read_header(folder, SOURCE)
+    count, size, least, most = 0, 0, 2**63, 0
+    origins: set[str] = set()
+    for record in read_records(folder, SOURCE):
+        count, size = count + 1, size + record["bytes"]
+        shorter = min(record["width"], record["height"])
+        least, most = min(least, shorter), max(most, shorter)
+        if len(origins) <= _ORIGINS_SHOWN:
+            origins.add(record.get("version") or record["source"])
+    shown = sorted(origins)[:_ORIGINS_SHOWN]
+    return {
+        "what": "fetched photographs",
+        "kind": header["kind"],
+        "files": count,
+        "megabytes": round(size / 1e6, 1),
+        "shorter_sides": [least, most],
+        "versions": [*shown, "..."] if len(origins) > _ORIGINS_SHOWN else shown,
+        "skipped": len(header["skipped"]),
+    }
+
+
+def _describe_data(folder: Path) -> dict[str, Any]:
+    """What has been fetched and paired, a line per task."""
+    said: dict[str, Any] = {"what": "data"}
+    for task in TASKS:
+        raw, pairs = folder / "raw" / task, folder / "pairs" / task
+        parts = []
+        if (raw / SOURCE).is_file():
+            found = _describe_source(raw)
+            parts.append(f"{found['files']:,} files, {found['megabytes']} MB ({found['kind']})")
+        if (pairs / PAIRS).is_file():
+            counts = read_manifest(pairs)["counts"]
+            parts.append(", ".join(f"{count:,} {split}" for split, count in counts.items()))
+        said[task] = "; pairs: ".join(parts) if parts else "nothing yet"
+    return said
+
+
+def _describe_checkpoint(path: Path) -> dict[str, Any]:
+    state = read_checkpoint(path)
+    chroma = state["level_1_out.0.weight_v"].shape[0] == 2 if state else False
+    wirings = (Wiring.COLOURIZATION,) if chroma else (Wiring.GENERIC, Wiring.SUPER_RESOLUTION)
+    tasks = [task.name for task in TASKS.values() if task.wiring in wirings]
+    tower = infer_settings(state, tasks[-1], 256).tower
+    return {
+        "what": "published checkpoint",
+        "may_be_for": tasks,
+        "levels": tower.levels,
+        "widths": list(tower.widths),
+        "growth": list(tower.growth),
+        "blocks": tower.blocks,
+        "style_size": tower.style_size,
+        "noise_channels": tower.noise_channels,
+        "mapping_width": tower.mapping_width,
+        "mapping_depth": tower.mapping_depth,
+        "parameters": sum(tensor.numel() for tensor in state.values()),
+        "next": f"chimle import {path} --task {tasks[-1]} -o BUNDLE",
+    }
+
+
+def _pairs_folder(path: Path) -> Path | None:
+    """The folder of pairs that `path`, or the manifest that it is, belongs to."""
+    folder = path.parent if path.name == "manifest.json" else path
+    return folder if (folder / "manifest.json").is_file() else None
+
+
+def _is_bundle(address: str) -> bool:
+    path = Path(address)
+    return is_remote(address) or path.suffix == ".zip" or (path / DESCRIPTION).exists()
+
+
+def describe(address: str | Path) -> dict[str, Any]:
+    """What there is.
+
+    Args:
+        address: a bundle wherever it lies, pairs or their manifest, a fetched source, a project's
+            folder `data`, or a checkpoint.
+
+    Raises:
+        UserError: it is none of these, or damaged.
+    """
+    path = Path(address)
+    if _is_bundle(str(address)):
+        metrics = {} if is_remote(str(address)) else _packed_metrics(path)
+        return {**_describe_bundle(open_bundle(str(address))), **metrics}
+    if folder := _pairs_folder(path):
+        return _describe_pairs(folder)
+    if (path / SOURCE).is_file():
+        return _describe_source(path)
+    if (path / "pairs").is_dir() or (path / "raw").is_dir():
+        return _describe_data(path)
+    if path.suffix.lower() in CHECKPOINTS:
+        return _describe_checkpoint(path)
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    raise UserError(f"{path} is neither a model bundle, nor pairs, nor a source, nor a checkpoint")
+
+
+def _sample_rows(address: str) -> list[list[np.ndarray]]:
+    """The input, samples and original of a photograph that scikit-image carries."""
+    from skimage import data
+
+    from chimle.inference.model import load
+
+    model = load(address)
+    side = 256
+    cat: np.ndarray = data.chelsea()[22 : 22 + side, 100 : 100 + side]
+    given = model.degraded(cat)
+    return [[given, *model.sample(given, _SAMPLES_SHOWN), cat]]
+
+
+def draw(address: str | Path, out: Path) -> None:
+    """Write what there is to see: samples of a bundle, or pairs.
+
+    Raises:
+        UserError: there is nothing to see.
+    """
+    if _is_bundle(str(address)):
+        rows = _sample_rows(str(address))
+        names = ["input", *(f"sample {i}" for i in range(_SAMPLES_SHOWN)), "original"]
+    elif folder := _pairs_folder(Path(address)):
+        pairs = PairIndex(folder, "train")[:_PAIRS_SHOWN]
+        rows, names = [[pair.input, pair.target] for pair in pairs], ["input", "target"]
+    else:
+        raise UserError(f"{address} has nothing to see: import it first")
+    write_png(out, contact_sheet(rows, 128, names))

@@ -1,0 +1,153 @@
+"""What files behind addresses were when they were first fetched: `data/checksums.json`, in Git.
+
+As with a package manager's lock, the first fetch records and every later one is held to it.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from chimle.errors import UserError
+from chimle.io.files import locked, sha256_of, write_text
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a server says of a file without giving it away; None where it does not say.
+
+    Attributes:
+        size: bytes.
+        etag: entity tag, as it was sent.
+        modified: time of last change, as it was sent.
+        id: version id in a bucket that keeps versions.
+    """
+
+    size: int | None = None
+    etag: str | None = None
+    modified: str | None = None
+    id: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What is known of it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def told_apart(self) -> bool:
+        """Whether there is anything by which another version would be noticed."""
+        return self != Version()
+
+    def same(self, other: "Version") -> bool:
+        """Whether both can be of one file: the strongest mark that both have decides, and size.
+
+        A weak entity tag is compared like a strong one: it changes when the meaning does.
+        """
+        if None not in (self.size, other.size) and self.size != other.size:
+            return False
+        if self.etag and other.etag:
+            return self.etag.removeprefix("W/") == other.etag.removeprefix("W/")
+        if self.modified and other.modified:
+            return self.modified == other.modified
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An entry of the ledger.
+
+    Attributes:
+        sha256: of the file; of a bucket's prefix, over keys, sizes and ETags of its objects.
+        version: by which a change is noticed without fetching.
+    """
+
+    sha256: str
+    version: Version
+
+
+class Ledger:
+    """The file of first-seen checksums."""
+
+    def __init__(self, path: Path, scratch: Path) -> None:
+        """The ledger at a path; nothing is read yet.
+
+        Args:
+            path: may be missing.
+            scratch: an ignored folder, for a lock.
+        """
+        self.path, self._lock = path, scratch / "checksums.lock"
+
+    def get(self, address: str) -> Known | None:
+        """What is recorded of an address.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        entry = self._read().get(address)
+        if entry is None:
+            return None
+        try:
+            if not _SHA256.fullmatch(entry["sha256"]):
+                raise ValueError
+            return Known(entry["sha256"], _version(entry))
+        except (KeyError, TypeError, ValueError):
+            raise self._damaged(f"the entry of {address}") from None
+
+    def record(self, address: str, known: Known) -> None:
+        """Add or replace an entry; `UserError` as in `get`."""
+        self._change({address: {"sha256": known.sha256, **known.version.to_json()}}, ())
+
+    def forget(self, addresses: Iterable[str]) -> None:
+        """Remove entries; `UserError` as in `get`."""
+        self._change({}, addresses)
+
+    def _change(self, added: dict[str, Any], removed: Iterable[str]) -> None:
+        with locked(self._lock):
+            before = self._read()
+            gone = set(removed)
+            after = {key: value for key, value in before.items() if key not in gone} | added
+            if after != before:
+                write_text(self.path, json.dumps(after, indent=1, sort_keys=True) + "\n")
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise self._damaged(" ".join(str(error).split())) from None
+        if not isinstance(content, dict):
+            raise self._damaged("it holds no mapping of addresses")
+        return content
+
+    def _damaged(self, what: str) -> UserError:
+        return UserError(f"{self.path} is damaged ({what}): mend it or take it back from Git")
+
+
+def _version(entry: dict[str, Any]) -> Version:
+    """The marks of an entry; `ValueError` if they are of other types than they should be."""
+    texts = [entry.get(name) for name in ("etag", "modified", "id")]
+    size = entry.get("size")
+    good = all(text is None or isinstance(text, str) for text in texts)
+    if not good or not (size is None or type(size) is int):
+        raise ValueError
+    return Version(size, *texts)
+
+
+def sha256_of_unchanged(path: Path, scratch: Path) -> str:
+    """SHA-256 of a file, read again only after its size or time of change is another one."""
+    stat = path.stat()
+    mark = f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}"
+    notes = scratch / "hashes.json"
+    with locked(scratch / "hashes.lock"):
+        try:
+            known = json.loads(notes.read_text(encoding="utf-8"))
+            if _SHA256.fullmatch(known[mark]):
+                return known[mark]
+        except (OSError, ValueError, KeyError, TypeError):
+            known = {}
+        found = sha256_of(path)
+        write_text(notes, json.dumps({**known, mark: found}))
+        return found

@@ -1,0 +1,172 @@
+"""A source's photographs arrive: found, read once to see that they can be, recorded, put in place.
+
+`data/raw/TASK` then holds untouched copies (`targets/`, `inputs/` where the source has pairs),
+`files.jsonl` with a line for each, and `source.json`.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imagehash
+from PIL import Image
+
+from chimle.data.fetch.catalogue import resolve
+from chimle.data.fetch.sources import open_source
+from chimle.data.fetch.sources.protocol import Collection, Original, Place
+from chimle.data.manifests import SOURCE, write_records
+from chimle.errors import UserError
+from chimle.images.decode import read_rgb
+from chimle.io.files import put_in_place, sha256_of
+from chimle.io.journal import journalled, read_lines
+from chimle.provenance import digest
+from chimle.settings import RunSettings
+from chimle.settings.source import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One file to copy.
+
+    Attributes:
+        photo: the file.
+        kind: `targets` or `inputs`.
+        origin: what its record says of where it comes from.
+    """
+
+    photo: Original
+    kind: str
+    origin: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """Copies a file and says what it is.
+
+    Attributes:
+        out: where to.
+        skip_damaged: whether damaged files are only listed.
+        ours: files in here were unpacked for this run: a second name will do instead of a copy.
+    """
+
+    out: Path
+    skip_damaged: bool
+    ours: Path
+
+    def _bring(self, source: Path, copy: Path) -> None:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.unlink(missing_ok=True)  # From a run that was killed.
+        if source.is_relative_to(self.ours) and not source.is_symlink():
+            copy.hardlink_to(source)
+        else:
+            shutil.copyfile(source, copy)
+
+    def __call__(self, item: _Item) -> dict[str, Any]:
+        source = Path(item.photo.path)
+        name = f"{item.kind}/{item.photo.name}{source.suffix.lower()}"
+        copy = self.out / name
+        self._bring(source, copy)
+        try:
+            rgb = read_rgb(copy)
+        except UserError as error:
+            copy.unlink()
+            sentence = str(error).replace(str(copy), str(source))
+            if not self.skip_damaged:
+                raise UserError(sentence) from None
+            return {"file": name, "skipped": sentence}
+        height, width = rgb.shape[:2]
+        return {
+            "file": name,
+            "sha256": sha256_of(copy),
+            "bytes": copy.stat().st_size,
+            "width": width,
+            "height": height,
+            "phash": str(imagehash.phash(Image.fromarray(rgb))),
+            **item.origin,
+        }
+
+
+def _stem(file: str) -> str:
+    """A record's name without its kind and ending."""
+    return file.split("/", 1)[1].rpartition(".")[0]
+
+
+def _kept(journal: Path, folder: Path) -> tuple[Iterator[dict[str, Any]], list[dict[str, str]]]:
+    """The records to keep, and what is left out: damaged files and their partners."""
+    skipped = {}
+    for record in read_lines(journal):
+        if "skipped" in record:
+            skipped[_stem(record["file"])] = record["skipped"]
+
+    def kept() -> Iterator[dict[str, Any]]:
+        for record in read_lines(journal):
+            if _stem(record["file"]) not in skipped:
+                yield record
+            else:
+                (folder / record["file"]).unlink(missing_ok=True)
+
+    left_out = [{"name": name, "because": reason} for name, reason in sorted(skipped.items())]
+    return kept(), left_out
+
+
+def _items(collection: Collection) -> list[_Item]:
+    pairs = (("targets", collection.targets), ("inputs", collection.inputs))
+    return [_Item(p, kind, collection.origin(p.path)) for kind, photos in pairs for p in photos]
+
+
+def fetch(settings: RunSettings, root: Path, out: Path) -> dict[str, int]:
+    """Bring the photographs of a task's source to the folder `out`.
+
+    A killed run is continued by the next one with the same settings.
+
+    Args:
+        settings: the task's settings.
+        root: the project; relative paths start here.
+        out: folder that is replaced when everything has arrived.
+
+    Returns:
+        How many `targets`, `inputs` and `skipped` there are.
+
+    Raises:
+        UserError: the source cannot be had, is not what it should be, or a file is damaged.
+    """
+    source = resolve(settings.source, root)
+    place = Place(root, root / "scratch")
+    origin = open_source(source, place)
+    # Should the source have changed since another run was killed, this one begins anew.
+    key = digest([source.model_dump(mode="json"), origin.now()])[:16]
+    work = place.scratch / "fetch" / settings.task / key
+    collection = origin.bring(work / "source")
+    staging, journal = work / "staging", work / "journal.jsonl"
+    if not staging.is_dir():
+        journal.unlink(missing_ok=True)
+        staging.mkdir(parents=True)
+    selection = source if isinstance(source, Selection) else None
+    copy = _Copy(staging, selection is not None and selection.damaged == "skip", work)
+    journalled(journal, _items(collection), copy, say=lambda text: print(f"fetch: {text}"))
+    records, left_out = _kept(journal, staging)
+    counts = Counter[str]()
+
+    def counted() -> Iterator[dict[str, Any]]:
+        for record in records:
+            counts[record["file"].split("/", 1)[0]] += 1
+            yield record
+
+    header: dict[str, Any] = {
+        "kind": source.kind,
+        "side_by_side": selection.side_by_side if selection else None,
+        "skipped": left_out,
+    }
+    if collection.annotations:
+        header["annotations"] = f"annotations{collection.annotations.suffix}"
+        shutil.copyfile(collection.annotations, staging / header["annotations"])
+    write_records(staging, SOURCE, header, counted())
+    if not counts["targets"]:
+        raise UserError(f"`source`: every photograph is damaged, such as {left_out[0]['because']}")
+    put_in_place(staging, out)
+    collection.record()
+    shutil.rmtree(work.parent, ignore_errors=True)
+    return {**counts, "skipped": len(left_out)}

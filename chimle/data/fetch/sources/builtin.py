@@ -1,0 +1,51 @@
+"""The colour photographs inside the scikit-image wheel: no download at all."""
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from chimle.data.fetch.sources.protocol import Collection, Original
+from chimle.errors import UserError
+from chimle.images.decode import SUFFIXES
+
+BUILTIN = ("astronaut", "chelsea", "coffee", "motorcycle_left", "rocket")
+"""Natural colour photographs. The right half of the motorcycle's stereo pair shows the same scene
+and stays out; microscopy and telescope pictures do too."""
+
+
+def _find() -> list[Original]:
+    import skimage.data
+
+    folder = Path(skimage.data.__file__).parent
+    found = []
+    for name in BUILTIN:
+        files = sorted(folder.glob(f"{name}.*"))
+        pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
+        if not pictures:
+            raise UserError(f"this scikit-image lacks its photograph `{name}`: install the lock")
+        found.append(Original(name, str(pictures[0])))
+    return found
+
+
+def _origin(path: str) -> Mapping[str, str]:
+    return {"source": f"scikit-image {version('scikit-image')}, {Path(path).name}"}
+
+
+class Builtin:
+    """Photographs that another package ships."""
+
+    def now(self) -> dict[str, Any]:
+        """Their hashes."""
+        return {
+            photo.name: hashlib.sha256(Path(photo.path).read_bytes()).hexdigest()
+            for photo in _find()
+        }
+
+    def bring(self, work: Path) -> Collection:
+        """They are here already."""
+        return Collection(_find(), [], _origin)
+
+    def forget(self) -> None:
+        """Nothing is recorded of it."""

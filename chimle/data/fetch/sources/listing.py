@@ -1,0 +1,91 @@
+"""Pictures whose addresses stand in a CSV file."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from chimle.data.fetch.http import HttpFile
+from chimle.data.fetch.source_addresses import file_name, local_path, plain
+from chimle.data.fetch.sources.pinned import Kept, LocalFile, RemoteFile
+from chimle.data.fetch.sources.protocol import Collection, Place
+from chimle.data.fetch.sources.selection import select
+from chimle.errors import UserError
+from chimle.io.files import sha256_of
+from chimle.settings.source import ListingSettings, UrlSource
+
+
+def read_listing(listing: ListingSettings, root: Path) -> dict[str, str]:
+    """Addresses by name, in the order of the file.
+
+    Raises:
+        UserError: the file is missing or no CSV, lacks a column, or a row is of no use; its line.
+    """
+    path, found = root / listing.file, dict[str, str]()
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            for column in (listing.name_column, listing.address_column):
+                if column not in (reader.fieldnames or ()):
+                    known = ", ".join(reader.fieldnames or ())
+                    raise UserError(f"{path} has no column `{column}`: it has {known or 'none'}")
+            for row in reader:
+                name = PurePosixPath((row[listing.name_column] or "").strip())
+                address = (row[listing.address_column] or "").strip()
+                stem = name.with_suffix("").as_posix() if name.name else ""
+                if not stem or len(name.parts) != 1 or stem.startswith(".") or not address:
+                    raise UserError(
+                        f"{path}, line {reader.line_num}: needs a plain name and an address"
+                    )
+                if stem in found:
+                    raise UserError(f"{path}, line {reader.line_num}: `{stem}` is there twice")
+                found[stem] = address
+    except FileNotFoundError:
+        raise UserError(f"`source.listing.file`: {path} does not exist") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no CSV file ({error}): save it as one") from None
+    if not found:
+        raise UserError(f"{path} lists no picture")
+    return found
+
+
+class Listing:
+    """Every picture of a list, held to what it was when it was first fetched."""
+
+    def __init__(self, settings: UrlSource, place: Place) -> None:
+        assert settings.listing is not None
+        self.settings, self.listing, self.place = settings, settings.listing, place
+
+    def now(self) -> dict[str, Any]:
+        """The hash of the list; asking for each of its pictures every time would be rude."""
+        read_listing(self.listing, self.place.root)
+        return {"listing": sha256_of(self.place.root / self.listing.file)}
+
+    def bring(self, work: Path) -> Collection:
+        """Download all of them."""
+        tree, origins = work / "tree", dict[str, Mapping[str, str]]()
+        tree.mkdir(parents=True, exist_ok=True)
+        for name, address, file in self._files():
+            arrived = file.bring()
+            file.record()
+            ending = PurePosixPath(file_name(address)).suffix.lower()
+            path = tree / f"{name}{ending}"
+            path.unlink(missing_ok=True)
+            path.symlink_to(arrived.path.resolve())
+            origins[str(path)] = {"source": plain(address), "version": arrived.sha256}
+        return select(self.settings, tree, origins.__getitem__)
+
+    def forget(self) -> None:
+        """Take what lies there now for what should."""
+        for _, _, file in self._files():
+            file.forget()
+
+    def _files(self) -> Iterator[tuple[str, str, Kept]]:
+        for name, address in read_listing(self.listing, self.place.root).items():
+            path = local_path(address, self.place.root)
+            if path is not None:
+                yield name, address, LocalFile(address, path, None, self.place)
+                continue
+            remote = HttpFile(address, self.settings.timeout_seconds)
+            limits = {"retries": self.settings.retries, "largest": self.settings.most_bytes}
+            yield name, address, RemoteFile(remote, address, None, self.place, **limits)

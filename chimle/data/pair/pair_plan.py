@@ -1,0 +1,98 @@
+"""From a fetched source to the list of pairs to be made: which there are, in which split."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chimle.data.manifests import SOURCE, read_header, read_records
+from chimle.data.pair.near_duplicates import judge, near_duplicates
+from chimle.data.pair.pair_specs import (
+    Planned,
+    SmallOnes,
+    plan_halves,
+    plan_photographs,
+    plan_regions,
+    stem,
+)
+from chimle.data.pair.splits import limited, split_groups
+from chimle.data.pair.timelapse.night_day_pairs import plan_timelapse
+from chimle.errors import UserError
+from chimle.settings import RunSettings
+
+
+@dataclass
+class Plan:
+    """All pairs that a source gives.
+
+    Attributes:
+        pairs: with their splits, by id.
+        hashes: SHA-256 of the source's files.
+        header: what the manifest says of what was left out, and why.
+    """
+
+    pairs: list[tuple[Planned, str]]
+    hashes: dict[str, str]
+    header: dict[str, Any]
+
+
+def _without_duplicates(
+    plan: list[Planned],
+    splits: dict[str, str],
+    records: list[dict[str, Any]],
+    settings: RunSettings,
+    raw: Path,
+    work: Path,
+) -> tuple[list[Planned], list[dict[str, Any]]]:
+    """The pairs that stay, and the near-duplicates among all."""
+    own = {pair.target: splits[pair.group] for pair in plan}
+    used = [record for record in records if record["file"] in own]
+    found = near_duplicates(used, settings.pair, raw, work / "duplicates.jsonl")
+    lines = judge(
+        [stem(record["file"]) for record in used],
+        found,
+        [own[record["file"]] for record in used],
+        settings.pair.duplicates == "drop",
+    )
+    gone = {name for line in lines for name in line["dropped"]}
+    return [pair for pair in plan if stem(pair.target) not in gone], lines
+
+
+def make_plan(settings: RunSettings, raw: Path, work: Path) -> Plan:
+    """Which pairs a fetched source gives.
+
+    Args:
+        settings: the task's.
+        raw: the fetched source.
+        work: folder for what has been found out, should the run be killed.
+
+    Raises:
+        UserError: a photograph is too small, or nothing is left of a split.
+    """
+    header, pair = read_header(raw, SOURCE), settings.pair
+    by_kind: dict[str, list[dict[str, Any]]] = {"targets": [], "inputs": []}
+    for record in read_records(raw, SOURCE):
+        by_kind[record["file"].split("/", 1)[0]].append(record)
+    targets, inputs = by_kind["targets"], by_kind["inputs"]
+    small, said = SmallOnes(pair), dict[str, Any]()
+    if pair.timelapse:
+        annotations = raw / header["annotations"] if "annotations" in header else None
+        lapse = plan_timelapse(targets, annotations, settings, raw, work, small)
+        plan, said["timelapse"] = lapse.pairs, lapse.report
+    elif header["kind"] == "builtin":
+        plan = list(plan_regions(targets, pair))
+    elif header["side_by_side"]:
+        plan = list(plan_halves(targets, header["side_by_side"], small))
+    else:
+        plan = list(plan_photographs(targets, inputs, small))
+    said["skipped"] = small.skipped
+    if not plan:
+        raise UserError(f"`pair.size` {pair.size}: every photograph is smaller; lower it")
+    splits = split_groups(plan, pair, settings.seed)
+    # Regions share no pixel, and what a fixed camera sees is always alike.
+    if pair.duplicates != "keep" and header["kind"] != "builtin" and not pair.timelapse:
+        plan, said["near_duplicates"] = _without_duplicates(
+            plan, splits, targets, settings, raw, work
+        )
+    chosen = limited(plan, splits, pair.limit, settings.seed)
+    hashes = {record["file"]: record["sha256"] for record in (*targets, *inputs)}
+    return Plan([(one, splits[one.group]) for one in chosen], hashes, said)

@@ -1,0 +1,43 @@
+"""What a manifest's header says, counted and in one line."""
+
+from collections import Counter
+from typing import Any
+
+from chimle.data.pair.splits import SPLITS
+
+
+def tally(manifest: dict[str, Any]) -> dict[str, int]:
+    """Counts of a manifest's header: of pairs, of what was left out, of cameras' frames."""
+    counts = {f"pairs_{split}": manifest["counts"].get(split, 0) for split in SPLITS}
+    if manifest.get("skipped"):
+        counts["too_small"] = len(manifest["skipped"])
+    if "near_duplicates" in manifest:
+        lines = manifest["near_duplicates"]
+        counts["near_duplicates"] = len(lines)
+        counts["near_duplicates_across_splits"] = sum(len(set(one["splits"])) > 1 for one in lines)
+        counts["dropped_near_duplicates"] = len({n for one in lines for n in one["dropped"]})
+    if "timelapse" in manifest:
+        cameras = manifest["timelapse"]["cameras"]
+        counts["cameras"] = len(cameras)
+        for kind in ("night", "dusk", "day"):
+            counts[f"frames_{kind}"] = sum(one[kind] for one in cameras.values())
+        counts["frames_rejected"] = len(manifest["timelapse"]["rejected"])
+    return counts
+
+
+def summary(manifest: dict[str, Any]) -> str:
+    """One line about a folder of pairs, for a terminal."""
+    count = Counter(tally(manifest))
+    parts = [f"{count[f'pairs_{split}']} {split}" for split in SPLITS]
+    if count["too_small"]:
+        parts.append(f"{count['too_small']} too small")
+    if count["near_duplicates"]:
+        parts.append(
+            f"{count['near_duplicates']} near-duplicates "
+            f"({count['near_duplicates_across_splits']} across splits), "
+            f"{count['dropped_near_duplicates']} dropped"
+        )
+    if count["cameras"]:
+        frames = ", ".join(f"{count[f'frames_{kind}']} {kind}" for kind in ("night", "dusk", "day"))
+        parts.append(f"{count['cameras']} cameras: {frames}, {count['frames_rejected']} left out")
+    return ", ".join(parts)

@@ -1,0 +1,199 @@
+"""Frames of cameras: what is known of each before and after a look at it."""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from chimle.data.pair.pair_specs import stem
+from chimle.errors import UserError
+from chimle.images.decode import read_rgb
+from chimle.settings.timelapse import AttributeSettings, TimelapseSettings
+
+GLANCE = (24, 32)
+"""Height and width of a frame's reduced picture, by which its light is judged."""
+_STAMP = re.compile(r"(?<!\d)((?:19|20)\d{6})[_T-]?(\d{6})(?!\d)")
+_DIRECTIVES = {
+    "%Y": r"\d{4}",
+    "%y": r"\d{2}",
+    "%m": r"\d{2}",
+    "%d": r"\d{2}",
+    "%H": r"\d{2}",
+    "%M": r"\d{2}",
+    "%S": r"\d{2}",
+    "%j": r"\d{3}",
+    "%f": r"\d{1,6}",
+    "%b": r"[A-Za-z]{3}",
+}
+_EXIF_BLOCK, _TAKEN = 0x8769, 0x9003
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a camera.
+
+    Attributes:
+        file: of the fetched source.
+        name: of the file in the source, without ending.
+        camera: the folder that it lies in.
+        size: width and height, pixels.
+        hash: perceptual hash.
+        glance: (24, 32, 3) uint8, the frame reduced.
+        time: when it was taken, UTC; None: unknown.
+    """
+
+    file: str
+    name: str
+    camera: str
+    size: tuple[int, int]
+    hash: int
+    glance: np.ndarray
+    time: datetime | None
+
+    @property
+    def short(self) -> str:
+        """Its name within its camera."""
+        return self.name.rpartition("/")[2]
+
+
+@dataclass
+class Rejected:
+    """Frames that are left out: `name`, `because` and, where there is more to say, `detail`."""
+
+    lines: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, name: str, reason: str, detail: str = "") -> None:
+        """Leave a frame out."""
+        self.lines.append(
+            {"name": name, "because": reason, **({"detail": detail} if detail else {})}
+        )
+
+
+def camera_of(name: str) -> str:
+    """The camera of a frame: its folder; frames outside any folder are of one camera."""
+    return name.rpartition("/")[0] or "camera"
+
+
+def stamp_pattern(pattern: str) -> re.Pattern[str]:
+    """What a `strptime` pattern looks like.
+
+    Raises:
+        UserError: it has a directive that cannot be looked for, or none.
+    """
+    parts = re.split(r"(%.)", pattern)
+    unknown = [part for part in parts if part.startswith("%") and part not in _DIRECTIVES]
+    if unknown or len(parts) == 1:
+        raise UserError(
+            f"`pair.timelapse.pattern` = {pattern!r}: use {', '.join(_DIRECTIVES)} and plain text"
+        )
+    return re.compile("".join(_DIRECTIVES.get(part, re.escape(part)) for part in parts))
+
+
+def stamp_of(name: str, pattern: str | None) -> datetime | None:
+    """The time in a file's name, without a zone; None where there is none."""
+    if pattern is None:
+        found = _STAMP.search(name)
+        text, form = ("".join(found.groups()), "%Y%m%d%H%M%S") if found else ("", "")
+    else:
+        found = stamp_pattern(pattern).search(name)
+        text, form = (found.group(), pattern) if found else ("", "")
+    try:
+        return datetime.strptime(text, form) if found else None
+    except ValueError:
+        return None
+
+
+def exif_time(path: Path) -> datetime | None:
+    """When a photograph was taken by its EXIF block, without a zone; None where it does not say."""
+    with Image.open(path) as picture:
+        text = picture.getexif().get_ifd(_EXIF_BLOCK).get(_TAKEN)
+    try:
+        return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class Look:
+    """Looks at a file: its picture reduced, and when it was taken if its EXIF block is to say."""
+
+    raw: Path
+    exif: bool
+
+    def __call__(self, file: str) -> dict[str, Any]:
+        rgb = Image.fromarray(read_rgb(self.raw / file))
+        glance = np.asarray(rgb.resize(GLANCE[::-1], Image.Resampling.BOX))
+        time = exif_time(self.raw / file) if self.exif else None
+        return {
+            "glance": base64.b64encode(glance.tobytes()).decode(),
+            "time": time.isoformat() if time else None,
+        }
+
+
+def make_frames(
+    records: Sequence[Mapping[str, Any]],
+    looks: Iterable[Mapping[str, Any]],
+    settings: TimelapseSettings,
+    rejected: Rejected,
+) -> list[Frame]:
+    """Frames of one camera: those of its usual size, with a time where times are asked for."""
+    sizes = [(record["width"], record["height"]) for record in records]
+    usual = max(sorted(set(sizes)), key=sizes.count)
+    frames = []
+    for record, look, size in zip(records, looks, sizes, strict=True):
+        name = stem(record["file"])
+        camera = camera_of(name)
+        if size != usual:
+            said = f"{size[0]}x{size[1]} instead of {usual[0]}x{usual[1]}"
+            rejected.add(name, "another size than the camera's others", said)
+            continue
+        taken = datetime.fromisoformat(look["time"]) if look["time"] else None
+        if settings.stamps == "names":
+            taken = stamp_of(name.rpartition("/")[2], settings.pattern)
+        if taken is None and settings.stamps != "none":
+            rejected.add(name, "no time stamp")
+            continue
+        place = settings.cameras.get(camera)
+        offset = timedelta(hours=place.utc_offset if place else 0)
+        pixels = np.frombuffer(base64.b64decode(look["glance"]), dtype=np.uint8)
+        frames.append(
+            Frame(
+                file=record["file"],
+                name=name,
+                camera=camera,
+                size=size,
+                hash=int(record["phash"], 16),
+                glance=pixels.reshape(*GLANCE, 3),
+                time=(taken - offset).replace(tzinfo=UTC) if taken else None,
+            )
+        )
+    return frames
+
+
+def read_attributes(path: Path, settings: AttributeSettings) -> dict[str, tuple[float, float]]:
+    """What people said of frames: by name without ending, the values of `day` and `night`.
+
+    Raises:
+        UserError: a line has too few columns or a value that is no number.
+    """
+    places = [settings.columns.index(name) + 1 for name in (settings.day, settings.night)]
+    values = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        columns = line.split("\t")
+        try:
+            day, night = (float(columns[place].split(",")[0]) for place in places)
+        except (IndexError, ValueError):
+            raise UserError(
+                f"{path.name}: line {number} is no file name with {len(settings.columns)} "
+                "columns `value,confidence`: mend it or `pair.timelapse.attributes`"
+            ) from None
+        values[Path(columns[0]).with_suffix("").as_posix()] = (day, night)
+    return values

@@ -1,0 +1,123 @@
+"""Night, dusk or day: by people's judgement, by the sun, or by a camera's own range of light."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import numpy as np
+from astral import Observer
+from astral.sun import elevation
+
+from chimle.data.pair.timelapse.frames import Frame, Rejected
+from chimle.settings.timelapse import (
+    AttributeSettings,
+    CameraSettings,
+    LightSettings,
+    SunSettings,
+    TimelapseSettings,
+)
+
+
+class Class(StrEnum):
+    """What a frame shows."""
+
+    NIGHT = "night"
+    DUSK = "dusk"
+    DAY = "day"
+
+
+BRIGHT_PART = 0.25
+"""Share of a scene that counts as its bright part: the sky, or light walls."""
+LIT_FRAMES = 0.1
+"""Share of frames from which it is learnt what a camera sees in good light."""
+LEAST_LIGHT = 160.0
+"""By day the bright part of a well exposed scene is at least so bright, of 255; a camera that only
+saw nights has no range of its own."""
+LEAST_GROUND = 0.02
+"""Linear light, of 1, that the rest of a scene has at least by day."""
+
+
+def by_sun(frame: Frame, place: CameraSettings, settings: SunSettings) -> Class:
+    """Class by the sun's elevation over a camera's place; the frame has a time."""
+    assert frame.time is not None
+    degrees = elevation(Observer(place.latitude, place.longitude), frame.time)
+    if degrees < settings.night_below:
+        return Class.NIGHT
+    return Class.DAY if degrees > settings.day_above else Class.DUSK
+
+
+def by_attributes(values: tuple[float, float], settings: AttributeSettings) -> Class:
+    """Class by the values of the attributes for day and night; dusk where neither is sure."""
+    day, night = values
+    if night > settings.night_above and day <= settings.day_above:
+        return Class.NIGHT
+    return Class.DAY if day > settings.day_above and night <= settings.night_above else Class.DUSK
+
+
+def light(glances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much light frames of one camera show, relative to its brightest ones.
+
+    The bright part of a scene is learnt from those. Its largest channel tells night: a deep blue
+    sky is dark in luminance, but not in blue; lamps at night are bright, but elsewhere. The rest,
+    the ground, tells dusk in proportion to it.
+
+    Args:
+        glances: (N, h, w, 3) uint8.
+
+    Returns:
+        (N,) brightness of the bright part, and (N,) linear light of the rest.
+    """
+    value = glances.max(axis=-1).astype(np.float32)
+    count = min(len(value), max(3, round(LIT_FRAMES * len(value))))
+    lit = np.argsort(value.mean(axis=(1, 2)), kind="stable")[-count:]
+    usual = np.median(value[lit], axis=0)
+    bright = usual >= np.quantile(usual, 1 - BRIGHT_PART)
+    part = value[:, bright].mean(axis=1) / max(float(usual[bright].mean()), LEAST_LIGHT)
+    luminance = glances.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
+    ground = (luminance**2.2)[:, ~bright].mean(axis=1)
+    return part, ground / max(float(np.median(ground[lit])), LEAST_GROUND)
+
+
+def by_light(frames: Sequence[Frame], settings: LightSettings) -> list[Class]:
+    """Classes of one camera's frames by their light alone."""
+    parts, grounds = light(np.stack([frame.glance for frame in frames]))
+    classes = []
+    for part, ground in zip(parts, grounds, strict=True):
+        lit = part > settings.day_above and ground >= settings.dusk_below * part
+        dim = Class.DAY if lit else Class.DUSK
+        classes.append(Class.NIGHT if part < settings.night_below else dim)
+    return classes
+
+
+def classify(
+    frames: Sequence[Frame],
+    settings: TimelapseSettings,
+    attributes: Mapping[str, tuple[float, float]] | None,
+    rejected: Rejected,
+) -> list[tuple[Frame, Class]]:
+    """Classes of one camera's frames.
+
+    People's judgement counts alone. Otherwise the sun's where the camera's place is known, unless
+    the light says the opposite, as it does where a clock is wrong; else the light's. The hour alone
+    decides nothing: public cameras' stamps are off by half a day too often.
+    """
+    if not frames:
+        return []
+    place = settings.cameras.get(frames[0].camera)
+    found = []
+    seen = by_light(frames, settings.light)
+    for frame, lit in zip(frames, seen, strict=True):
+        if attributes is not None:
+            if frame.name not in attributes:
+                rejected.add(frame.name, "no line in the annotations")
+                continue
+            found.append((frame, by_attributes(attributes[frame.name], settings.attributes)))
+        elif place is None or frame.time is None:
+            found.append((frame, lit))
+        else:
+            sun = by_sun(frame, place, settings.sun)
+            if {sun, lit} == {Class.DAY, Class.NIGHT}:
+                said = f"{sun} by the sun, {lit} by its light"
+                rejected.add(frame.name, "clock and light disagree", said)
+                continue
+            found.append((frame, sun))
+    return found

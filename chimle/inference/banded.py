@@ -1,0 +1,255 @@
+"""A tower over a picture of any size, in bands of rows: the same picture in bounded memory.
+
+What is wide (the dense blocks' growing concatenations) lives for one band and its neighbourhood at
+a time; only the narrow trunk is kept whole. Instance normalisation takes its statistics over the
+whole picture, the noise is one field and the style one code, so there is nothing that a border
+between bands could show: a banded picture is the whole picture up to rounding.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from chimle.images.colour import chroma_to_rgb
+from chimle.images.pyramid import to_uint8
+from chimle.inference.sample_names import Codes
+from chimle.tasks import Wiring
+from chimle.tower.blocks import (
+    NORM_EPSILON,
+    RESIDUAL_SCALE,
+    ResidualDenseBlocks,
+    StyleModulation,
+)
+from chimle.tower.generator import FEATURE_SCALE, Level, Tower
+
+BAND_BYTES = {"cpu": 2**26, "cuda": 2**30, "mps": 2**28}
+"""Memory that the widest activations of a band may take; on a CPU, what its caches like."""
+DENSE_REACH = 5
+"""Rows that a dense block sees above and below: five 3x3 convolutions."""
+ENTRY_REACH = 3
+"""Rows that a level's first convolution sees behind the two of the way up."""
+
+Rows = Callable[[int, int], Tensor]
+"""(N, C, bottom - top, W) for rows `top` to `bottom`, right but for rows near an inner border."""
+
+
+def rows_of(values: Tensor, top: int, bottom: int) -> Tensor:
+    """Rows of a whole map (N, C, H, W)."""
+    return values[:, :, top:bottom].contiguous(memory_format=torch.channels_last)
+
+
+def band_borders(height: int, width: int, channels: int, reach: int, budget: int) -> list[int]:
+    """Where bands begin and end: 0, .., `height`.
+
+    Args:
+        height: rows in all.
+        width: of a row, pixels.
+        channels: floats per pixel, all samples counted, that live at once.
+        reach: rows that a band needs on either side of it.
+        budget: bytes for all of that.
+    """
+    fitting = budget // (4 * channels * width)
+    # Lower bands would spend more than a quarter on their surroundings.
+    rows = max(fitting - 2 * reach, 8 * reach)
+    return [*range(0, height, rows), height]
+
+
+def by_bands(
+    source: Rows, borders: Sequence[int], reach: int, into: Tensor | None = None
+) -> Tensor:
+    """The whole map (N, C, H, W) from `source`, band by band.
+
+    Args:
+        source: gives rows, right but for `reach` of them near a border that is not the map's.
+        borders: see `band_borders`.
+        reach: rows that the source needs on either side.
+        into: where the map goes; None: into new memory.
+    """
+    if len(borders) == 2 and into is None:
+        return source(0, borders[1])
+    for top, bottom in pairwise(borders):
+        above, below = max(0, top - reach), min(borders[-1], bottom + reach)
+        band = source(above, below)[:, :, top - above : bottom - above]
+        if into is None:
+            shape = (*band.shape[:2], borders[-1], band.shape[3])
+            into = torch.empty(
+                shape, dtype=band.dtype, device=band.device, memory_format=torch.channels_last
+            )
+        into[:, :, top:bottom] = band
+    assert into is not None
+    return into
+
+
+def replace_by_bands(
+    values: Tensor, change: Callable[[Tensor], Tensor], borders: Sequence[int], reach: int
+) -> None:
+    """Overwrite a map with what `change` makes of it, band by band.
+
+    A band's old last rows are what the next band sees above itself, so they are kept aside.
+    """
+    kept = values[:, :, :0]
+    for top, bottom in pairwise(borders):
+        below = min(borders[-1], bottom + reach)
+        seen = torch.cat((kept, values[:, :, top:below]), dim=2)
+        seen = seen.contiguous(memory_format=torch.channels_last)
+        last = max(0, bottom - reach)
+        height = kept.shape[2]
+        kept = seen[:, :, height + last - top : height + bottom - top].clone()
+        values[:, :, top:bottom] = change(seen)[:, :, height : height + bottom - top]
+
+
+def modulate(values: Tensor, modulation: StyleModulation, style: Tensor) -> None:
+    """Put `values` (N, C, H, W) under instance normalisation and style, in their place."""
+    pixels = values.permute(0, 2, 3, 1)
+    total = values.new_zeros(values.shape[:2], dtype=torch.float64)
+    square, size = torch.zeros_like(total), values.shape[2] * values.shape[3]
+    for part in pixels.split(256, dim=1):
+        count = part.shape[1] * part.shape[2]
+        variance, mean = torch.var_mean(part.flatten(1, 2), dim=1, correction=0)
+        total += count * mean.double()
+        square += count * (variance.double() + mean.double().square())
+    mean64 = total / size
+    variance64 = square / size - mean64.square()
+    scale, shift = modulation.affine(style).double().chunk(2, dim=1)
+    gain = (1 + scale) * torch.rsqrt(variance64 + NORM_EPSILON)
+    offset = shift - mean64 * gain
+    values.mul_(gain.float()[..., None, None]).add_(offset.float()[..., None, None])
+
+
+def live_channels(level: Level) -> int:
+    """Floats per pixel that live at once in a dense block of `level`."""
+    growth = level.body.blocks[0].dense[0].convolutions[0].out_channels  # type: ignore[union-attr,index]
+    # The concatenation, its copy, and what a convolution makes of it.
+    return 2 * (level.width + 4 * int(growth)) + level.width  # type: ignore[arg-type,operator]
+
+
+def answers_at_once(tower: Tower, height: int, width: int, device: torch.device) -> int:
+    """How many answers of height x width keep a device busy: what a band holds, at least one."""
+    bytes_each = 4 * live_channels(tower.levels[-1]) * height * width  # type: ignore[arg-type]
+    return max(1, BAND_BYTES[device.type] // bytes_each)
+
+
+class BandedTower:
+    """One evaluation of a tower for N samples of one picture.
+
+    Args:
+        tower: the generator.
+        conditioning: per level (1, C, h, w) in [0, 1]; super-resolution has one, the input.
+        codes: the N samples' codes.
+    """
+
+    def __init__(self, tower: Tower, conditioning: Sequence[Tensor], codes: Codes) -> None:
+        self.tower, self.conditioning, self.codes = tower, conditioning, codes
+        self.samples = len(codes.recipes)
+
+    def _borders(self, level: Level, height: int, width: int, reach: int) -> list[int]:
+        channels = self.samples * live_channels(level)
+        return band_borders(height, width, channels, reach, BAND_BYTES[self.codes.device.type])
+
+    def _enter(self, number: int, conditioning: Tensor, below: Rows | None) -> Rows:
+        level: Level = self.tower.levels[number]  # type: ignore[assignment]
+
+        def rows(top: int, bottom: int) -> Tensor:
+            seen = conditioning[:, :, top:bottom].expand(self.samples, -1, -1, -1)
+            parts = [seen, self.codes.noise(number, top, bottom)]
+            if below is not None:
+                parts.append(below(top, bottom) * FEATURE_SCALE)
+            joined = torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
+            entered: Tensor = level.input(joined)
+            return entered
+
+        return rows
+
+    def _body(self, level: Level, features: Tensor, style: Tensor) -> Tensor:
+        """The level's body over its whole trunk, which it overwrites."""
+        height, width = features.shape[2:]
+        borders = self._borders(level, height, width, DENSE_REACH)
+        inner = features
+        for block, modulation in zip(level.body.blocks, level.body.styles, strict=True):
+            inner = self._block(block, inner, borders)  # type: ignore[arg-type]
+            modulate(inner, modulation, style)  # type: ignore[arg-type]
+        for top, bottom in pairwise(borders):
+            above, below = max(0, top - 1), min(height, bottom + 1)
+            last = level.body.last(rows_of(inner, above, below))
+            features[:, :, top:bottom] += last[:, :, top - above : bottom - above]
+        return features
+
+    @staticmethod
+    def _block(block: ResidualDenseBlocks, start: Tensor, borders: Sequence[int]) -> Tensor:
+        """Three dense blocks inside a residual, as a new map."""
+        first, *others = block.dense
+        inner = by_bands(
+            lambda top, bottom: first(rows_of(start, top, bottom)), borders, DENSE_REACH
+        )
+        for dense in others:
+            replace_by_bands(inner, dense, borders, DENSE_REACH)
+        return inner.mul_(RESIDUAL_SCALE).add_(start)
+
+    def _raised(self, level: Level, feature: Tensor) -> Rows:
+        """The level's way up, in rows of what it leads to."""
+        up = level.up
+        assert up is not None
+
+        def rows(top: int, bottom: int) -> Tensor:
+            if not up.enlarge:
+                raised: Tensor = up(rows_of(feature, top, bottom))
+                return raised
+            first = top // 2
+            # One more row on either side where the cut is odd; the way up doubles them.
+            raised = rows_of(feature, first, (bottom + 1) // 2)
+            enlarged = F.interpolate(raised, scale_factor=2, mode="nearest")
+            return up.convolve(enlarged[:, :, top - 2 * first : bottom - 2 * first])
+
+        return rows
+
+    def _draw(self, level: Level, source: Rows, size: tuple[int, int]) -> Tensor:
+        """The raw picture (N, 2 or 3, H, W) in [-1, 1]."""
+        borders = self._borders(level, *size, ENTRY_REACH)
+        return by_bands(lambda top, bottom: level.draw(source(top, bottom)), borders, ENTRY_REACH)
+
+    @torch.no_grad()
+    def picture(self) -> np.ndarray:
+        """The finest level's pictures, (N, H, W, 3) uint8."""
+        with parametrize.cached():
+            return self._picture()
+
+    def _picture(self) -> np.ndarray:
+        tower, last = self.tower, len(self.tower.levels) - 1
+        chained = tower.wiring is Wiring.SUPER_RESOLUTION
+        styles: list[Tensor] = []
+        below: Rows | None = None
+        drawn = self.conditioning[0]
+        for number, level in enumerate(tower.levels):
+            assert isinstance(level, Level)
+            height, width = self.codes.shapes[number][2:]
+            styles.append(level.mapping(self.codes.style(number), styles))
+            conditioning = drawn if chained else self.conditioning[number]
+            borders = self._borders(level, height, width, ENTRY_REACH)
+            features = by_bands(self._enter(number, conditioning, below), borders, ENTRY_REACH)
+            feature = self._body(level, features, styles[-1])
+            del features
+            below = self._raised(level, feature) if level.up is not None else None
+            if chained or number == last:
+                factor = 2 if chained else 1
+                source = below if level.draws_after_up and below else partial(rows_of, feature)
+                drawn = self._draw(level, source, (factor * height, factor * width))
+        return self._finish(drawn)
+
+    def _finish(self, raw: Tensor) -> np.ndarray:
+        """Raw pictures to (N, H, W, 3) uint8, in bands for the sake of what colours need."""
+        pictures = np.empty((len(raw), *raw.shape[2:], 3), dtype=np.uint8)
+        for top in range(0, raw.shape[2], 256):
+            part = raw[:, :, top : top + 256]
+            if self.tower.wiring is Wiring.COLOURIZATION:
+                light = self.conditioning[-1][:, :, top : top + 256]
+                image = chroma_to_rgb(light.expand(len(part), -1, -1, -1), part)
+            else:
+                image = (part + 1) / 2
+            pictures[:, top : top + 256] = to_uint8(image)
+        return pictures

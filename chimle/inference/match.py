@@ -1,0 +1,108 @@
+"""How near can a model come to a given picture? A search over its samples' codes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chimle.bundles.bundle import Bundle
+from chimle.data.batch import Batch
+from chimle.errors import UserError
+from chimle.images.pyramid import resize, to_tensor
+from chimle.inference.inputs import conditioning_for, padded, picture_key
+from chimle.inference.sample_names import Name
+from chimle.perceptual.lpips import Perceptual
+from chimle.search.chunking import plan_chunks
+from chimle.search.hierarchical import search
+
+LARGEST_SIDE = 1024
+"""Longest side of a target, pixels: every candidate is a whole picture in memory."""
+MEMORY = 2 * 2**30
+"""Bytes that candidates judged at once may hold."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """How near a model's answers come to a picture.
+
+    Attributes:
+        name: the sample found; `sample(..., names=[name])` makes it again.
+        distances: LPIPS to the target at every level, coarse first.
+        unsearched: LPIPS of sample 0 at every level: what comes without looking.
+        features: what the distance was measured with, as `squeeze`.
+    """
+
+    name: Name
+    distances: tuple[float, ...]
+    unsearched: tuple[float, ...]
+    features: str
+
+
+def default_candidates(levels: int) -> tuple[int, ...]:
+    """64 codes at the coarsest level and half as many at each finer one, at least 4."""
+    return tuple(max(64 >> level, 4) for level in range(levels))
+
+
+def find_match(
+    bundle: Bundle,
+    perceptual: Perceptual,
+    rgb: np.ndarray,
+    target: np.ndarray,
+    candidates: Sequence[int],
+    seed: int,
+) -> Match:
+    """Search the samples of one picture for the one nearest to a target (paper, section 3).
+
+    Args:
+        bundle: the model, on the device of `perceptual`.
+        perceptual: the distance.
+        rgb: the input (h, w, 3) uint8.
+        target: (H, W, 3) uint8, of the answers' size.
+        candidates: per level, coarse first.
+        seed: seed of the samples.
+
+    Raises:
+        UserError: the sizes do not belong together, are too large, or candidates are not one count
+            per level.
+    """
+    settings, levels = bundle.settings, bundle.settings.tower.levels
+    factor = settings.definition.reduction
+    height, width = (side * factor for side in rgb.shape[:2])
+    if target.shape[:2] != (height, width):
+        raise UserError(
+            f"the target has {target.shape[1]}x{target.shape[0]} pixels, but answers to this input "
+            f"have {width}x{height}"
+        )
+    if max(height, width) > LARGEST_SIDE:
+        raise UserError(
+            f"a match takes targets of at most {LARGEST_SIDE} pixels a side, not {width}x{height}: "
+            "reduce input and target first"
+        )
+    if len(candidates) != levels or min(candidates) < 1:
+        raise UserError(f"takes a count of at least 1 for each of the model's {levels} levels")
+    whole = padded(target, 2 ** (levels - 1))
+    shifts = range(levels - 1, -1, -1)
+    targets = tuple(
+        to_tensor([resize(whole, (whole.shape[0] >> shift, whole.shape[1] >> shift))])
+        for shift in shifts
+    )
+    batch = Batch((picture_key(rgb),), conditioning_for(settings, rgb), targets)
+    batch = batch.to(next(bundle.tower.parameters()).device)
+
+    chunks = plan_chunks(bundle.tower, perceptual, batch.conditioning, MEMORY)
+
+    def best_of(counts: Sequence[int]) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        found = search(
+            bundle.tower,
+            perceptual,
+            batch,
+            counts,
+            seed=seed,
+            round_=0,
+            chunks=chunks,
+            purpose="sample",
+        )
+        return tuple(found.indices[0].tolist()), tuple(found.distances[0].tolist())
+
+    numbers, distances = best_of(candidates)
+    return Match(Name(numbers), distances, best_of([1] * levels)[1], perceptual.info.name)

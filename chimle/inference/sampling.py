@@ -1,0 +1,65 @@
+"""Samples: one forward pass each, named by (seed, image, number of the code at every level)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from chimle.images.pyramid import to_uint8
+from chimle.search.codes import draw
+from chimle.tower.generator import Tower, select_state
+
+
+def plain_names(count: int, levels: int, first: int = 0) -> Tensor:
+    """(count, levels) int64: sample j has code j at every level, from `first` on."""
+    return torch.arange(first, first + count).unsqueeze(1).expand(-1, levels)
+
+
+def varied_names(number: int, keep: int, count: int, levels: int, first: int = 0) -> Tensor:
+    """(count, levels) int64: sample `number` below level `keep`, other codes from there on."""
+    names = plain_names(count, levels, first).clone()
+    names[:, :keep] = number
+    return names
+
+
+@torch.no_grad()
+def sample(
+    tower: Tower,
+    conditioning: Sequence[Tensor],
+    keys: Sequence[int],
+    names: Tensor,
+    *,
+    seed: int = 0,
+    batch_size: int = 16,
+) -> np.ndarray:
+    """Draw S pictures for each of N conditioning images.
+
+    Args:
+        tower: the generator.
+        conditioning: per level (N, C, h, w) in [0, 1].
+        keys: N image keys; with the seed and a sample's name they name its codes.
+        names: (S, L) int64, number of the code at every level (`plain_names`, `varied_names`).
+        seed: seed of the samples.
+        batch_size: pictures made at once.
+
+    Returns:
+        (N, S, H, W, 3) uint8.
+    """
+    shapes = tower.code_shapes_for(conditioning)
+    device = conditioning[0].device
+    pictures = []
+    with parametrize.cached():
+        whole = tower.begin(conditioning)
+        for row, key in enumerate(keys):
+            prefix = select_state(whole, torch.tensor([row], device=device))
+            for part in names.to(device).split(batch_size):
+                state = prefix
+                for level, shape in enumerate(shapes):
+                    numbers = part[:, level].unsqueeze(0)
+                    code = draw(shape, [key], numbers, level=level, seed=seed, purpose="sample")
+                    image, state = tower.step(level, state, code)
+                pictures.append(to_uint8(image))
+    flat = np.concatenate(pictures)
+    return flat.reshape(len(keys), len(names), *flat.shape[1:])

@@ -1,0 +1,138 @@
+"""Distances between sets of pictures, over features that were extracted once.
+
+The names say which features: `fid` and `kid` only for Inception's; over another network's features
+they are `frechet_<network>`, `kernel_<network>`.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chimle.metrics.metric import Group, Metric
+from chimle.perceptual.torchvision_compat import import_torchvision
+
+SUBSETS = 20
+"""Random subsets that the kernel distance averages over, where the sets are larger than one."""
+LARGEST_SUBSET = 1000
+"""Pictures per subset; smaller sets are taken whole, once."""
+
+_FRECHET = (
+    "|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of means and covariances, mean over the S sets of "
+    "one sample per input",
+    "Heusel et al. 2017, arXiv 1706.08500",
+)
+_KERNEL = (
+    "unbiased squared MMD with the kernel (x.y / D + 1)^3, mean over the S sets of one sample per "
+    "input",
+    "Binkowski et al. 2018, arXiv 1801.01401",
+)
+
+METRICS = (
+    Metric(
+        "fid",
+        Group.SETS,
+        "Frechet distance over Inception features",
+        *_FRECHET,
+        0,
+        None,
+        higher_is_better=False,
+        headline=True,
+    ),
+    Metric(
+        "kid",
+        Group.SETS,
+        "kernel distance over Inception features",
+        *_KERNEL,
+        None,
+        None,
+        higher_is_better=False,
+    ),
+    Metric(
+        "frechet_{features}",
+        Group.SETS,
+        "distance of the features' Gaussians (not an FID)",
+        *_FRECHET,
+        0,
+        None,
+        higher_is_better=False,
+        headline=True,
+    ),
+    Metric(
+        "kernel_{features}",
+        Group.SETS,
+        "kernel distance of the features (not a KID)",
+        *_KERNEL,
+        None,
+        None,
+        higher_is_better=False,
+    ),
+)
+
+
+def frechet(samples: Tensor, targets: Tensor) -> float:
+    """Frechet distance of two Gaussians fitted to features (N, D) and (M, D).
+
+    Where there are fewer pictures than features, the covariances' root is taken in the space of
+    pictures: with centred features A and B, tr((C1 C2)^(1/2)) is the sum of the singular values of
+    A B' over the root of (N - 1)(M - 1). The same number, from a matrix of N x M. Else it is
+    torch-fidelity's arithmetic.
+    """
+    first, second = samples.double().cpu(), targets.double().cpu()
+    if max(len(first), len(second)) > first.shape[1]:
+        return _frechet_of_statistics(first, second)
+    means = [features.mean(dim=0) for features in (first, second)]
+    one, other = (
+        (features - mean) / (len(features) - 1) ** 0.5
+        for features, mean in zip((first, second), means, strict=True)
+    )
+    root = torch.linalg.svdvals(one @ other.T).sum()
+    apart = (means[0] - means[1]).square().sum()
+    # Rounding alone could take it below zero.
+    return max(float(apart + one.square().sum() + other.square().sum() - 2 * root), 0.0)
+
+
+def _frechet_of_statistics(first: Tensor, second: Tensor) -> float:
+    import_torchvision()
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    statistics = [fid_features_to_statistics(features) for features in (first, second)]
+    result = fid_statistics_to_metric(*statistics, verbose=False)
+    return max(float(result["frechet_inception_distance"]), 0.0)
+
+
+def kernel_distance(samples: Tensor, targets: Tensor) -> float:
+    """Unbiased squared MMD with the cubic kernel of features (N, D) and (M, D), by torch-fidelity.
+
+    Sets that fit into one subset are taken whole: more subsets would be the same pictures again.
+    """
+    import_torchvision()
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    size = min(LARGEST_SUBSET, len(samples), len(targets))
+    whole = size == max(len(samples), len(targets))
+    result = kid_features_to_metric(
+        samples.double(),
+        targets.double(),
+        kid_subsets=1 if whole else SUBSETS,
+        kid_subset_size=size,
+        verbose=False,
+    )
+    return float(result["kernel_inception_distance_mean"])
+
+
+def set_distances(
+    samples: Tensor, targets: Tensor, names: tuple[str, str]
+) -> dict[str, np.ndarray]:
+    """Frechet and kernel distance of each set of one sample per input: (S,) each.
+
+    Averaging over the S sets keeps N equal to the number of inputs, so that a model and the
+    do-nothing answer, which has one picture per input, carry the same small-sample bias.
+
+    Args:
+        samples: (N, S, D) features.
+        targets: (N, D) features.
+        names: of the two distances.
+    """
+    sets = samples.unbind(dim=1)
+    values = ([measure(one, targets) for one in sets] for measure in (frechet, kernel_distance))
+    return dict(zip(names, map(np.array, values), strict=True))

@@ -1,0 +1,184 @@
+"""Which files of any tool's outputs answer which input: by folders, by names, or by a table."""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from chimle.errors import UserError
+from chimle.images.decode import SUFFIXES, read_rgb
+from chimle.metrics.prediction import Case
+
+GRID = "_grid"
+"""Ending of the overview that `chimle sample` writes beside its answers; no answer itself."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """One input's files: its answers in the order of their numbers, its target, its input."""
+
+    id: str
+    answers: tuple[Path, ...]
+    target: Path
+    input: Path | None = None
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sorts 2 before 10."""
+    return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", path.stem)]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder")
+    files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return sorted((path for path in files if path.is_file()), key=_natural)
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """Pictures of a folder by their name without its ending."""
+    found: dict[str, Path] = {}
+    for path in _pictures(folder):
+        other = found.setdefault(path.stem, path)
+        if other != path:
+            raise UserError(f"{other} and {path} have one name: keep one of them")
+    if not found:
+        raise UserError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
+def _owner(path: Path, names: Sequence[str]) -> str | None:
+    """The name that `NAME.png` or `NAME_3.png` answers; None for an overview grid."""
+    if path.stem.endswith(GRID) and path.stem.removesuffix(GRID) in names:
+        return None
+    shorter = re.sub(r"_\d+$", "", path.stem)
+    fitting = [name for name in dict.fromkeys((path.stem, shorter)) if name in names]
+    if not fitting:
+        raise UserError(f"{path} belongs to no target: call it NAME_0{path.suffix} as its target")
+    if len(fitting) > 1:
+        raise UserError(
+            f"{path} may answer {fitting[0]} or {fitting[1]}: use a folder per input instead"
+        )
+    return fitting[0]
+
+
+def find_in_folders(outputs: Path, targets: Path, inputs: Path | None) -> list[Files]:
+    """Outputs named after targets: `OUTPUTS/NAME/*.png`, `OUTPUTS/NAME_0.png`, `OUTPUTS/NAME.png`.
+
+    Raises:
+        UserError: a folder is missing or empty, or a file belongs to nothing or lacks its partner.
+    """
+    wanted = _by_stem(targets)
+    given = None if inputs is None else _by_stem(inputs)
+    answers: dict[str, list[Path]] = {name: [] for name in wanted}
+    for path in _pictures(outputs):
+        if (name := _owner(path, list(wanted))) is not None:
+            answers[name].append(path)
+    for folder in sorted(path for path in outputs.iterdir() if path.is_dir()):
+        if folder.name not in wanted:
+            raise UserError(f"{folder} belongs to no target: call it as its target's file")
+        answers[folder.name] += _pictures(folder)
+    found = []
+    for name, target in sorted(wanted.items()):
+        if not answers[name]:
+            raise UserError(f"{target} has no answer in {outputs}: add one, or remove the target")
+        if given is not None and name not in given:
+            raise UserError(f"{target} has no input in {inputs}: add one, or remove the target")
+        own = None if given is None else given[name]
+        found.append(Files(name, tuple(sorted(answers[name], key=_natural)), target, own))
+    if given is not None and (alone := sorted(set(given) - set(wanted))):
+        raise UserError(f"{given[alone[0]]} has no target in {targets}: add one, or remove it")
+    return found
+
+
+def find_in_table(table: Path) -> list[Files]:
+    """A CSV file with the columns `output`, `target` and, if wanted, `input`; a row per answer.
+
+    Paths are relative to the file's folder. Rows of one target are the answers to one input, in
+    the order of the rows.
+
+    Raises:
+        UserError: the file, a column or a cell is missing, or one target has two inputs.
+    """
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            rows, columns = list(reader), list(reader.fieldnames or ())
+    except FileNotFoundError:
+        raise UserError(f"{table} does not exist") from None
+    except (csv.Error, UnicodeDecodeError):
+        raise UserError(f"{table} is no CSV file in UTF-8: write it again") from None
+    if lacking := [name for name in ("output", "target") if name not in columns]:
+        raise UserError(f"{table} has no column `{lacking[0]}`: name one in its first line")
+    if not rows:
+        raise UserError(f"{table} lists no answer: add a row for each")
+    used = [name for name in ("output", "target", "input") if name in columns]
+    grouped: dict[str, list[dict[str, str]]] = {}
+    for number, row in enumerate(rows, start=2):
+        if empty := [name for name in used if not row[name]]:
+            raise UserError(f"{table}: line {number}: `{empty[0]}` is empty: fill it in")
+        grouped.setdefault(row["target"], []).append(row)
+    found = []
+    for target, own in sorted(grouped.items()):
+        given = {row["input"] for row in own} if "input" in used else set()
+        if len(given) > 1:
+            raise UserError(f"{table}: target {target} has several inputs: give it one")
+        answers = tuple(table.parent / row["output"] for row in own)
+        only = table.parent / given.pop() if given else None
+        found.append(Files(target, answers, table.parent / target, only))
+    return found
+
+
+def _stacked(files: Files, target: np.ndarray) -> np.ndarray:
+    """(S, H, W, 3) uint8; `UserError` names the answer that has not its target's size."""
+    pictures = []
+    for path in files.answers:
+        picture = read_rgb(path)
+        if picture.shape != target.shape:
+            mine, its = (f"{shape[1]}x{shape[0]}" for shape in (picture.shape, target.shape))
+            raise UserError(
+                f"{path} has {mine} pixels and its target {files.target} {its}: "
+                "they must be of one size"
+            )
+        pictures.append(picture)
+    return np.stack(pictures)
+
+
+def _check_input(files: Files, given: np.ndarray, target: np.ndarray, enlarges: bool) -> None:
+    """`UserError` where an input has not the size that its task asks for."""
+    height, width = target.shape[:2]
+    rows, columns = given.shape[:2]
+    fits = rows <= height and columns <= width and rows * width == columns * height
+    if not (fits if enlarges else given.shape == target.shape):
+        wanted = "smaller, with the same aspect" if enlarges else "of one size"
+        raise UserError(
+            f"{files.input} has {columns}x{rows} pixels and its target {files.target} "
+            f"{width}x{height}: they must be {wanted}"
+        )
+
+
+def read_cases(found: Sequence[Files], enlarges: bool) -> Iterator[Case]:
+    """Cases, read one input at a time.
+
+    Args:
+        found: the files.
+        enlarges: whether inputs may be smaller than targets.
+
+    Raises:
+        UserError: a count or size does not fit, or a file is no picture.
+    """
+    for files in found:
+        if len(files.answers) != len(found[0].answers):
+            raise UserError(
+                f"{files.id} has {len(files.answers)} answers and {found[0].id} "
+                f"{len(found[0].answers)}: every input needs equally many"
+            )
+    for files in found:
+        target = read_rgb(files.target)
+        given = None if files.input is None else read_rgb(files.input)
+        if given is not None:
+            _check_input(files, given, target, enlarges)
+        yield Case(files.id, _stacked(files, target), target, given)

@@ -1,0 +1,207 @@
+"""LPIPS, exact, with features of the target computed once (Zhang et al., arXiv 1801.03924, v0.1).
+
+Per layer: features divided by their norm over channels, squared difference weighted by the learnt
+linear weights, mean over space; summed over layers. Backbone wrapper, scaling and linear weights
+are the `lpips` package's own, and so are the values.
+"""
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from chimle.errors import UserError
+from chimle.perceptual.torchvision_compat import import_torchvision
+from chimle.perceptual.weights import Backbone, Origin, find_weights
+from chimle.settings import PerceptualSettings
+
+Features = tuple[Tensor, ...]
+"""Per layer (B, C, h, w): unit-normalised, scaled by the root of the linear weight."""
+
+EPSILON = 1e-10
+"""Added to the norm, as in the `lpips` package."""
+SMALLEST_SIDE: dict[str, int] = {"vgg": 16, "alex": 32, "squeeze": 32}
+"""Smaller pictures are enlarged bilinearly by a whole factor: a backbone reduces what it sees 8 to
+16 times and has nothing left of them. Distances of one level are compared with each other only, so
+the factor changes no choice; `vgg` takes 16 pixels, which the published levels never go below."""
+RANDOM_SEED = 0
+"""Seed of the features that stand in where no weights can be had."""
+RANDOM_BIAS = 1.0
+"""Standard deviation of their biases, with activations of about 1. Without biases (torchvision's
+start) a ReLU network is homogeneous, its normalised features ignore a picture's contrast, and a
+tower trained on them loses it."""
+
+
+@dataclass(frozen=True)
+class PerceptualInfo:
+    """What a distance was measured with; goes into every provenance."""
+
+    backbone: Backbone
+    origin: Origin
+    sha256: str
+    """Of the weights' file; of the tensors for random features."""
+
+    @property
+    def name(self) -> str:
+        """Name in metrics: the backbone, `_random` behind it for random features."""
+        return self.backbone + ("_random" if self.origin == "random" else "")
+
+
+class Distance(nn.Module):
+    """What pictures can be compared by, with the target's share computed once."""
+
+    def features(self, images: Tensor) -> Features:
+        """(B, 3, H, W) in [0, 1] to what the distance compares, with B rows each."""
+        raise NotImplementedError
+
+    def distance(self, images: Tensor, target: Features) -> Tensor:
+        """Distance of (B*K, 3, H, W) in [0, 1] to the features of B targets: (B*K,) fp32.
+
+        Row i is compared with target i // K.
+        """
+        raise NotImplementedError
+
+
+class Perceptual(Distance):
+    """The distance, frozen. Build it with `load_perceptual`."""
+
+    def __init__(self, package: nn.Module, info: PerceptualInfo) -> None:
+        super().__init__()
+        self.info = info
+        self.scaling: nn.Module = package.scaling_layer  # type: ignore[assignment]
+        self.backbone: nn.Module = package.net  # type: ignore[assignment]
+        self.smallest = SMALLEST_SIDE[info.backbone]
+        for layer, linear in enumerate(package.lins):  # type: ignore[arg-type]
+            weight = linear.model[-1].weight.detach()
+            self.register_buffer(f"root_{layer}", weight.clamp_min(0).sqrt())
+        self.layers = len(package.lins)  # type: ignore[arg-type]
+        self.eval().requires_grad_(False)
+
+    def _activations(self, images: Tensor) -> list[Tensor]:
+        """Raw activations of every layer for (B, 3, H, W) in [0, 1]."""
+        side = min(images.shape[-2:])
+        if side < self.smallest:
+            factor = -(-self.smallest // side)
+            images = F.interpolate(images, scale_factor=factor, mode="bilinear")
+        return list(self.backbone(self.scaling(images * 2 - 1)))
+
+    def features(self, images: Tensor) -> Features:
+        """(B, 3, H, W) in [0, 1] to comparable features; normalised in fp32.
+
+        The distance of two pictures is the sum over layers of the squared difference of their
+        features, summed over channels and averaged over space.
+        """
+        return self._comparable(self._activations(images))
+
+    def features_and_embedding(self, images: Tensor) -> tuple[Features, Tensor]:
+        """(B, 3, H, W) in [0, 1] to `features` and, in the same pass, the deepest layer's mean.
+
+        The spatial mean (B, D), fp32, is for distances between sets of pictures, which carry this
+        backbone's name.
+        """
+        raws = self._activations(images)
+        return self._comparable(raws), raws[-1].float().mean(dim=(2, 3))
+
+    def _comparable(self, raws: list[Tensor]) -> Features:
+        """Activations divided by their norms over channels, times the linear weights' roots."""
+        comparable = []
+        for layer, raw in enumerate(raws):
+            exact = raw.float()
+            # Unlike sqrt(sum(x^2)), vector_norm has a finite gradient where a position is dead.
+            norm = torch.linalg.vector_norm(exact, dim=1, keepdim=True)
+            comparable.append(exact * (getattr(self, f"root_{layer}") / (norm + EPSILON)))
+        return tuple(comparable)
+
+    def distance(self, images: Tensor, target: Features) -> Tensor:
+        """Distance of (B*K, 3, H, W) in [0, 1] to the features of B targets: (B*K,) fp32.
+
+        Row i is compared with target i // K.
+        """
+        total = torch.zeros((), device=images.device)
+        for mine, theirs in zip(self.features(images), target, strict=True):
+            area = theirs.shape[2] * theirs.shape[3]
+            difference = mine.unflatten(0, (len(theirs), -1)) - theirs.unsqueeze(1)
+            total = total + difference.square().sum(dim=(2, 3, 4)).flatten() / area
+        return total
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """LPIPS of two batches (B, 3, H, W) in [0, 1]: (B,), from 0 up."""
+        return self.distance(first, self.features(second))
+
+
+def _randomise(network: nn.Module) -> None:
+    """Fixed random convolutions that keep the activations' scale, with biases."""
+    generator = torch.Generator().manual_seed(RANDOM_SEED)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            assert module.bias is not None
+            nn.init.normal_(module.bias, std=RANDOM_BIAS, generator=generator)
+
+
+def _state_hash(module: nn.Module) -> str:
+    state = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        state.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return state.hexdigest()
+
+
+def _load_backbone(network: nn.Module, state: dict[str, Tensor], origin: str) -> None:
+    """Fill the package's `sliceN.<i>` modules from torchvision's `features.<i>` names."""
+    renamed = {}
+    for name in network.state_dict():
+        key = "features." + name.split(".", 1)[1]
+        if key not in state:
+            raise UserError(f"{origin} lacks `{key}`: it is no file of this backbone's weights")
+        renamed[name] = state[key]
+    try:
+        network.load_state_dict(renamed)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{origin} does not fit this backbone: {reason}") from None
+
+
+def load_perceptual(
+    settings: PerceptualSettings, device: str = "cpu", root: Path = Path()
+) -> Perceptual:
+    """The distance that the settings name.
+
+    Args:
+        settings: backbone, weights and whether random features may stand in.
+        device: where it computes.
+        root: directory that a relative `settings.weights` starts from.
+
+    Raises:
+        UserError: no weights can be had and random features are not allowed.
+    """
+    import_torchvision()
+    import lpips
+
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torchvision on the package's old keyword
+        package = lpips.LPIPS(net=settings.backbone, pnet_rand=True, verbose=False)
+    file = root / settings.weights if settings.weights else None
+    try:
+        weights = find_weights(settings.backbone, file)
+    except UserError as error:
+        if file is not None:
+            raise
+        if not settings.allow_random:
+            raise UserError(
+                f"{error}: name a file in `perceptual.weights`, or put it into torch's cache"
+            ) from None
+        warnings.warn(
+            f"{error}; fixed-seed random features stand in, and every number is called "
+            f"{settings.backbone}_random",
+            stacklevel=2,
+        )
+        _randomise(package.net)
+        info = PerceptualInfo(settings.backbone, "random", _state_hash(package.net))
+    else:
+        _load_backbone(package.net, weights.state, str(file or weights.origin))
+        info = PerceptualInfo(settings.backbone, weights.origin, weights.sha256)
+    return Perceptual(package, info).to(device)

@@ -1,0 +1,97 @@
+"""One code for the whole picture: what IMLE did before it was hierarchical (arXiv 2004.03590).
+
+A candidate is a code for every level at once, named by one index; its picture is judged as a whole.
+`chimle.search.hierarchical` gets the effect of the product of its levels' candidates for their
+sum; this gets the sum.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from chimle.data.batch import Batch
+from chimle.perceptual.lpips import Distance, Features
+from chimle.search.codes import chosen, draw
+from chimle.search.hierarchical import Choice, slices
+from chimle.tower.generator import Tower
+
+
+def _judged(
+    tower: Tower,
+    perceptual: Distance,
+    part: Batch,
+    indices: Tensor,
+    targets: dict[int, Features],
+    seed: int,
+    round_: int,
+) -> Tensor:
+    """(B, K) distances of whole candidates, summed over the levels that have targets."""
+    state = tower.begin(part.conditioning)
+    total = torch.zeros((), device=indices.device)
+    for level, shape in enumerate(tower.code_shapes_for(part.conditioning)):
+        code = draw(shape, part.keys, indices, level=level, seed=seed, round_=round_)
+        image, state = tower.step(level, state, code)
+        if level in targets:
+            total = total + perceptual.distance(image, targets[level])
+    return total.view(indices.shape)
+
+
+def _nearest(distances: Sequence[Tensor]) -> Tensor:
+    """(B,) index of the least of (B, K) distances that came in parts; of equals the first."""
+    return torch.cat(tuple(distances), dim=1).min(dim=1).indices
+
+
+@torch.no_grad()
+def search_whole(
+    tower: Tower,
+    perceptual: Distance,
+    batch: Batch,
+    count: int,
+    levels: Sequence[int],
+    *,
+    seed: int,
+    round_: int,
+    chunk: int,
+) -> Choice:
+    """Choose a whole code for every image of a batch.
+
+    Args:
+        tower: the generator; used as it is, without gradients.
+        perceptual: the distance to minimise.
+        batch: B images with their conditioning and target pyramids.
+        count: whole candidates per image.
+        levels: whose distances are summed: the finest alone in one-code IMLE.
+        seed: seed of the run.
+        round_: training round; each draws its own candidates.
+        chunk: whole candidates judged at once; changes no choice.
+
+    Returns:
+        Indices, equal over levels, and the chosen candidate's distance at every level.
+    """
+    found, reached = [], []
+    with parametrize.cached():
+        for members in slices(len(batch), max(1, chunk // count)):
+            part = batch.select(range(members.start, members.stop))
+            every = [perceptual.features(target) for target in part.targets]
+            targets = {level: every[level] for level in levels}
+            device = part.targets[0].device
+            distances = []
+            for piece in slices(count, chunk):
+                indices = torch.arange(piece.start, piece.stop, device=device)
+                own = indices.expand(len(part), -1)
+                distances.append(_judged(tower, perceptual, part, own, targets, seed, round_))
+            choice = _nearest(distances).unsqueeze(1).expand(-1, len(every))
+            codes = chosen(
+                tower.code_shapes_for(part.conditioning),
+                part.keys,
+                choice,
+                seed=seed,
+                round_=round_,
+            )
+            images = tower(part.conditioning, codes)
+            own_distances = map(perceptual.distance, images, every)
+            found.append(choice)
+            reached.append(torch.stack(tuple(own_distances), dim=1))
+    return Choice(torch.cat(found), torch.cat(reached))

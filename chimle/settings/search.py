@@ -1,0 +1,32 @@
+"""Search for latent codes."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from chimle.settings.settings_base import Settings
+
+
+class SearchSettings(Settings):
+    """Search for codes."""
+
+    candidates: tuple[int, ...] = (16, 16, 8, 4)
+    """Candidates per level, coarse first (published: 200, 200, 20, 10)."""
+    order: Literal["hierarchical", "whole"] = "hierarchical"
+    """`hierarchical`: level by level, each candidate extends the codes kept below; `whole`: of as
+    many whole codes as there are candidates in all, the nearest (one-code IMLE; ablation)."""
+    distance: Literal["exact", "projected"] = "exact"
+    """`projected`: candidates are compared by random projections of the features, as in the
+    published program (ablation). Losses are exact always."""
+    projections: int = Field(1000, ge=16)
+    """Dimensions of a projected comparison, over all layers (published: 1000)."""
+    memory: int = Field(64, ge=1)
+    """MiB that candidates judged at once may hold, weights aside; never changes the outcome. A CPU
+    is fastest with what its caches almost hold; give a GPU thousands."""
+
+    @field_validator("candidates")
+    @classmethod
+    def _positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(v < 1 for v in value):
+            raise ValueError("needs at least one candidate per level")
+        return value

@@ -1,0 +1,42 @@
+"""Rounds of search and gradient steps."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from chimle.settings.settings_base import Settings
+
+
+class TrainSettings(Settings):
+    """Rounds of search and gradient steps."""
+
+    rounds: int = Field(4, ge=1)
+    """Rounds. Each picks images, searches their codes and trains on them."""
+    images_per_round: int = Field(64, ge=1)
+    """Images per round; the whole split when it has fewer (published: 400)."""
+    steps_per_round: int = Field(100, ge=1)
+    """Gradient steps per round (published: 10,000 of batch 1)."""
+    batch_size: int = Field(8, ge=1)
+    """Images per gradient step (published: 1)."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Adam's learning rate (published: 1e-4 at batch 1)."""
+    mapping_rate: float = Field(0.1, gt=0)
+    """Factor on the learning rate for the mapping networks (published: 0.01)."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam's momenta."""
+    codes: Literal["searched", "none"] = "searched"
+    """`none`: nothing is searched and the tower ignores its codes: regression, one answer per
+    input."""
+    supervision: Literal["every", "finest"] = "every"
+    """Levels whose pictures are compared with the target in a step (published: every)."""
+    code_noise: float = Field(0.0, ge=0)
+    """Standard deviation of the perturbation of chosen codes in a step (published: 0)."""
+    ema: float = Field(0.99, ge=0, lt=1)
+    """Decay per step of the averaged weights that sampling uses; 0: the last weights."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the convolutions. Normalisation and distances stay in fp32."""
+    checkpoint_seconds: float = Field(30.0, ge=0)
+    """Seconds of work at most that a crash may lose."""
+    augment: bool = True
+    """Random flips, transposition and quarter turns, the same for input and target. Switch it off
+    where mirrored pictures would be wrong ones, as of writing."""

@@ -1,0 +1,79 @@
+"""Everything that a run needs to continue as if it had never stopped, in one small file.
+
+Codes, crops, flips, orders and candidates are all named by (seed, round, image, ...), so the state
+is weights, optimiser, average, position and the integers that the current round's search chose.
+"""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from chimle.errors import UserError
+from chimle.io.files import write_bytes
+from chimle.training.ema import WeightAverage
+
+
+@dataclass
+class Position:
+    """Where a run stands."""
+
+    round: int = 0
+    """Rounds completed."""
+    step: int = 0
+    """Gradient steps done in the current round."""
+    indices: Tensor | None = None
+    """(N, L) int64 codes chosen for the current round's images; None: not searched yet."""
+    distances: Tensor | None = None
+    """(N, L) float32 distances of those codes when they were chosen."""
+    history: list[list[float]] = field(default_factory=list)
+    """Rows of the training curve so far."""
+    seconds: float = 0.0
+    """Time spent, where a run is limited by time; else 0."""
+
+
+@dataclass
+class TrainingState:
+    """The parts of a run that change."""
+
+    network: nn.Module
+    """What learns, and in the end makes pictures."""
+    average: WeightAverage
+    optimizer: torch.optim.Optimizer
+    position: Position
+    others: dict[str, nn.Module | torch.optim.Optimizer] = field(default_factory=dict)
+    """Whatever else learns beside it, by name."""
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "network": self.network,
+            "average": self.average.module,
+            "optimizer": self.optimizer,
+            **self.others,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write atomically."""
+        buffer = io.BytesIO()
+        saved = {name: part.state_dict() for name, part in self._parts().items()}
+        torch.save({**saved, "position": vars(self.position)}, buffer)
+        write_bytes(path, buffer.getvalue())
+
+    def restore(self, path: Path, device: torch.device) -> None:
+        """Continue from `path`; `UserError` if it cannot be read."""
+        try:
+            # To the CPU first: `load_state_dict` moves each part to where it belongs.
+            saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            for name, part in self._parts().items():
+                part.load_state_dict(saved[name])
+            self.position = Position(**saved["position"])
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(
+                f"{path} is no readable training state ({reason}): delete it to train anew"
+            ) from None
+        if self.position.indices is not None:
+            self.position.indices = self.position.indices.to(device)

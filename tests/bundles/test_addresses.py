@@ -1,0 +1,76 @@
+"""Bundles from S3, over HTTP from a real server of the protocol."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+import torch
+
+import chimle
+from chimle.bundles.pack import pack
+from chimle.errors import UserError
+from tests.support.command import run
+from tests.support.projects import noise_picture, tiny_bundle
+from tests.support.servers import CREDENTIALS, free_port, s3_server
+
+BUCKET = "towers"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """The address of an S3 server that lives as long as this module's tests."""
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Surroundings in which boto3 finds the server; a folder with what the bucket holds."""
+    for key, value in {"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS}.items():
+        monkeypatch.setenv(key, value)
+    folder = tiny_bundle(tmp_path / "bundle", "night_to_day")
+    pack(chimle.load(folder).bundle, tmp_path / "one.zip", "cc0-1.0", tmp_path)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    for path in folder.iterdir():
+        client.upload_file(str(path), BUCKET, f"models/night/{path.name}")
+    client.upload_file(str(tmp_path / "one.zip"), BUCKET, "one.zip")
+    client.put_object(Bucket=BUCKET, Key="half/bundle.json", Body=b"{")
+    client.put_object(Bucket=BUCKET, Key="half/weights.safetensors", Body=b"")
+    client.put_object(Bucket=BUCKET, Key="text.zip", Body=b"no archive")
+    client.put_object(Bucket=BUCKET, Key="fat/bundle.json", Body=b" " * (2**22 + 1))
+    yield folder
+
+
+def test_a_prefix_and_an_archive_load_as_the_folder_does(bucket: Path) -> None:
+    picture = noise_picture((17, 24))
+    expected = chimle.load(bucket).sample(torch.from_numpy(picture).permute(2, 0, 1) / 255, n=1)
+    for address in ("s3://towers/models/night", "s3://towers/models/night/", "s3://towers/one.zip"):
+        found = chimle.load(address).sample(torch.from_numpy(picture).permute(2, 0, 1) / 255, n=1)
+        assert torch.equal(found[0], expected[0])
+
+
+def test_what_cannot_be_fetched_is_one_sentence(bucket: Path) -> None:
+    for address, words in (
+        ("s3://towers/none", "cannot be read .*there is no such"),
+        ("s3://towers/none.zip", "cannot be read .*there is no such"),
+        ("s3://nowhere/at/all", "cannot be read"),
+        ("s3://towers/half", "is damaged"),
+        ("s3://towers/text.zip", "is damaged or no model bundle"),
+        ("s3://towers/fat", "no model bundle"),
+    ):
+        with pytest.raises(UserError, match=words):
+            chimle.load(address)
+
+
+def test_the_command_line_reads_s3_and_tells_no_secret(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run("show", "s3://towers/one.zip", "--json")
+    assert done.returncode == 0 and '"licence": "cc0-1.0"' in done.stdout, done.stderr
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    done = run("show", "s3://towers/one.zip")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "do-not-print-me" not in done.stderr + done.stdout

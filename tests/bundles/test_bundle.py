@@ -1,0 +1,135 @@
+"""Bundles: the same bytes again, and one sentence for what is none."""
+
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from chimle.bundles.bundle import load_bundle
+from chimle.bundles.pack import pack
+from chimle.errors import UserError
+from tests.support.projects import tiny_bundle
+
+TASK = "decompression"
+FILES = ("weights.safetensors", "bundle.json")
+
+
+def edited(folder: Path, **values: object) -> str:
+    """The description with some of its tower's settings changed."""
+    description = json.loads((folder / "bundle.json").read_text())
+    description["settings"]["tower"].update(values)
+    return json.dumps(description)
+
+
+class Evil:
+    """Unpickling this writes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple:
+        return Path.write_text, (self.mark, "run")
+
+
+def test_round_trip_and_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        tiny_bundle(tmp_path / name, TASK)
+    for name in FILES:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    bundle = load_bundle(tmp_path / "a")
+    assert bundle.settings.task == TASK and bundle.provenance == {"seed": 0}
+    assert not bundle.tower.training
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_one_file_holds_what_a_folder_holds(tmp_path: Path) -> None:
+    bundle = load_bundle(tiny_bundle(tmp_path / "a", TASK))
+    for name in ("one.zip", "two.zip"):
+        pack(bundle, tmp_path / name, "cc0-1.0", tmp_path)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    again = load_bundle(tmp_path / "one.zip")
+    assert again.license == "cc0-1.0" and again.settings == bundle.settings
+    state = bundle.tower.state_dict()
+    assert all(torch.equal(state[name], v) for name, v in again.tower.state_dict().items())
+
+
+def test_what_is_no_bundle_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no model bundle"):
+        load_bundle(tmp_path)
+    folder = tiny_bundle(tmp_path / "a", TASK)
+    weights, description = (folder / name for name in FILES)
+    good, text = weights.read_bytes(), description.read_text()
+    mark = tmp_path / "mark"
+    cases = {
+        "is damaged": (good[:100], text),
+        "is another": (good[:-1] + bytes([good[-1] ^ 1]), text),
+        "is larger than": (good + b" " * 2**20, text),
+        "does not fit": (good, edited(folder, style_size=5)),
+        "update this program": (good, text.replace('"format": 1', '"format": 2')),
+        "no model bundle of this project": (good, "{}"),
+        "unknown parameter": (good, text.replace('"blocks"', '"blokcs"')),
+        "`tower.blocks`": (good, edited(folder, blocks=10**9)),
+        "`tower.mapping_depth`": (good, edited(folder, mapping_depth=10**9)),
+        "levels": (good, edited(folder, widths=[8] * 999, growth=[8] * 999)),
+        "describes no possible tower": (good, edited(folder, mapping_width=2**62)),
+        r"bundle\\.json is damaged": (good, "[" * 10**5),
+        "SHA-256 is another": (pickle.dumps(Evil(mark)), text),
+        "weights.safetensors is damaged": (
+            pickle.dumps(Evil(mark)),
+            text.replace("weights_sha256", "note"),
+        ),
+    }
+    for message, (content, words) in cases.items():
+        weights.write_bytes(content)
+        description.write_text(words)
+        with pytest.raises(UserError, match=message.replace("\\\\", "\\")):
+            load_bundle(folder)
+    assert not mark.exists()
+
+
+def test_a_bomb_in_an_archive_is_not_unpacked(tmp_path: Path) -> None:
+    folder = tiny_bundle(tmp_path / "a", TASK)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(folder / "bundle.json", "bundle.json")
+        archive.writestr("weights.safetensors", bytes(2**26))
+    with pytest.raises(UserError, match="is larger than"):
+        load_bundle(tmp_path / "bomb.zip")
+    (tmp_path / "foreign.zip").write_bytes((tmp_path / "bomb.zip").read_bytes()[:1000])
+    with pytest.raises(UserError, match="is damaged or no model bundle"):
+        load_bundle(tmp_path / "foreign.zip")
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
+    """A bundle in one file, and its weights; of one level, for it is loaded many times."""
+    folder = tmp_path_factory.mktemp("packed")
+    bundle = load_bundle(tiny_bundle(folder / "a", TASK, levels=1))
+    pack(bundle, folder / "one.zip", "cc0-1.0", folder)
+    return folder / "one.zip", bundle.tower.state_dict()
+
+
+@given(data=st.data())
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_a_changed_byte_never_gives_other_weights(
+    packed: tuple[Path, dict[str, Tensor]], data: st.DataObject
+) -> None:
+    """Whatever byte is hit, loading gives the same tower or one sentence."""
+    path, expected = packed
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    hit = path.with_name("hit.zip")
+    hit.write_bytes(content)
+    try:
+        found = load_bundle(hit).tower.state_dict()
+    except UserError:
+        return
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(expected[name], value) for name, value in found.items())

@@ -1,0 +1,89 @@
+"""Exported towers compute what the tower computes, in a process without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import chimle
+from chimle.bundles import export as module
+from chimle.bundles.bundle import Bundle
+from chimle.bundles.export import Exported, example, export, input_names
+from chimle.errors import UserError
+from chimle.settings import TowerSettings, build_settings
+from chimle.tower.generator import Tower
+from tests.support.projects import TINY, tiny_bundle
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "without_torch.py"
+
+
+def small(task: str, levels: int = 2) -> Bundle:
+    """An untrained tower with a task's wiring, of the fewest levels of which one takes what
+    another gives: tracing takes seconds per level. The documentation's example has four."""
+    settings = build_settings({**TINY, "task": task, "preset": "test"}, "test")
+    sizes = TowerSettings.model_validate(
+        {**TINY["tower"], "widths": [8, 6][:levels], "growth": [4] * levels}
+    )
+    torch.manual_seed(0)
+    tower = Tower(sizes, settings.definition.wiring).eval()
+    return Bundle(tower, settings.model_copy(update={"tower": sizes}), {"seed": 0})
+
+
+def flat(inputs: list[list[torch.Tensor]]) -> list[torch.Tensor]:
+    return [tensor for group in inputs for tensor in group]
+
+
+@pytest.mark.parametrize("task", ["super_resolution", "colourization", "night_to_day"])
+def test_onnx_takes_any_batch_and_size(tmp_path: Path, task: str) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is absent")
+    pytest.importorskip("onnxscript", reason="the extra `export` is absent")
+    bundle = small(task)
+    told = export(bundle, tmp_path / "tower.onnx", "onnx")
+    assert told["size"] == "any" and float(told["largest_difference_to_the_tower"]) <= 1e-4
+    session = onnxruntime.InferenceSession(str(tmp_path / "tower.onnx"))
+    assert [i.name for i in session.get_inputs()] == input_names(bundle.tower)
+    tower = Exported(bundle.tower).eval()
+    for size, batch in (((8, 8), 1), ((24, 16), 4)):
+        inputs = example(bundle, size, batch, seed=7)
+        named = zip(told["inputs"], flat(inputs), strict=True)
+        (found,) = session.run(["picture"], {name: value.numpy() for name, value in named})
+        with torch.no_grad():
+            np.testing.assert_allclose(found, tower(*inputs).numpy(), atol=1e-4)
+
+
+def test_an_exported_program_of_one_size(tmp_path: Path) -> None:
+    bundle = small("colourization")
+    export(bundle, tmp_path / "tower.pt2", "torch", (16, 24))
+    inputs = example(bundle, (16, 24), 5)
+    found = torch.export.load(tmp_path / "tower.pt2").module()(*inputs)
+    torch.testing.assert_close(found, Exported(bundle.tower)(*inputs), atol=1e-4, rtol=0)
+
+
+def test_what_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = small("night_to_day", levels=1)
+    monkeypatch.setattr(module, "TOLERANCE", -1.0)
+    with pytest.raises(UserError, match="was not written"):
+        export(bundle, tmp_path / "tower.pt2", "torch", (16, 24))
+    assert not (tmp_path / "tower.pt2").exists()
+
+
+def test_the_example_without_torch(tmp_path: Path) -> None:
+    """The documentation's example, as printed there, on a picture and an exported tower."""
+    pytest.importorskip("onnxruntime", reason="the extra `export` is absent")
+    pytest.importorskip("onnxscript", reason="the extra `export` is absent")
+    bundle = chimle.load(tiny_bundle(tmp_path / "bundle", "night_to_day")).bundle
+    export(bundle, tmp_path / "tower.onnx", "onnx", (64, 96))
+    from PIL import Image
+
+    Image.new("RGB", (96, 64), (90, 30, 200)).save(tmp_path / "night.png")
+    text = GUIDE.read_text()
+    assert "torch" not in text.replace("without torch", "")
+    done = subprocess.run(
+        [sys.executable, str(GUIDE)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "day.png") as day:
+        assert day.size == (96, 64)

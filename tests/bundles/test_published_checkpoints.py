@@ -1,0 +1,127 @@
+"""Published checkpoints become bundles, and compute what was recorded."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from chimle.bundles.bundle import load_bundle
+from chimle.bundles.published_checkpoints import import_checkpoint, read_checkpoint
+from chimle.settings import build_settings
+from chimle.tasks import Wiring
+from chimle.tower.generator import Tower
+from chimle.tower.published_names import our_name
+from tests.support.command import run
+from tests.support.helpers import SHARED, needs_shared
+from tests.support.projects import TINY
+from tests.tower.test_tower import codes, conditioning
+
+
+def published_state(tower: Tower) -> dict[str, Tensor]:
+    """The tower's parameters under every published name that means one of them."""
+    own, state = tower.state_dict(), {}
+    for level in range(1, tower.settings.levels + 1):
+        modules = ["map_0.0", "feat.0", "style.sub.lr_conv.0", "out.0", "up.1", "up.3"]
+        modules += [f"map.{2 * i}" for i in range(tower.settings.mapping_depth - 1)]
+        for block in range(tower.settings.blocks):
+            modules.append(f"style.sub.transform_{block}")
+            for dense in (1, 2, 3):
+                convolutions = (f"conv{c}.0" for c in range(1, 6))
+                modules += [f"style.sub.{block}.RDB{dense}.{c}" for c in convolutions]
+        for module in modules:
+            for kind in ("weight", "weight_g", "weight_v", "bias"):
+                name = f"level_{level}_{module}.{kind}"
+                ours = our_name(name)
+                if ours in own:
+                    state[name] = own[ours]
+    assert len(state) == len(own)
+    return state
+
+
+@pytest.mark.parametrize("task", ["super_resolution", "colourization", "decompression"])
+@pytest.mark.parametrize("wrapped", [False, True])
+@torch.no_grad()
+def test_published_weights_bring_their_sizes(tmp_path: Path, task: str, wrapped: bool) -> None:
+    settings = build_settings(
+        {**TINY, "task": task, "preset": "test", "tower": {**TINY["tower"], "blocks": 2}}, "test"
+    )
+    tower = Tower(settings.tower, settings.definition.wiring).eval()
+    state = published_state(tower)
+    content = {f"module.{name}": value for name, value in state.items()} if wrapped else state
+    training = {"epoch": 3, "netG": content, "optimizer": {"state": {}}}
+    torch.save(training if wrapped else content, tmp_path / "weights.pth")
+    imported, found = import_checkpoint(tmp_path / "weights.pth", task, 32)
+    assert found.tower == settings.tower.model_copy(update={"initialisation": "published"})
+    inputs = conditioning(tower, 2)
+    for mine, theirs in zip(
+        imported(inputs, codes(tower, 2)), tower(inputs, codes(tower, 2)), strict=True
+    ):
+        assert torch.equal(mine, theirs)
+
+
+def test_the_wrong_task_is_refused(tmp_path: Path) -> None:
+    tower = Tower(
+        build_settings({**TINY, "task": "decompression", "preset": "test"}, "test").tower,
+        Wiring.GENERIC,
+    )
+    torch.save(published_state(tower), tmp_path / "weights.pth")
+    result = run(
+        "import", tmp_path / "weights.pth", "--task", "colourization", "-o", tmp_path / "x"
+    )
+    assert result.returncode == 2 and "draw 3 channels" in result.stderr
+
+
+@needs_shared("parity/tim_generic.pt")
+def test_recorded_weights_import_and_sample(tmp_path: Path) -> None:
+    recorded = torch.load(SHARED / "parity" / "tim_generic.pt", weights_only=True)
+    torch.save(recorded["state_dict"], tmp_path / "weights.pth")
+    assert read_checkpoint(tmp_path / "weights.pth").keys() == recorded["state_dict"].keys()
+    out = tmp_path / "bundle"
+    arguments = ("--task", "decompression", "-o", out, "--resolution", 32)
+    done = run("import", tmp_path / "weights.pth", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert load_bundle(out).settings.tower.widths == tuple(
+        recorded["config"]["num_residual_channels"]
+    )
+    shown = json.loads(run("show", out, "--json").stdout)
+    assert shown["task"] == "decompression" and shown["levels"] == 4
+
+
+@pytest.mark.parametrize("task", ["super_resolution", "colourization", "decompression"])
+@torch.no_grad()
+def test_recorded_outputs_are_compared(tmp_path: Path, task: str) -> None:
+    settings = build_settings({**TINY, "task": task, "preset": "test"}, "test")
+    tower = Tower(settings.tower, settings.definition.wiring).eval()
+    torch.save(published_state(tower), tmp_path / "weights.pth")
+    inputs, drawn = conditioning(tower, 2), codes(tower, 2)
+    flat = [torch.cat((code.style, code.noise.flatten(1)), dim=1) for code in drawn]
+    recorded = {"inputs": inputs, "codes": flat, "outputs": tower(inputs, drawn)}
+    torch.save(recorded, tmp_path / "recorded.pt")
+    command = ("import", tmp_path / "weights.pth", "--task", task, "--check")
+    same = run(*command, tmp_path / "recorded.pt")
+    assert same.returncode == 0 and "outputs equal" in same.stdout, same.stderr
+    recorded["outputs"][2] = (recorded["outputs"][2] * 0.98).contiguous()
+    torch.save(recorded, tmp_path / "other.pt")
+    other = run(*command, tmp_path / "other.pt", "-o", tmp_path / "bundle")
+    assert other.returncode == 2 and "outputs differ from" in other.stderr
+    assert not (tmp_path / "bundle").exists()
+    torch.save({"inputs": inputs}, tmp_path / "half.pt")
+    assert "is no recording" in run(*command, tmp_path / "half.pt").stderr
+
+
+@needs_shared("parity/tim_generic.pt")
+def test_a_file_can_hold_weights_and_recording() -> None:
+    recorded = SHARED / "parity" / "tim_generic.pt"
+    done = run("import", recorded, "--task", "decompression", "--check", recorded)
+    assert done.returncode == 0 and "largest difference" in done.stdout, done.stderr
+
+
+def test_a_checkpoint_is_shown(tmp_path: Path) -> None:
+    settings = build_settings({**TINY, "task": "colourization", "preset": "test"}, "test")
+    state = published_state(Tower(settings.tower, settings.definition.wiring))
+    torch.save(state, tmp_path / "weights.pth")
+    shown = json.loads(run("show", tmp_path / "weights.pth", "--json").stdout)
+    assert shown["may_be_for"] == ["colourization"]
+    assert shown["widths"] == list(settings.tower.widths)

@@ -1,0 +1,213 @@
+"""The page as a person uses it: a real server, a real browser, real clicks and keys."""
+
+import base64
+import io
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import chimle
+from chimle.cli.explore_page import begin, told
+from chimle.inference.sample_names import Name
+from tests.support.command import run
+from tests.support.helpers import ROOT
+from tests.support.projects import noise_picture, tiny_bundle
+from tests.support.servers import free_port
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+DROP = """(zone, [text, name]) => {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const data = new DataTransfer();
+    data.items.add(new File([bytes], name, {type: "image/png"}));
+    for (const kind of ["dragenter", "dragover", "drop"])
+        zone.dispatchEvent(new DragEvent(kind, {dataTransfer: data, bubbles: true}));
+}"""
+
+
+def test_a_walk_goes_down_the_levels_and_back() -> None:
+    walk = begin(4)
+    assert "nothing but the input" in told(walk, 4)
+    down = walk.picked(3, 4)
+    first, second, *_ = down.steps[-1].names
+    assert first == Name((3, 3, 3, 3)) and second == Name((3, 4, 4, 4))
+    further = down.picked(1, 4).picked(2, 4)
+    assert further.steps[-1].kept == 3 and "finest level only" in told(further, 4)
+    assert further.picked(1, 4).steps[-1].kept == 3, "the finest level is always free"
+    assert further.back().back() == down and down.back() == walk and walk.back() == walk
+    assert walk.picked(8, 4) == walk
+
+
+def answers_on(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bundle(tmp_path_factory.mktemp("explored") / "bundle", "night_to_day")
+
+
+@pytest.fixture(scope="module")
+def port(bundle: Path) -> Iterator[int]:
+    """The port of `chimle explore`, running."""
+    pytest.importorskip("gradio", reason="the extra `explore` is absent")
+    chosen = free_port()
+    command = [sys.executable, "-W", "ignore", "-m", "chimle", "explore"]
+    options = ["--model", str(bundle), "--port", str(chosen)]
+    server = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            if answers_on(chosen) or server.poll() is not None:
+                break
+            time.sleep(0.2)
+        assert server.poll() is None, "explore ended at its start"
+        yield chosen
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is absent")
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with playwright.sync_playwright() as driver:
+        try:
+            started = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except playwright.Error:
+            pytest.skip("no Chromium: install one, or run `playwright install chromium`")
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Any, port: int) -> Iterator[Any]:
+    """A fresh page that asks nobody but this machine."""
+    context = browser.new_context(viewport={"width": 1200, "height": 1000}, accept_downloads=True)
+    page, asked = context.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"http://127.0.0.1:{port}")
+    page.wait_for_selector("#drop button")
+    yield page
+    own = re.compile(rf"(blob:|data:|http://(127\.0\.0\.1|localhost):{port}/)")
+    foreign = [url for url in asked if not own.match(url)]
+    assert not foreign, foreign
+    context.close()
+
+
+def drop(page: Any, content: bytes, name: str) -> None:
+    """Drag a file onto the page."""
+    zone = page.locator("#drop button").first
+    zone.evaluate(DROP, [base64.b64encode(content).decode(), name])
+
+
+def png(size: tuple[int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(noise_picture(size)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def captions(page: Any) -> list[str]:
+    return [
+        text.split(": ")[1] for text in page.locator("#answers .caption-label").all_inner_texts()
+    ]
+
+
+def wait_for_words(page: Any, words: str) -> None:
+    page.locator("#words", has_text=words).wait_for(timeout=60_000)
+    page.wait_for_function("document.querySelectorAll('#answers .caption-label').length == 8")
+
+
+def screenshot(page: Any, name: str) -> None:
+    """Keep what the page looks like where a person asks for it."""
+    if folder := os.environ.get("CHIMLE_SCREENSHOTS"):
+        page.mouse.move(2, 2)
+        page.wait_for_timeout(1500)
+        page.screenshot(path=str(Path(folder) / name), full_page=True)
+
+
+def test_from_drop_to_download(page: Any, bundle: Path) -> None:
+    drop(page, png((48, 64)), "street.png")
+    wait_for_words(page, "share nothing but the input")
+    assert captions(page) == [f"{number:02}" for number in range(8)]
+    screenshot(page, "dropped.png")
+
+    page.locator("#answers .thumbnail-item").nth(3).click()
+    wait_for_words(page, "Variations of 03: they share its coarsest level")
+    assert captions(page)[:3] == ["03", "3.4.4.4", "3.5.5.5"]
+    screenshot(page, "picked.png")
+    page.locator("#answers .thumbnail-item").nth(2).click()
+    wait_for_words(page, "Variations of 3.5.5.5: they share its coarsest 2 levels")
+    assert captions(page)[:2] == ["3.5.5.5", "3.5.6.6"]
+
+    with page.expect_download() as waiting:
+        page.locator("#files a").nth(1).click()
+    name = waiting.value.suggested_filename
+    assert name == "answer_3.5.6.6.png"
+    with Image.open(waiting.value.path()) as image:
+        found = np.asarray(image)
+    model = chimle.load(bundle)
+    given = model.degraded(noise_picture((48, 64)))
+    np.testing.assert_array_equal(found, model.sample(given, names=["3.5.6.6"])[0])
+
+    page.locator("#back").click()
+    wait_for_words(page, "Variations of 03")
+    page.locator("#again").click()
+    wait_for_words(page, "share nothing but the input")
+
+
+def test_by_keyboard_alone(page: Any) -> None:
+    drop(page, png((40, 24)), "portrait.png")
+    wait_for_words(page, "share nothing but the input")
+    page.locator("#numbers input").nth(4).focus()
+    page.keyboard.press("Space")
+    wait_for_words(page, "Variations of 04")
+    page.locator("#back").focus()
+    page.keyboard.press("Enter")
+    wait_for_words(page, "share nothing but the input")
+
+
+def test_on_a_narrow_window(page: Any) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    drop(page, png((24, 40)), "landscape.png")
+    wait_for_words(page, "share nothing but the input")
+    screenshot(page, "narrow.png")
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 360
+    page.locator("#answers .thumbnail-item").nth(7).click()
+    wait_for_words(page, "Variations of 07")
+
+
+def test_a_file_that_is_no_picture_is_named(page: Any) -> None:
+    drop(page, b"no picture", "notes.png")
+    page.locator("#words", has_text="notes.png").wait_for(timeout=60_000)
+    assert not captions(page)
+
+
+def test_a_taken_port_is_one_sentence(bundle: Path) -> None:
+    pytest.importorskip("gradio", reason="the extra `explore` is absent")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("explore", "--model", bundle, "--port", port)
+    assert done.returncode == 2 and f"port {port} cannot be used" in done.stderr, done.stderr
+
+
+def test_without_gradio_it_says_what_to_install(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from chimle.cli.explore_page import build
+    from chimle.errors import UserError
+
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(UserError, match="pip install"):
+        build(chimle.load(bundle), tmp_path)

@@ -1,0 +1,89 @@
+"""Bands are invisible: a banded picture is the whole picture, whatever its size."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chimle.images.pyramid import to_uint8
+from chimle.inference import banded as bands
+from chimle.inference.banded import BandedTower, band_borders
+from chimle.inference.sample_names import Codes, Name, recipe
+from chimle.search.codes import Stream, draw
+from chimle.settings import TowerSettings
+from chimle.tasks import Wiring
+from chimle.tower.generator import Tower
+
+NAMES = [Name((1, 1, 1)), Name((1, 2, 5))]
+
+
+def build(wiring: Wiring) -> Tower:
+    torch.manual_seed(0)
+    sizes = TowerSettings(
+        resolution=32,
+        widths=(12, 10, 8),
+        growth=(4, 4, 4),
+        blocks=2,
+        style_size=8,
+        mapping_width=16,
+        mapping_depth=3,
+    )
+    return Tower(sizes, wiring).eval()
+
+
+def pictures(wiring: Wiring, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The whole forward pass's pictures and the banded ones for inputs of one size."""
+    tower, generator = build(wiring), torch.Generator().manual_seed(1)
+    channels = 1 if wiring is Wiring.COLOURIZATION else 3
+    shifts = (0,) if wiring is Wiring.SUPER_RESOLUTION else (2, 1, 0)
+    inputs = [
+        torch.rand((1, channels, height >> s, width >> s), generator=generator) for s in shifts
+    ]
+    shapes = tower.code_shapes_for(inputs)
+    codes = Codes([recipe(n) for n in NAMES], shapes, 99, 0, torch.device("cpu"))
+    plain = [
+        draw(shape, [99], torch.tensor([[n.numbers[level] for n in NAMES]]), level=level, seed=0,
+             purpose="sample")
+        for level, shape in enumerate(shapes)
+    ]  # fmt: skip
+    with torch.no_grad():
+        whole = to_uint8(tower(inputs, plain)[-1])
+    return whole, BandedTower(tower, inputs, codes).picture()
+
+
+@pytest.mark.parametrize("wiring", list(Wiring))
+@pytest.mark.parametrize("size", [(4, 8), (176, 12), (252, 8)])
+def test_many_bands_are_the_whole(
+    monkeypatch: pytest.MonkeyPatch, wiring: Wiring, size: tuple[int, int]
+) -> None:
+    monkeypatch.setitem(bands.BAND_BYTES, "cpu", 1)
+    whole, banded = pictures(wiring, *size)
+    assert banded.shape == whole.shape
+    # Where a value lies on the edge between two steps, rounding may fall either way.
+    assert np.abs(banded.astype(int) - whole).max() <= 1
+    assert (banded != whole).mean() < 1e-3
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 999), st.integers(0, 20))
+def test_borders_cover_every_row_once(height: int, width: int, channels: int, reach: int) -> None:
+    borders = band_borders(height, width, channels, max(reach, 1), 2**24)
+    assert borders[0] == 0 and borders[-1] == height
+    assert all(a < b for a, b in pairwise(borders))
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 9), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.data())
+def test_rows_of_noise_are_rows_of_the_code(
+    style: int, channels: int, height: int, width: int, data: st.DataObject
+) -> None:
+    top = data.draw(st.integers(0, height - 1))
+    bottom = data.draw(st.integers(top + 1, height))
+    index = torch.tensor([[4, 7]])
+    shape = (style, channels, height, width)
+    code = draw(shape, [5], index, level=1, seed=3, purpose="sample")
+    stream = Stream([5], index, 1, 3, purpose="sample")
+    assert torch.equal(stream.noise_rows(shape, top, bottom), code.noise[:, :, top:bottom])
+    assert torch.equal(stream.normals(0, style), code.style)

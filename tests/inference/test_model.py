@@ -1,0 +1,104 @@
+"""A model in Python: any size, any type, samples by name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import chimle
+from chimle.errors import UserError
+from chimle.inference.sample_names import Name, parse_name
+from chimle.tasks import TASKS
+from tests.support.projects import noise_picture, tiny_bundle
+
+SIZES = [(32, 32), (45, 70), (1, 1), (9, 130)]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_any_size_and_type(tmp_path: Path, task: str) -> None:
+    model = chimle.load(tiny_bundle(tmp_path / "bundle", task))
+    factor = TASKS[task].reduction
+    for size in SIZES[:3] if factor > 1 else SIZES:
+        array = noise_picture(size)
+        answers = model.sample(array, n=3, seed=4)
+        assert [a.shape for a in answers] == [(size[0] * factor, size[1] * factor, 3)] * 3
+        assert size == (1, 1) or not np.array_equal(answers[0], answers[1])
+        assert np.array_equal(model.sample(Image.fromarray(array), n=1, seed=4)[0], answers[0])
+        tensor = torch.from_numpy(array).permute(2, 0, 1) / 255
+        assert torch.equal(
+            (model.sample(tensor, n=1, seed=4)[0] * 255).round().to(torch.uint8),
+            torch.from_numpy(answers[0]).permute(2, 0, 1),
+        )
+
+
+def test_other_types_are_refused(tmp_path: Path) -> None:
+    model = chimle.load(tiny_bundle(tmp_path / "bundle", "decompression"))
+    for odd in ("a path", noise_picture((4, 4)) / 255, torch.zeros(3, 4, 4, dtype=torch.uint8)):
+        with pytest.raises(TypeError, match="takes a PIL image"):
+            model.sample(odd)  # type: ignore[type-var]
+    with pytest.raises(ValueError, match="no pixels"):
+        model.sample(np.zeros((0, 4, 3), dtype=np.uint8))
+
+
+def test_a_sample_is_its_name_whatever_it_is_drawn_with(tmp_path: Path) -> None:
+    model = chimle.load(tiny_bundle(tmp_path / "bundle", "night_to_day"))
+    picture = noise_picture((32, 40))
+    answers = model.sample(picture, n=6)
+    alone = model.sample(picture, n=1, first=5)[0]
+    named = model.sample(picture, names=["5.5.5.5", "3"])
+    for mine, theirs in ((answers[5], alone), (answers[5], named[0]), (answers[3], named[1])):
+        assert np.abs(mine.astype(int) - theirs).max() <= 1
+    assert str(parse_name("5.5.5.5", 4)) == "05" and str(Name((1, 1, 2, 5))) == "1.1.2.5"
+    for wrong in ("", "-1", "1.2", "a", "1.2.3.4.5", "1..2.3"):
+        with pytest.raises(UserError, match="names no sample of this model"):
+            model.sample(picture, names=[wrong])
+
+
+def spread(pictures: list[np.ndarray], base: np.ndarray) -> float:
+    return float(np.mean([np.abs(p.astype(int) - base).mean() for p in pictures]))
+
+
+def test_variations_keep_the_coarse_levels(tmp_path: Path) -> None:
+    model = chimle.load(tiny_bundle(tmp_path / "bundle", "night_to_day"))
+    array = noise_picture((32, 32))
+    base = model.sample(array, n=1, first=2)[0].astype(int)
+    varied = {keep: spread(model.vary(array, "2", keep, n=6), base) for keep in (0, 3, 4)}
+    assert varied[4] <= 1 / 255 < varied[3] < varied[0]
+    assert model.variations("2", 3, 2) == [Name((2, 2, 2, 3)), Name((2, 2, 2, 4))]
+    with pytest.raises(ValueError, match="of 4 levels"):
+        model.vary(array, "2", 5)
+
+
+def test_a_blend_goes_from_one_sample_to_the_other(tmp_path: Path) -> None:
+    model = chimle.load(tiny_bundle(tmp_path / "bundle", "colourization"))
+    array = noise_picture((32, 32))
+    steps = model.blend(array, "1", "4", n=5)
+    ends = model.sample(array, names=["1", "4"])
+    assert spread([steps[0]], ends[0]) <= 1 / 255 and spread([steps[-1]], ends[1]) <= 1 / 255
+    away = [spread([step], ends[0]) for step in steps]
+    assert away == sorted(away) and away[1] > 0
+    # Levels that both samples share stay as they are.
+    shared = model.blend(array, "1", "1.1.1.4", n=3)
+    assert spread([shared[1]], ends[0]) < spread([steps[2]], ends[0])
+
+
+@pytest.mark.parametrize("task", ["super_resolution", "night_to_day"])
+def test_a_match_is_nearer_than_what_comes_unsearched(tmp_path: Path, task: str) -> None:
+    model = chimle.load(tiny_bundle(tmp_path / "bundle", task))
+    given = noise_picture((2, 3) if task == "super_resolution" else (30, 41))
+    # An answer of the model is the target: the search must find it again.
+    hidden = Name((3, 2, 1, 0))
+    target = model.sample(given, names=[hidden])[0]
+    with pytest.warns(UserWarning, match="random features"):
+        found = model.match(given, target, candidates=[5, 4, 3, 2])
+    # A coarse level is searched before the finer ones, and is not asked again.
+    assert found.distances[0] <= found.unsearched[0] and found.features.endswith("_random")
+    assert len(found.distances) == 4
+    near = model.sample(given, names=[found.name])[0]
+    assert near.shape == target.shape
+    with pytest.raises(UserError, match="but answers to this input have"):
+        model.match(given, target[:-1])
+    with pytest.raises(UserError, match="each of the model's 4 levels"), pytest.warns(UserWarning):
+        model.match(given, target, candidates=[5, 4])

@@ -1,0 +1,41 @@
+"""The pool: a worker that dies is one sentence, and what was done before stays."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chimle.errors import UserError
+from chimle.io.journal import FEW, journalled, read_lines
+from tests.support.helpers import ROOT
+
+
+def number(item: int) -> dict[str, Any]:
+    return {"item": item}
+
+
+def killed(item: int) -> dict[str, Any]:
+    if item == FEW:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"item": item}
+
+
+def test_a_killed_worker_is_one_sentence(tmp_path: Path) -> None:
+    items = list(range(2 * FEW))
+    journal = tmp_path / "journal.jsonl"
+    with pytest.raises(UserError, match="a worker process was killed"):
+        journalled(journal, items, killed, workers=2)
+    done = list(read_lines(journal))
+    assert done == [number(item) for item in range(len(done))] and len(done) <= FEW
+    assert journalled(journal, items, number, workers=2) == len(done)
+    assert list(read_lines(journal)) == [number(item) for item in items]
+
+
+def test_stages_of_data_start_without_torch() -> None:
+    """So do their workers: importing it takes longer than making hundreds of pairs."""
+    code = "import sys, stages.fetch, stages.pair; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,0 +1,205 @@
+"""`chimle score`: a folder of outputs gets the pipeline's numbers, a bad one gets a sentence."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from chimle.cli.main import app
+from chimle.images.decode import write_png
+from chimle.metrics.evaluator import Judge, evaluate, flat_values
+from chimle.metrics.prediction import Case
+from chimle.perceptual.lpips import load_perceptual
+from chimle.settings import PerceptualSettings
+from chimle.tasks import get_task
+from tests.support.predictions import noise_cases, pictures
+
+
+def write(root: Path, cases: list[Case], name: Callable[[str, int], str]) -> None:
+    """Targets, inputs, and outputs under a naming."""
+    for case in cases:
+        write_png(root / "targets" / f"{case.id}.png", case.target)
+        assert case.input is not None
+        write_png(root / "inputs" / f"{case.id}.png", case.input)
+        for number, answer in enumerate(case.answers):
+            write_png(root / "outputs" / name(case.id, number), answer)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two inputs with three answers each, named NAME_0.png and so on."""
+    write(tmp_path, noise_cases(2), lambda name, number: f"{name}_{number}.png")
+    return tmp_path
+
+
+def run(root: Path, *extra: object, outputs: str = "outputs") -> Result:
+    given = ["score", str(root / outputs), "--random", *map(str, extra)]
+    if outputs == "outputs":
+        given += ["--targets", str(root / "targets")]
+    return CliRunner().invoke(app, given)
+
+
+def refused(result: Result, *words: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def scored(root: Path, *extra: object, outputs: str = "outputs") -> dict:
+    result = run(root, *extra, "--json", outputs=outputs)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda name, number: f"{name}_{number}.png",
+        lambda name, number: f"{name}_{number:03}.png",
+        lambda name, number: f"{name}/{number}.png",
+    ],
+)
+def test_numbers_are_those_of_the_stage(tmp_path: Path, name: Callable[[str, int], str]) -> None:
+    cases = noise_cases(8)
+    write(tmp_path, cases, name)
+    found = scored(tmp_path, "--inputs", tmp_path / "inputs", "--task", "colourization")
+    with pytest.warns(UserWarning):
+        perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
+    expected = flat_values(*evaluate(cases, Judge(perceptual, task=get_task("colourization"))))
+    assert found["metrics"] | found["details"] == expected
+    assert "consistency_lightness_error" in found["metrics"]
+    origin = found["provenance"]
+    assert (origin["n"], origin["samples_per_input"]) == (8, 3)
+    assert origin["extractor"]["origin"] == "random" and origin["warnings"]
+
+
+def test_ten_answers_come_in_their_order(tmp_path: Path) -> None:
+    """The sets of one sample per input depend on which sample is the tenth."""
+    cases = noise_cases(7, 11)
+    write(tmp_path, cases, lambda name, number: f"{name}_{number}.png")
+    with pytest.warns(UserWarning):
+        perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
+    expected, _ = evaluate(cases, Judge(perceptual))
+    assert scored(tmp_path)["provenance"]["pictures_sha256"] != expected.digest, "no inputs there"
+    found = scored(tmp_path, "--inputs", tmp_path / "inputs")
+    assert found["provenance"]["pictures_sha256"] == expected.digest
+
+
+def test_a_table_gives_the_same(root: Path) -> None:
+    lines = [["output", "target", "input", "note"]]
+    for name in ("picture_1", "picture_0"):
+        for number in range(3):
+            row = [f"outputs/{name}_{number}.png", f"targets/{name}.png", f"inputs/{name}.png", ""]
+            lines.append(row)
+    with (root / "answers.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows(lines)
+    table, folder = scored(root, outputs="answers.csv"), scored(root, "--inputs", root / "inputs")
+    assert table["metrics"] | table["details"] == folder["metrics"] | folder["details"]
+
+
+def test_answers_of_chimle_sample_and_single_answers_are_read(root: Path) -> None:
+    write_png(root / "outputs" / "picture_0_grid.png", pictures(side=64))
+    assert scored(root)["provenance"]["n"] == 2
+    for path in (root / "outputs").iterdir():
+        path.unlink()
+    for name in ("picture_0", "picture_1"):
+        (root / "outputs" / f"{name}.png").write_bytes(
+            (root / "targets" / f"{name}.png").read_bytes()
+        )
+    found = scored(root)
+    assert found["provenance"]["samples_per_input"] == 1
+    assert found["metrics"]["lpips_squeeze_random"] == pytest.approx(0, abs=1e-6)
+    assert found["details"]["ssim"] == 1
+
+
+def test_table_and_files(root: Path) -> None:
+    given = ("--inputs", root / "inputs", "-o", root / "scores", "--features", root / "kept")
+    result = run(root, *given)
+    assert result.exit_code == 0, result.output
+    assert "lpips_squeeze_random_best_of_3" in result.stdout and "N = 2" in result.stdout
+    assert "fixed-seed random features" in result.stderr and "too few" in result.stderr
+    names = ["best_of_k.csv", "details.json", "metrics.json", "provenance.json"]
+    assert sorted(path.name for path in (root / "scores").iterdir()) == names
+    first = [(root / "scores" / name).read_bytes() for name in names]
+    assert list((root / "kept").rglob("*.npz"))
+    run(root, *given)
+    assert [(root / "scores" / name).read_bytes() for name in names] == first
+
+
+def test_super_resolution_takes_any_factor(root: Path) -> None:
+    for name in ("picture_0", "picture_1"):
+        write_png(root / "inputs" / f"{name}.png", pictures(side=8))
+    given = ("--inputs", root / "inputs", "--task", "super_resolution")
+    assert "consistency_input_size_psnr" in scored(root, *given)["metrics"]
+
+
+def _smaller_target(root: Path) -> None:
+    write_png(root / "targets" / "picture_1.png", pictures(side=16))
+
+
+def _smaller_answer(root: Path) -> None:
+    write_png(root / "outputs" / "picture_1_1.png", pictures(side=16))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda r: (r / "outputs" / "picture_0_2.png").unlink(), "equally many"),
+        (lambda r: (r / "targets" / "picture_0.png").unlink(), "belongs to no target"),
+        (lambda r: write_png(r / "targets" / "new.png", pictures()), "has no answer in"),
+        (lambda r: write_png(r / "outputs" / "new_0.png", pictures()), "belongs to no target"),
+        (lambda r: (r / "outputs" / "new").mkdir(), "belongs to no target"),
+        (lambda r: (r / "inputs" / "picture_1.png").unlink(), "has no input in"),
+        (lambda r: write_png(r / "inputs" / "new.png", pictures()), "has no target in"),
+        (lambda r: (r / "targets" / "picture_0.jpg").write_bytes(b""), "have one name"),
+        (lambda r: write_png(r / "targets" / "picture.png", pictures()), "has no answer in"),
+        (lambda r: write_png(r / "outputs" / "picture_0.png", pictures()), "equally many"),
+        (lambda r: write_png(r / "targets" / "picture_0_1.png", pictures()), "may answer"),
+        (_smaller_target, "they must be of one size"),
+        (_smaller_answer, "picture_1_1.png has 16x16 pixels"),
+        (lambda r: (r / "outputs" / "picture_1_1.png").write_bytes(b"x"), "damaged or no picture"),
+        (lambda r: write_png(r / "inputs" / "picture_1.png", pictures(side=16)), "of one size"),
+    ],
+)
+def test_each_bad_folder_is_refused_with_one_sentence(
+    root: Path, spoil: Callable[[Path], object], words: str
+) -> None:
+    spoil(root)
+    given = ("--inputs", root / "inputs", "--task", "colourization", "-o", root / "scores")
+    refused(run(root, *given), words)
+    assert not (root / "scores").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("output,goal\na,b\n", "no column `target`"),
+        ("output,target\n", "lists no answer"),
+        ("output,target\na.png,\n", "line 2: `target` is empty"),
+        ("output,target,input\na.png,b.png,c.png\nd.png,b.png,e.png\n", "several inputs"),
+        ("output,target\nnowhere.png,targets/picture_0.png\n", "nowhere.png does not exist"),
+    ],
+)
+def test_each_bad_table_is_refused_with_one_sentence(root: Path, text: str, words: str) -> None:
+    (root / "answers.csv").write_text(text)
+    refused(run(root, outputs="answers.csv"), words)
+
+
+def test_bad_usage_is_refused_with_one_sentence(root: Path) -> None:
+    (root / "answers.csv").write_text("output,target\n")
+    refused(
+        run(root, "--targets", root / "targets", outputs="answers.csv"), "leave out the folders"
+    )
+    refused(run(root, "--task", "colourization"), "--inputs")
+    refused(run(root, "--task", "painting"), "unknown task")
+    refused(run(root, "--inception", root / "nowhere.pth"), "nowhere.pth does not exist")
+    refused(run(root, outputs="nowhere.csv"), "does not exist")
+    refused(CliRunner().invoke(app, ["score", str(root / "outputs")]), "--targets")
+    bare = ["score", str(root / "nowhere"), "--targets", str(root / "targets")]
+    refused(CliRunner().invoke(app, bare), "nowhere is no folder")
+    assert np.all([path.suffix != ".json" for path in root.rglob("*")])

@@ -1,0 +1,271 @@
+"""The report: self-contained, whole, escaped, repeatable, and plain about what is missing."""
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from markupsafe import escape
+from rich.console import Console
+
+from chimle.errors import UserError
+from chimle.images.contact_sheet import GAP, HEADING, chart, contact_sheet, ticks
+from chimle.images.decode import read_rgb, write_png
+from chimle.metrics.metric_table import metric_rows
+from chimle.metrics.registry import plain_name, split_headline
+from chimle.report.page import OVERVIEW_BYTES, render
+from chimle.tasks import TASKS
+from stages import report, summary
+from tests.support.projects import write_project
+
+TASK = "decompression"
+METRICS = {
+    "lpips_squeeze_random": 0.05,
+    "lpips_squeeze_random_best_of_3": 0.03,
+    "diversity_lpips_squeeze_random": 0.02,
+    "psnr": 19.5,
+    "psnr_low": 18.25,
+    "psnr_high": 20.75,
+    "consistency_jpeg_psnr": 25.0,
+    "frechet_squeeze_random": 1.5,
+    "kernel_squeeze_random": -0.01,
+    "precision_squeeze_random": 0.9,
+    "recall_squeeze_random": 0.8,
+    "frechet_squeeze_random_deviation": 0.1,
+    "do_nothing_lpips_squeeze_random": 0.07,
+    "do_nothing_psnr": 21.0,
+    "do_nothing_frechet_squeeze_random": 1.5,
+}
+EVIL = "<script>alert('x')</script>&"
+
+
+def write_results(root: Path, task: str, side: int = 32, samples: int = 3) -> None:
+    """What train and evaluate leave for one task, from noise."""
+    generator = np.random.default_rng(len(task))
+    folder = root / "pictures" / task
+    entries = []
+    for number in range(2):
+        names = [f"{number:02}_sample_{j:02}.png" for j in range(samples)]
+        entry = {"id": f"{EVIL}{number}", "samples": names}
+        for part in ("input", "target"):
+            entry[part] = f"{number:02}_{part}.png"
+        for name in (entry["input"], entry["target"], *names):
+            shape = (side, side, 3)
+            write_png(folder / str(name), generator.integers(0, 256, shape, dtype=np.uint8))
+        entries.append(entry)
+    (folder / "gallery.json").write_text(json.dumps(entries))
+    provenance = {
+        "n": 21,
+        "samples_per_input": samples,
+        "preset": "demo",
+        "seed": 0,
+        "extractor": {"name": "squeeze_random", "origin": "random", "sha256": "ab" * 32},
+        "training_budget": {"betas": [0.9, 0.999], "note": EVIL},
+        "warnings": [f"no weights {EVIL}"],
+    }
+    metrics = root / "metrics"
+    (metrics / "details").mkdir(parents=True, exist_ok=True)
+    for folder, part in zip((metrics, metrics / "details"), split_headline(METRICS), strict=True):
+        (folder / f"{task}.json").write_text(json.dumps(part))
+    (metrics / f"{task}.provenance.json").write_text(json.dumps(provenance))
+    curves = root / "curves"
+    (curves / "best_of_k").mkdir(parents=True, exist_ok=True)
+    (curves / "best_of_k" / f"{task}.csv").write_text(
+        "k,lpips,low,high\n1,0.05,0.04,0.06\n2,0.04,0.03,0.05\n3,0.03,0.02,0.04\n"
+    )
+    (curves / f"{task}.csv").write_text(
+        "step,round,loss,loss_level_1,loss_level_2,search_distance_level_1\n"
+        "10,1,0.5,0.2,0.3,0.11\n20,1,0.4,0.1,0.3,0.11\n"
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_project(tmp_path, {task: {} for task in TASKS})
+    for task in TASKS:
+        write_results(tmp_path, task)
+    return tmp_path
+
+
+def test_page_holds_everything_it_shows(project: Path) -> None:
+    report.main(project)
+    page = (project / "report" / "index.html").read_text(encoding="utf-8")
+    sources = re.findall(r"(?:src|href|srcset|data|action|poster)\s*=\s*[\"']([^\"']*)", page)
+    assert sources
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in sources)
+    assert not re.search(r"https?://|@import|url\(|fetch\(|XMLHttpRequest|<link|<iframe", page)
+    assert str(project) not in page
+    for name, task in TASKS.items():
+        assert f'<section id="{name}"' in page and task.title in page
+        folder = project / "pictures" / name
+        for path in folder.glob("*.png"):
+            assert base64.b64encode(path.read_bytes()).decode() in page
+
+
+def test_page_explains_every_number(project: Path) -> None:
+    page = render(project, [TASK]).replace("<wbr>", "")
+    for name in METRICS:
+        assert (f"<code>{name}</code>" in page) is (plain_name(name) == name)
+    terms = page.split("What each number means")[1]
+    for row in metric_rows(METRICS):
+        assert row.metric is not None
+        for text in (row.meaning, row.metric.span, row.metric.formula, row.metric.source):
+            assert str(escape(text)) in terms
+    assert "18.2 – 20.8" in page
+    assert page.count('class="number better"') == 2, "in the table and at the top of the page"
+    assert "N = 21" in page
+    assert "Random features." in page
+    assert page.count("<polyline") == 6, "two levels' loss, one's distance, best of k and its ends"
+    assert all(row.meaning and row.higher_is_better is not None for row in metric_rows(METRICS))
+
+
+def test_text_is_escaped(project: Path) -> None:
+    page = render(project, [TASK])
+    assert EVIL not in page and "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert") >= 4
+
+
+def test_same_inputs_give_the_same_bytes(project: Path) -> None:
+    outputs = []
+    for _ in range(2):
+        report.main(project)
+        names = ("index.html", "overview.png")
+        outputs.append([(project / "report" / name).read_bytes() for name in names])
+    assert outputs[0] == outputs[1]
+    assert sorted(p.name for p in (project / "report").iterdir()) == ["index.html", "overview.png"]
+
+
+def test_no_warning_with_real_weights(project: Path) -> None:
+    path = project / "metrics" / f"{TASK}.provenance.json"
+    content = json.loads(path.read_text())
+    content["extractor"]["origin"], content["warnings"] = "file", []
+    path.write_text(json.dumps(content))
+    page = render(project, [TASK])
+    assert "Random features." not in page and 'class="warning' not in page
+
+
+def test_overview_stays_small(tmp_path: Path) -> None:
+    """Noise is the worst case: no PNG of it compresses."""
+    write_project(tmp_path, {task: {} for task in TASKS})
+    for task in TASKS:
+        write_results(tmp_path, task, side=128, samples=8)
+    report.main(tmp_path)
+    path = tmp_path / "report" / "overview.png"
+    assert path.stat().st_size < OVERVIEW_BYTES
+    assert read_rgb(path).shape[1] > 7 * 32
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"metrics/{TASK}.json",
+        f"metrics/{TASK}.provenance.json",
+        f"metrics/details/{TASK}.json",
+        f"curves/best_of_k/{TASK}.csv",
+        f"pictures/{TASK}/gallery.json",
+        f"pictures/{TASK}/01_sample_02.png",
+        f"curves/{TASK}.csv",
+    ],
+)
+def test_missing_file_is_named(project: Path, name: str) -> None:
+    (project / name).unlink()
+    with pytest.raises(UserError, match=re.escape(name)):
+        report.main(project)
+    assert not (project / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        (f"metrics/{TASK}.json", "{", "damaged"),
+        (f"metrics/{TASK}.json", "[]", "must map"),
+        (f"metrics/{TASK}.json", '{"psnr": NaN}', "`psnr`"),
+        (f"metrics/{TASK}.json", '{"psnr": "high"}', "`psnr`"),
+        (f"metrics/{TASK}.provenance.json", '{"n": 3}', "`samples_per_input`"),
+        (f"metrics/{TASK}.provenance.json", "3", "must map"),
+        (f"pictures/{TASK}/gallery.json", "[]", "no picture"),
+        (f"pictures/{TASK}/gallery.json", '[{"id": "a"}]', "entry 0"),
+        (
+            f"pictures/{TASK}/gallery.json",
+            '[{"id": "a", "input": "../../params.yaml", "target": "t", "samples": ["s"]}]',
+            "entry 0",
+        ),
+        (f"pictures/{TASK}/00_target.png", "text", "no PNG"),
+        (f"curves/{TASK}.csv", "step,loss_level_1\n1,nan\n", "line 2"),
+        (f"curves/{TASK}.csv", "step,loss_level_1\n1\n", "`loss_level_1`"),
+        (f"curves/{TASK}.csv", "loss_level_1\n1\n", "`step`"),
+        (f"curves/best_of_k/{TASK}.csv", "k,lpips\n1,0.5\n", "`low`"),
+        (f"curves/best_of_k/{TASK}.csv", "k,lpips\n1,much\n", "`lpips`"),
+        (f"metrics/details/{TASK}.json", '{"ssim": null}', "`ssim`"),
+    ],
+)
+def test_damaged_file_is_named(project: Path, name: str, content: str, says: str) -> None:
+    (project / name).write_text(content)
+    with pytest.raises(UserError, match=re.escape(says)) as caught:
+        render(project, [TASK])
+    assert name in str(caught.value)
+
+
+def test_short_run_has_no_curve(project: Path) -> None:
+    (project / "curves" / f"{TASK}.csv").write_text("step,round,loss,loss_level_1\n")
+    assert "too short" in render(project, [TASK])
+
+
+def test_report_needs_a_task(tmp_path: Path) -> None:
+    write_project(tmp_path, {})
+    with pytest.raises(UserError, match="lists no task"):
+        report.main(tmp_path)
+
+
+def test_rows_compare_in_the_better_direction() -> None:
+    values = {"psnr": 2.0, "do_nothing_psnr": 1.0, "fid": 2.0, "do_nothing_fid": 1.0, "new": 1.0}
+    rows = {row.name: row for row in metric_rows(values)}
+    assert list(rows) == ["psnr", "fid", "new"]
+    assert [row.verdict for row in rows.values()] == ["better", "worse", ""]
+    assert rows["fid"].of_sets and not rows["psnr"].of_sets
+
+
+def test_best_of_is_told_from_the_mean() -> None:
+    nearest, mean = metric_rows({"lpips_vgg_best_of_10": 0.1, "lpips_vgg": 0.2})
+    assert "nearest" in nearest.meaning and "mean" in mean.meaning
+
+
+def test_summary_prints_tables_and_path(project: Path) -> None:
+    buffer = io.StringIO()
+    summary.main(project, Console(file=buffer, width=200))
+    text = buffer.getvalue()
+    assert all(task.title in text for task in TASKS.values())
+    assert "lpips_squeeze_random" in text and "0.05" in text and "N = 21" in text
+    assert "kernel_squeeze_random" not in text, "headline numbers alone"
+    assert text.count("no weights") == 1
+    assert str(project.resolve() / "report" / "index.html") in text
+
+
+def test_contact_sheet_places_pictures() -> None:
+    red = np.full((2, 2, 3), (255, 0, 0), dtype=np.uint8)
+    blue = np.full((8, 8, 3), (0, 0, 255), dtype=np.uint8)
+    sheet = contact_sheet([[red, blue], [blue]], side=8)
+    assert sheet.shape == (2 * (8 + GAP) + GAP, 2 * (8 + GAP) + GAP, 3)
+    assert (sheet[GAP : GAP + 8, GAP : GAP + 8] == (255, 0, 0)).all()
+    assert (sheet[-GAP - 8 : -GAP, GAP : GAP + 8] == (0, 0, 255)).all()
+    assert (sheet[-GAP - 8 :, -GAP - 8 :] == 255).all()
+    titled = contact_sheet([[red]], side=8, headings=["a"], titles=["b"])
+    assert titled.shape[0] == 2 * HEADING + 8 + 2 * GAP
+    assert (titled[-GAP - 8 : -GAP, GAP : GAP + 8] == (255, 0, 0)).all()
+    with pytest.raises(ValueError, match="at least one"):
+        contact_sheet([])
+
+
+@pytest.mark.parametrize("top", [0.0, 1e-4, 0.143, 1.0, 7.0, 220.0, 2e5])
+def test_ticks_cover_the_range(top: float) -> None:
+    places = ticks(top)
+    assert places[0] == 0 and places[-1] >= top and 2 <= len(places) <= 6
+
+
+def test_chart_spans_its_box() -> None:
+    drawn = chart("loss", [5, 10], {"level 1": [1.0, 0.0]}, width=100, height=50)
+    assert drawn.lines[0].points == "50.0,0.0 100.0,50.0"
+    assert drawn.y_ticks[0] == ("50.0", "0") and drawn.x_ticks[-1] == ("100.0", "10")

@@ -1,0 +1,70 @@
+"""Settings: every preset loads, every mistake is named."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chimle.errors import UserError
+from chimle.settings import load_settings
+from chimle.tasks import TASKS
+from tests.support.helpers import PRESETS, ROOT
+from tests.support.projects import TINY, write_project
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("task", TASKS)
+def test_shipped_presets_are_valid(tmp_path: Path, preset: str, task: str) -> None:
+    (tmp_path / "presets").symlink_to(ROOT / "presets")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "preset": preset}))
+    settings = load_settings(task, tmp_path)
+    assert settings.perceptual.allow_random is (preset == "demo")
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"train": {"learing_rate": 1}}, "unknown parameter `train.learing_rate`"),
+        ({"train": {"batch_size": -1}}, "`train.batch_size` = -1"),
+        ({"train": {"learning_rate": float("nan")}}, "`train.learning_rate`"),
+        ({"trian": {}}, "unknown section `trian`"),
+        ({"tower": {"widths": [8, 8]}}, "`widths` has 2 levels"),
+        ({"tower": {"resolution": 40}}, "must be divisible by 2"),
+        ({"search": {"candidates": [4]}}, "`search.candidates` has 1 entries"),
+        ({"pair": {"size": 16}}, "smaller than `tower.resolution`"),
+        ({"pair": {"test": 0.6, "validation": 0.5}}, "must stay below 1"),
+        ({"source": {"kind": "folder"}}, "needs `path`"),
+        ({"source": {"kind": "bucket"}}, "`source.kind` = 'bucket'"),
+        ({"train": 3}, "`train` must be a mapping"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, own: dict, message: str) -> None:
+    write_project(tmp_path, {"colourization": own})
+    with pytest.raises(UserError) as caught:
+        load_settings("colourization", tmp_path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"params\.yaml does not exist"):
+        load_settings("colourization", tmp_path)
+    write_project(tmp_path, {"colourization": {}})
+    (tmp_path / "params.yaml").write_text("preset: [")
+    with pytest.raises(UserError, match=r"params\.yaml is not valid YAML"):
+        load_settings("colourization", tmp_path)
+    (tmp_path / "params.yaml").write_text("preset: dmo\n")
+    with pytest.raises(UserError, match="unknown preset 'dmo': choose demo"):
+        load_settings("colourization", tmp_path)
+    with pytest.raises(UserError, match="unknown task 'colorisation'"):
+        load_settings("colorisation", tmp_path)
+
+
+def test_random_features_stay_out_of_serious_presets(tmp_path: Path) -> None:
+    write_project(tmp_path, {"colourization": {}})
+    (tmp_path / "presets" / "small.yaml").write_text(yaml.safe_dump(TINY))
+    params = (tmp_path / "params.yaml").read_text().replace("demo", "small")
+    (tmp_path / "params.yaml").write_text(params)
+    with pytest.raises(UserError, match="never falls back to random features"):
+        load_settings("colourization", tmp_path)

@@ -1,0 +1,77 @@
+"""Stages as a person runs them: bad input is one sentence and exit code 2."""
+
+import errno
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from chimle.errors import guarded
+from chimle.io import files
+from stages._command import run_stage
+from tests.support.helpers import ROOT
+from tests.support.in_process import in_process
+from tests.support.projects import write_photographs, write_project
+
+TASK = "decompression"
+
+
+def run(stage: str, root: Path, task: str = TASK) -> subprocess.CompletedProcess:
+    main = import_module(f"stages.{stage}").main
+    return in_process(lambda: run_stage(main), task, "--root", root)
+
+
+def run_alone(stage: str, root: Path, task: str = TASK) -> subprocess.CompletedProcess:
+    """The same in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", f"stages.{stage}", task, "--root", str(root)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def refused(result: subprocess.CompletedProcess, words: str) -> None:
+    assert result.returncode == 2, result
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert words in result.stderr
+
+
+def test_each_bad_project_gives_one_sentence(tmp_path: Path) -> None:
+    refused(run_alone("fetch", tmp_path), "params.yaml does not exist")
+    source = {"source": {"kind": "folder", "path": "photos"}}
+    write_project(tmp_path, {TASK: source})
+    refused(run("fetch", tmp_path, "decompresion"), "unknown task 'decompresion'")
+    refused(run("fetch", tmp_path), "is no directory")
+    refused(run("pair", tmp_path), "run stages.fetch first")
+    write_photographs(tmp_path / "photos", count=2)
+    Image.new("RGB", (1, 1)).save(tmp_path / "photos" / "dot.png")
+    assert run("fetch", tmp_path).returncode == 0
+    refused(run("pair", tmp_path), "dot.png is 1x1")
+    assert not (tmp_path / "data" / "pairs").exists() or not any(
+        (tmp_path / "data" / "pairs").iterdir()
+    )
+    write_project(tmp_path, {TASK: {**source, "train": {"batch_size": -1}}})
+    refused(run("pair", tmp_path), "`train.batch_size` = -1")
+    refused(run("evaluate", tmp_path), "`train.batch_size` = -1")
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """The operating system's own error, as a write to a full disk raises it."""
+    (tmp_path / "kept").write_text("good")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "kept"))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(SystemExit) as stopped:
+        guarded(lambda: files.write_text(tmp_path / "kept", "half"))
+    assert stopped.value.code == 2
+    assert "no space is left" in capsys.readouterr().err
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("kept", "good")]

@@ -1,0 +1,19 @@
+"""The command line, in this process or in one of its own."""
+
+import subprocess
+import sys
+
+from chimle.cli.main import main
+from tests.support.helpers import ROOT
+from tests.support.in_process import in_process
+
+
+def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    """`chimle` with these arguments, in this process."""
+    return in_process(main, *arguments, env=env)
+
+
+def run_alone(*arguments: object) -> subprocess.CompletedProcess:
+    """`python -m chimle` with these arguments, in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-m", "chimle", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,0 +1,60 @@
+"""Trains a tiny tower, alone or as one of several ranks, and writes what was chosen and lost.
+
+Started by `tests/training/test_distributed.py`:
+[torchrun ... -m] tests.support.ranks_worker FOLDER BATCH_SIZE
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from chimle.baselines.known_modes.mode_problem import (
+    Layout,
+    PixelDistance,
+    known_pairs,
+    known_settings,
+)
+from chimle.errors import guarded
+from chimle.settings import build_settings
+from chimle.training.distributed import join_ranks
+from chimle.training.imle_trainer import Trainer
+
+ROUNDS = 3
+
+
+class Recorder(Trainer):
+    """Keeps every round's choice."""
+
+    choices: tuple[torch.Tensor | None, ...] = ()
+
+    def _search(self, *given: object) -> None:
+        super()._search(*given)  # type: ignore[arg-type]
+        self.choices = (*self.choices, self.state.position.indices)
+
+
+def main(folder: Path, batch_size: int) -> None:
+    """Write `FOLDER/RANK.pt`."""
+    values = known_settings().model_dump(mode="json")
+    small = {"rounds": ROUNDS, "images_per_round": 9, "steps_per_round": 8}
+    values["train"] |= small | {"batch_size": batch_size, "checkpoint_seconds": 0}
+    with join_ranks() as ranks:
+        trainer = Recorder(
+            build_settings(values, "a test"),
+            known_pairs(Layout.COARSE, 24, 0),
+            PixelDistance(),
+            folder / "state.pt",
+            torch.device("cpu"),
+            ranks=ranks,
+        )
+        trained = trainer.run()
+        found = {
+            "choices": torch.stack(trainer.choices),
+            "losses": torch.tensor(trained.history),
+            "weights": torch.cat([p.flatten() for p in trained.tower.parameters()]),
+        }
+        torch.save(found, folder / f"{ranks.rank}.pt")
+
+
+if __name__ == "__main__":
+    guarded(lambda: main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,194 @@
+"""`make serve` as a test uses it: a real server and worker on a repository, asked over HTTP."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import yaml
+
+from tests.support.helpers import ROOT
+from tests.support.repositories import commit, environment
+from tests.support.servers import free_port
+
+FAST = {
+    "PREFECT_WORKER_QUERY_SECONDS": "2",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+    "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}
+"""Waits as short as the server allows; nothing else differs from a user's."""
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+
+
+def add_flows(root: Path, **changed: dict) -> str:
+    """Bring the flows and their settings into a repository and commit; returns the hash.
+
+    Args:
+        root: the repository.
+        changed: sections of `flows.yaml` that differ from the committed ones.
+    """
+    settings = yaml.safe_load((ROOT / "flows.yaml").read_text())
+    for section, values in changed.items():
+        settings[section] |= values
+    (root / "flows.yaml").write_text(yaml.safe_dump(settings))
+    (root / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text())
+    if not (root / "flows").exists():
+        # The very code: what a worker imports is the installed package anyway.
+        (root / "flows").symlink_to(ROOT / "flows")
+    return commit(root, "flows")
+
+
+class Patient(httpx.HTTPTransport):
+    """Asks again where the server's SQLite was busy or silent, as Prefect's own client does.
+
+    No connection is used twice: the server may close an idle one just then. Whatever is asked here
+    may be asked twice.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(limits=httpx.Limits(max_keepalive_connections=0))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, up to six times."""
+        for _ in range(5):
+            try:
+                answer = super().handle_request(request)
+            except httpx.TransportError:
+                time.sleep(2)
+                continue
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
+            answer.close()
+            time.sleep(2)
+        return super().handle_request(request)
+
+
+class Stack:
+    """A running `python -m flows.serve`."""
+
+    def __init__(self, root: Path, port: int, process: subprocess.Popen) -> None:
+        self.root, self.process = root, process
+        self.url = f"http://127.0.0.1:{port}"
+        self.client = httpx.Client(base_url=f"{self.url}/api", timeout=60, transport=Patient())
+
+    def ask(self, path: str, **wanted: Any) -> Any:
+        """POST a question to the server's API."""
+        answer = self.client.post(path, json=wanted).raise_for_status()
+        return answer.json() if answer.content else None
+
+    def start(self, deployment: str, **parameters: Any) -> str:
+        """Start a deployment `FLOW/NAME` now; returns the run's identity."""
+        found = self.client.get(f"/deployments/name/{deployment}").raise_for_status().json()
+        path = f"/deployments/{found['id']}/create_flow_run"
+        key = str(uuid.uuid4())
+        return self.ask(path, parameters=parameters, idempotency_key=key)["id"]
+
+    def run(self, run: str) -> dict:
+        """A flow run as the server knows it."""
+        return self.client.get(f"/flow_runs/{run}").raise_for_status().json()
+
+    def wait(self, run: str, seconds: float = 900, ends: tuple[str, ...] = ENDED) -> dict:
+        """A run once it is in one of the states; the test fails if that takes too long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = self.run(run)
+            if found["state"]["type"] in ends:
+                return found
+            time.sleep(0.5)
+        raise AssertionError(f"{run} is still {self.run(run)['state']}\n{self.log(run)}")
+
+    def log(self, run: str) -> str:
+        """All lines of a run's log, in order."""
+        lines, wanted = [], {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+        while found := self.ask("/logs/filter", **wanted, limit=200, offset=len(lines)):
+            lines += [line["message"] for line in found]
+        return "\n".join(lines)
+
+    def artifacts(self, run: str) -> dict[str, Any]:
+        """A run's artifacts by their keys, the newest of each."""
+        wanted = {"flow_run_id": {"any_": [run]}}
+        found = self.ask("/artifacts/filter", artifacts=wanted, sort="CREATED_DESC")
+        return {artifact["key"]: artifact["data"] for artifact in reversed(found)}
+
+    def slots_taken(self) -> int:
+        """How many GPU slots are held."""
+        path = "/v2/concurrency_limits/chimle-gpu"
+        return self.client.get(path).raise_for_status().json()["active_slots"]
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """This stack's living processes whose command line has all the words."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                line, alive = " ".join(process.cmdline()), process.status() != "zombie"
+                ours = str(self.root) in process.environ().get("CHIMLE_ROOT", "")
+            except psutil.Error:
+                continue
+            if ours and alive and all(word in line for word in words):
+                found.append(process)
+        return found
+
+    def wait_gone(self, *words: str, seconds: float = 15) -> None:
+        """Wait until no process has these words; the test fails if one stays."""
+        deadline = time.monotonic() + seconds
+        while found := self.processes(*words):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"after {seconds} seconds: {found}")
+            time.sleep(0.2)
+
+
+def wait_until(true: Callable[[], Any], seconds: float = 60) -> Any:
+    """The first true answer; the test fails if there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := true():
+            return answer
+        time.sleep(0.5)
+    raise AssertionError(f"not within {seconds} seconds")
+
+
+def check_never_from_zero(log: str, task: str) -> None:
+    """Rounds of a task never go back, and none is the first once one has ended."""
+    rounds = [int(n) for n in re.findall(rf"{task}: round (\d+)/", log)]
+    assert rounds == sorted(rounds), f"{task} went back: {rounds}\n{log}"
+    assert rounds.count(1) <= 1, f"{task} began twice: {rounds}\n{log}"
+
+
+@contextmanager
+def serving(root: Path, slots: int, **more: str) -> Iterator[Stack]:
+    """A stack on a repository; stopped as Ctrl-C stops it."""
+    port = free_port()
+    command = [sys.executable, "-m", "flows.serve", "--slots", str(slots), "--port", str(port)]
+    log = root.parent / f"serve-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=root,
+            env={**environment(root), **FAST, **more},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    stack = Stack(root, port, process)
+    try:
+        wait_until(lambda: "Ctrl-C stops" in log.read_text() or process.poll() is not None, 180)
+        assert process.poll() is None, log.read_text()
+        yield stack
+    finally:
+        os.kill(process.pid, signal.SIGINT)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise

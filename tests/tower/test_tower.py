@@ -1,0 +1,161 @@
+"""The tower as a fold: shapes, prefixes, gradients, and two codes that live."""
+
+import copy
+
+import pytest
+import torch
+
+from chimle.perceptual.lpips import load_perceptual
+from chimle.search.codes import draw
+from chimle.settings import PerceptualSettings, TowerSettings
+from chimle.tasks import Wiring
+from chimle.tower.generator import LevelCode, Tower, select_state
+
+VISIBLE = 1 / 255
+"""Mean absolute change of a picture that counts as visible: one 8-bit step everywhere."""
+
+
+def settings(levels: int = 3, **changes: object) -> TowerSettings:
+    defaults = {
+        "resolution": 8 * 2 ** (levels - 1),
+        "widths": (16, 12, 8, 8)[:levels],
+        "growth": (8, 6, 4, 4)[:levels],
+        "style_size": 8,
+        "mapping_width": 32,
+        "mapping_depth": 8,
+    }
+    return TowerSettings.model_validate({**defaults, **changes})
+
+
+def build(wiring: Wiring, chosen: TowerSettings) -> Tower:
+    torch.manual_seed(0)
+    return Tower(chosen, wiring)
+
+
+def conditioning(tower: Tower, batch: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    channels = 1 if tower.wiring is Wiring.COLOURIZATION else 3
+    sizes = tower.settings.output_sizes()
+    if tower.wiring is Wiring.SUPER_RESOLUTION:
+        sizes = tower.settings.working_sizes(tower.wiring)[:1]
+    return [torch.rand(batch, channels, size, size, generator=generator) for size in sizes]
+
+
+def codes(tower: Tower, batch: int, index: int = 0) -> list[LevelCode]:
+    indices = torch.full((batch, 1), index)
+    return [
+        draw(shape, range(batch), indices, level=level, seed=2)
+        for level, shape in enumerate(tower.code_shapes())
+    ]
+
+
+wirings = pytest.mark.parametrize("wiring", list(Wiring))
+
+
+@wirings
+@pytest.mark.parametrize("levels", [1, 2, 4])
+def test_shapes_and_ranges(wiring: Wiring, levels: int) -> None:
+    tower = build(wiring, settings(levels))
+    images = tower(conditioning(tower, 2), codes(tower, 2))
+    sizes = [(2, 3, size, size) for size in tower.settings.output_sizes()]
+    assert [tuple(image.shape) for image in images] == sizes
+    assert all(image.min() >= 0 and image.max() <= 1 for image in images)
+
+
+@wirings
+@torch.no_grad()
+def test_a_kept_prefix_gives_what_forward_gives(wiring: Wiring) -> None:
+    tower = build(wiring, settings())
+    whole = tower(conditioning(tower, 2), codes(tower, 2))
+    state = tower.begin(conditioning(tower, 2))
+    for level, code in enumerate(codes(tower, 2)):
+        _, other = tower.step(level, state, codes(tower, 2, index=9)[level])
+        image, state = tower.step(level, state, code)
+        assert other is not state
+        torch.testing.assert_close(image, whole[level], rtol=0, atol=1e-6)
+
+
+@wirings
+@torch.no_grad()
+def test_candidates_extend_a_prefix_as_rows_would(wiring: Wiring) -> None:
+    tower = build(wiring, settings())
+    inputs, count = conditioning(tower, 2), 3
+    _, prefix = tower.step(0, tower.begin(inputs), codes(tower, 2)[0])
+    indices = torch.arange(count).expand(2, -1)
+    many = draw(tower.code_shapes()[1], range(2), indices, level=1, seed=2)
+    images, state = tower.step(1, prefix, many)
+    for row in range(2 * count):
+        one = select_state(prefix, torch.tensor([row // count]))
+        code = LevelCode(many.style[row : row + 1], many.noise[row : row + 1])
+        image, _ = tower.step(1, one, code)
+        torch.testing.assert_close(images[row : row + 1], image, rtol=0, atol=3e-5)
+    kept = select_state(state, torch.tensor([1, 5]))
+    last, _ = tower.step(2, kept, codes(tower, 2)[2])
+    assert last.shape == (2, 3, 32, 32)
+
+
+@wirings
+def test_gradients_reach_every_parameter(wiring: Wiring) -> None:
+    tower = build(wiring, settings())
+    sum(
+        image.square().mean() for image in tower(conditioning(tower, 2), codes(tower, 2))
+    ).backward()
+    silent = [
+        name for name, p in tower.named_parameters() if p.grad is None or not p.grad.abs().max() > 0
+    ]
+    assert silent == []
+
+
+@wirings
+def test_a_tower_can_be_copied(wiring: Wiring) -> None:
+    tower = build(wiring, settings())
+    twin = copy.deepcopy(tower)
+    first, second = (t(conditioning(tower, 1), codes(tower, 1))[-1] for t in (tower, twin))
+    assert torch.equal(first, second)
+
+
+@torch.no_grad()
+def moves(tower: Tower) -> dict[tuple[str, int], float]:
+    """Mean absolute change of level l's picture when one part of its code is drawn anew."""
+    inputs, base = conditioning(tower, 4), codes(tower, 4)
+    images = tower(inputs, base)
+    changes = {}
+    for level in range(tower.settings.levels):
+        other = codes(tower, 4, index=7)[level]
+        for part in ("style", "noise"):
+            changed = list(base)
+            changed[level] = base[level]._replace(**{part: getattr(other, part)})
+            moved = tower(inputs, changed)[level]
+            changes[part, level] = float((moved - images[level]).abs().mean())
+    return changes
+
+
+def train_a_little(tower: Tower, steps: int) -> None:
+    """A regression step after the other on random codes: what could kill a code, at worst."""
+    with pytest.warns(UserWarning):
+        perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
+    optimizer = torch.optim.Adam(tower.parameters(), lr=1e-3)
+    inputs = conditioning(tower, 4)
+    targets = [torch.rand(4, 3, s, s) for s in tower.settings.output_sizes()]
+    features = [perceptual.features(target) for target in targets]
+    for step in range(steps):
+        images = tower(inputs, codes(tower, 4, index=step % 4))
+        loss = sum(perceptual.distance(i, f).mean() for i, f in zip(images, features, strict=True))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+@wirings
+def test_style_and_noise_live_at_the_start_and_after_training(wiring: Wiring) -> None:
+    tower = build(wiring, settings())
+    assert {name: change for name, change in moves(tower).items() if change < VISIBLE} == {}
+    train_a_little(tower, 20)
+    assert {name: change for name, change in moves(tower).items() if change < VISIBLE} == {}
+
+
+def test_published_initialisation_kills_the_style() -> None:
+    tower = build(Wiring.GENERIC, settings(initialisation="published"))
+    changes = moves(tower)
+    assert all(changes["style", level] < 1e-6 for level in range(3))
+    assert all(changes["noise", level] > VISIBLE for level in range(3))

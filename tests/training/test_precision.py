@@ -1,0 +1,80 @@
+"""bf16 beside fp32: pictures, distances, gradients and choices stay near, to stated tolerances."""
+
+from contextlib import AbstractContextManager
+
+import pytest
+import torch
+from torch import Tensor
+
+from chimle.data.batch import Batch
+from chimle.perceptual.lpips import Perceptual
+from chimle.search.codes import chosen
+from chimle.search.hierarchical import search
+from chimle.tasks import Wiring
+from chimle.tower.generator import Tower
+from chimle.training.losses import level_losses
+from tests.search.test_hierarchical import CANDIDATES, batch_for, small_tower
+
+PICTURES = 0.005
+"""Mean difference of pictures in [0, 1]."""
+LOSSES = 0.01
+"""Relative difference of losses per level."""
+ALIGNED = {Wiring.GENERIC: 0.98, Wiring.SUPER_RESOLUTION: 0.98, Wiring.COLOURIZATION: 0.8}
+"""Least cosine of the angle between both gradients of all weights. Half of an untrained
+colourization's colours lie beyond the gamut, and the gradient ends at its border."""
+NEAR = 0.02
+"""How much farther than the nearest a chosen code may lie, as a share."""
+
+
+def bf16(enabled: bool) -> AbstractContextManager:
+    return torch.autocast("cpu", torch.bfloat16, enabled=enabled)
+
+
+def mid_tones(tower: Tower, wiring: Wiring) -> Batch:
+    """Pictures between a quarter and three quarters: in the dark a colourization divides by next to
+    nothing, and its colours leave the gamut at the slightest change."""
+    batch = batch_for(tower, wiring)
+    parts = (tuple(x / 2 + 0.25 for x in group) for group in (batch.conditioning, batch.targets))
+    return Batch(batch.keys, *parts)
+
+
+def losses_and_gradient(
+    tower: Tower, perceptual: Perceptual, batch: Batch, low: bool
+) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Pictures, losses per level, and the gradient of their sum by all weights."""
+    tower.zero_grad()
+    names = torch.zeros(len(batch), 3, dtype=torch.int64)
+    codes = chosen(tower.code_shapes(), batch.keys, names, seed=3, round_=1)
+    with bf16(low):
+        images = tower(batch.conditioning, codes)
+        targets = [perceptual.features(target) for target in batch.targets]
+        losses = level_losses(images, perceptual, targets, range(3))
+    losses.sum().backward()
+    gradients = [p.grad.flatten() for p in tower.parameters() if p.grad is not None]
+    return images, losses.detach(), torch.cat(gradients)
+
+
+@pytest.mark.parametrize("wiring", list(Wiring))
+def test_a_step_in_bf16_is_nearly_that_of_fp32(wiring: Wiring, perceptual: Perceptual) -> None:
+    tower = small_tower(wiring)
+    batch = mid_tones(tower, wiring)
+    exact, low = (losses_and_gradient(tower, perceptual, batch, low) for low in (False, True))
+    for first, second in zip(exact[0], low[0], strict=True):
+        assert second.dtype == torch.float32
+        assert float((first - second).abs().mean()) < PICTURES
+    torch.testing.assert_close(low[1], exact[1], rtol=LOSSES, atol=0)
+    assert float(torch.cosine_similarity(exact[2], low[2], dim=0)) > ALIGNED[wiring]
+
+
+@pytest.mark.parametrize("wiring", list(Wiring))
+def test_codes_chosen_in_bf16_are_as_near(wiring: Wiring, perceptual: Perceptual) -> None:
+    tower = small_tower(wiring)
+    batch = batch_for(tower, wiring)
+    exact = search(tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunks=[8] * 3)
+    with bf16(True):
+        low = search(tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunks=[8] * 3)
+    assert low.distances.dtype == torch.float32
+    # A level is compared where the same codes lead to it.
+    same = (exact.indices == low.indices).int().cumprod(dim=1)
+    reached = torch.cat((torch.ones_like(same[:, :1]), same[:, :-1]), dim=1).bool()
+    assert (low.distances <= exact.distances * (1 + NEAR))[reached].all()

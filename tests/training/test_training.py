@@ -1,0 +1,128 @@
+"""Training: resumes to the bit after a real SIGKILL, refuses to go on with a broken loss."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chimle.data.fetch.fetching import fetch
+from chimle.data.pair.make_pairs import make_pairs
+from chimle.settings import load_settings
+from stages import train as stage
+from stages._command import run_stage
+from tests.support.helpers import ROOT
+from tests.support.in_process import in_process
+from tests.support.projects import TINY, write_photographs, write_project
+
+TASK = "decompression"
+
+
+def make_project(root: Path, **train: object) -> Path:
+    preset = {**TINY, "train": {**TINY["train"], **train}}
+    write_photographs(root / "photos")
+    write_project(root, {TASK: {"source": {"kind": "folder", "path": "photos"}}}, preset)
+    settings = load_settings(TASK, root)
+    fetch(settings, root, root / "data" / "raw" / TASK)
+    make_pairs(
+        settings, root / "data" / "raw" / TASK, root / "data" / "pairs" / TASK, root / "scratch"
+    )
+    return root
+
+
+def start(root: Path) -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "stages.train", TASK, "--root", str(root)],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def train(root: Path) -> subprocess.CompletedProcess:
+    """The same run in this process."""
+    return in_process(lambda: run_stage(stage.main), TASK, "--root", root)
+
+
+def outputs(root: Path) -> dict[str, bytes]:
+    files = [*(root / "models" / TASK).iterdir(), root / "curves" / f"{TASK}.csv"]
+    return {path.name: path.read_bytes() for path in files}
+
+
+def saves(root: Path) -> list[float]:
+    """When the run's state was written; the list holds one time or none."""
+    states = root.glob(f"scratch/train/{TASK}/*/state.pt")
+    return [state.stat().st_mtime_ns for state in states]
+
+
+def killed_after(root: Path, changes: int) -> bool:
+    """Start a run and kill it once its state was written so often; False if it ended before."""
+    process, before = start(root), saves(root)
+    while changes:
+        if process.poll() is not None:
+            return False
+        now = saves(root)
+        changes -= now != before
+        before = now
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+def test_sigkill_at_any_moment_changes_nothing(tmp_path: Path) -> None:
+    undisturbed = make_project(tmp_path / "calm")
+    _, errors = (process := start(undisturbed)).communicate()
+    assert process.returncode == 0, errors
+    disturbed = make_project(tmp_path / "stormy")
+    moments = random.Random(7)
+    kills = [killed_after(disturbed, moments.randint(1, 4)) for _ in range(2)]
+    assert any(kills)
+    _, errors = (process := start(disturbed)).communicate()
+    assert process.returncode == 0 and "continues from" in errors
+    assert outputs(disturbed) == outputs(undisturbed)
+
+
+def test_a_finished_run_writes_its_result_again_and_goes_when_another_begins(
+    tmp_path: Path,
+) -> None:
+    root = make_project(tmp_path, steps_per_round=3)
+    assert train(root).returncode == 0
+    first, (state,) = outputs(root), (root / "scratch" / "train" / TASK).iterdir()
+    shutil.rmtree(root / "models")
+    done = train(root)
+    assert done.returncode == 0 and "round 1/" not in done.stderr
+    assert outputs(root) == first and state.exists()
+    make_project(tmp_path, steps_per_round=4)
+    assert train(root).returncode == 0
+    (other,) = (root / "scratch" / "train" / TASK).iterdir()
+    assert other != state and outputs(root) != first
+
+
+def test_a_state_of_other_settings_is_never_read(tmp_path: Path) -> None:
+    root = make_project(tmp_path, steps_per_round=3)
+    stranger = root / "scratch" / "train" / TASK / "0123456789abcdef" / "state.pt"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_bytes(b"a state of another run")
+    done = train(root)
+    assert done.returncode == 0, done.stderr
+    assert stranger.read_bytes() == b"a state of another run"
+
+
+@pytest.mark.parametrize("rate", [1e30])
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, rate: float) -> None:
+    root = make_project(tmp_path, learning_rate=rate, steps_per_round=20)
+    done = train(root)
+    assert done.returncode == 2
+    assert "the loss became" in done.stderr and "learning_rate" in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = next((root / "scratch" / "train" / TASK).glob("*/state.pt"))
+    assert kept.stat().st_size > 0
+    assert not (root / "models").exists()
