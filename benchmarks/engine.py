@@ -32,9 +32,9 @@ from benchmarks.measure import (
 from benchmarks.reference import PUBLISHED, Savings
 from benchmarks.scaling import in_process, scaling
 from benchmarks.setups import SETUPS, Bench, arithmetic
-from chimle.device import quicken_cpu
+from chimle.device import flush_denormals
 from chimle.io.files import write_text
-from chimle.perceptual.random_projection import Projected
+from chimle.perceptual.random_projection import RandomProjection
 
 JUDGED = {"wide": 8, "small": 24}
 """Pictures whose decisions in fp32 and in bf16 are compared."""
@@ -170,7 +170,7 @@ def nearness(name: str, repeats: int) -> dict[str, float]:
     bench = Bench.of(SETUPS[name])
     bench.to_channels_last()
     bench.tower.eval()
-    projected, found = Projected(bench.perceptual, textbook.PROJECTED), {}
+    projected, found = RandomProjection(bench.perceptual, textbook.PROJECTED), {}
     for part in (8, 4, 2, 1):
         candidates = [max(1, count // part) for count in bench.setup.candidates]
         for kind, distance in (("exact", bench.perceptual), ("projected", projected)):
@@ -230,7 +230,7 @@ def main() -> None:
     parser.add_argument("--parts", help="those that the setup usually has")
     parser.add_argument("--repeats", type=int, default=1, help="turns that are counted")
     given = parser.parse_args()
-    quicken_cpu()
+    flush_denormals()
     lines, found, started = [], {}, time.perf_counter()
     for setup in given.setups.split(","):
         for part in given.parts.split(",") if given.parts else USUAL[setup]:

@@ -21,7 +21,7 @@ from chimle.data.batch import Batch
 from chimle.errors import UserError, guarded
 from chimle.perceptual.lpips import Perceptual
 from chimle.search.chunking import plan_chunks
-from chimle.search.codes import chosen
+from chimle.search.codes import codes_at
 from chimle.search.hierarchical import search
 from chimle.settings import TowerSettings
 from chimle.tasks import TASKS, Wiring, get_task
@@ -68,7 +68,7 @@ def training_run(
     """A gradient step's forward and backward pass, the targets' features known."""
     device = batch.targets[0].device
     zeros = torch.zeros(len(batch), len(CANDIDATES), dtype=torch.int64, device=device)
-    codes = chosen(tower.code_shapes(), batch.keys, zeros, seed=0, round_=0)
+    codes = codes_at(tower.code_shapes(), batch.keys, zeros, seed=0, round_=0)
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=autocast):
         targets = [perceptual.features(target) for target in batch.targets]
 

@@ -26,7 +26,7 @@ from skimage import data
 from benchmarks.measure import machine, peak_gib
 from chimle.inference.banded import BandedTower
 from chimle.inference.model import load
-from chimle.inference.sample_files import Wish, answer
+from chimle.inference.sample_files import SampleRequest, answer
 from chimle.tasks import TASKS
 from chimle.tower.generator import Level
 
@@ -50,7 +50,7 @@ def measure(bundle: str, photo: Path, out: Path) -> dict[str, float]:
 
     model = load(bundle)
     with patch("chimle.inference.model.BandedTower", Watched):
-        report = answer(model, photo, Wish(count=1, degrade=True), out, grid=False)
+        report = answer(model, photo, SampleRequest(count=1, degrade=True), out, grid=False)
     peak = peak_gib()
     (file,) = report["answers"].values()
     picture = np.asarray(Image.open(file), dtype=np.float32)

@@ -22,10 +22,10 @@ from chimle.baselines.known_modes.mode_problem import (
     known_settings,
 )
 from chimle.baselines.methods import adapt, get_method
-from chimle.baselines.run_method import Entrant
-from chimle.device import quicken_cpu
+from chimle.baselines.run_method import TrainedMethod
+from chimle.device import flush_denormals
 from chimle.settings import RunSettings, build_settings
-from chimle.training.imle_trainer import Trainer
+from chimle.training.imle_trainer import ImleTrainer
 
 PAIRS, INPUTS = 480, 12
 SIZES = (96, PAIRS)
@@ -47,16 +47,16 @@ def covered(layout: Layout, size: int, seed: int) -> float:
     pairs, device = known_pairs(layout, PAIRS, seed), torch.device("cpu")
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state.pt"
-        trained = Trainer(settings, pairs, PixelDistance(), state, device).run()
+        trained = ImleTrainer(settings, pairs, PixelDistance(), state, device).run()
     unseen = known_pairs(layout, INPUTS, seed + UNSEEN)
     inputs, ids = [pair.input for pair in unseen], [pair.id for pair in unseen]
-    entrant = Entrant(method, settings, trained.tower, seconds=0, steps=0)
+    entrant = TrainedMethod(method, settings, trained.tower, seconds=0, steps=0)
     return judge_modes(entrant.answers(inputs, ids, 1, seed), inputs, layout).covered
 
 
 def main(seeds: int) -> None:
     """Print a table, last of all."""
-    quicken_cpu()
+    flush_denormals()
     rows = []
     for layout in (Layout.COARSE, Layout.FINE):
         for size in SIZES:

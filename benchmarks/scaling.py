@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from benchmarks.measure import added_gib
 from benchmarks.setups import SETUPS, Bench, Setup
-from chimle.device import quicken_cpu
+from chimle.device import flush_denormals
 from chimle.training.distributed import join_ranks
 
 SCALED: dict[str, Callable[[Setup], Setup]] = {
@@ -84,9 +84,9 @@ def rank_of(setup: Setup) -> None:
     bench = Bench.of(setup)
     bench.to_channels_last()
     with join_ranks() as ranks:
-        own = ranks.own(len(bench.batch))
+        own = ranks.shard(len(bench.batch))
         bench.batch = bench.batch.select(range(own.start, own.stop))
-        ranks.meet()
+        ranks.barrier()
         started = time.perf_counter()
         ranks.gathered(bench.engine_search(), setup.pictures)
         if ranks.first:
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--side", choices=("textbook", "engine"))
     parser.add_argument("--scaled", choices=SCALED, default="as it is")
     given = parser.parse_args()
-    quicken_cpu()
+    flush_denormals()
     setup = SCALED[given.scaled](SETUPS[given.setup])
     if given.side:
         print(*time_and_memory(setup, given.side))

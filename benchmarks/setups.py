@@ -12,7 +12,7 @@ from benchmarks.reference import PUBLISHED, Savings
 from chimle.data.batch import Batch
 from chimle.perceptual.lpips import Distance, Perceptual, load_perceptual
 from chimle.search.chunking import plan_chunks
-from chimle.search.codes import chosen
+from chimle.search.codes import codes_at
 from chimle.search.hierarchical import search
 from chimle.settings import PerceptualSettings, TowerSettings
 from chimle.tasks import Wiring
@@ -133,7 +133,7 @@ class Bench:
     def distances(self, indices: torch.Tensor) -> torch.Tensor:
         """Exact distances (B, L), fp32, of the pictures of chosen codes (B, L)."""
         shapes = self.tower.code_shapes()
-        codes = chosen(shapes, self.batch.keys, indices, seed=SEED, round_=ROUND)
+        codes = codes_at(shapes, self.batch.keys, indices, seed=SEED, round_=ROUND)
         images = self.tower(self.batch.conditioning, codes)
         pairs = zip(images, self.batch.targets, strict=True)
         return torch.stack([self.perceptual(image, target) for image, target in pairs], dim=1)
@@ -154,7 +154,7 @@ class Bench:
         ]
         shapes = self.tower.code_shapes()
         zeros = torch.zeros(batch, len(shapes), dtype=torch.int64)
-        codes = [chosen(shapes, part.keys, zeros, seed=SEED, round_=ROUND) for part in parts]
+        codes = [codes_at(shapes, part.keys, zeros, seed=SEED, round_=ROUND) for part in parts]
         with torch.no_grad(), arithmetic(autocast):
             cached = [[self.perceptual.features(t) for t in part.targets] for part in parts]
 

@@ -9,7 +9,7 @@ import torch
 from chimle.errors import UserError
 
 
-def quicken_cpu() -> None:
+def flush_denormals() -> None:
     """Let the CPU take numbers below 1e-38 for zero from now on, in this thread and its children.
 
     Momenta of weights that no longer learn decay into that range, where a processor computes ten
@@ -33,7 +33,7 @@ def choose_device() -> torch.device:
     Raises:
         UserError: the named device does not exist here.
     """
-    quicken_cpu()
+    flush_denormals()
     wanted = os.environ.get("CHIMLE_DEVICE")
     if not wanted:
         if torch.cuda.is_available():

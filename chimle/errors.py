@@ -13,6 +13,20 @@ class UserError(Exception):
     """
 
 
+class TransientError(Exception):
+    """A failure that may pass: the network, S3 5xx, a busy lock, a process that somebody killed.
+
+    The message fits into brackets.
+
+    Attributes:
+        wait: seconds that a server asks to be left alone; None: it does not say.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
 _FULL = {errno.ENOSPC: "no space is left on the device", errno.EDQUOT: "the disk quota is used up"}
 
 

@@ -13,9 +13,8 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from ruamel.yaml import YAML
 
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 from chimle.io.files import write_text
-from flows.command import TransientError
 
 _ADDRESS = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]+)(?:/(?P<prefix>.*?))?/?")
 _CHUNK = 8 * 2**20

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 
 _TRANSIENT = re.compile(
     r"exited with (-9|-15|137|143)\b|[Uu]nable to acquire lock|is busy|lock file"
@@ -24,10 +24,6 @@ _TRANSIENT = re.compile(
 _BAD_INPUT = re.compile(r"exited with 2\b")
 _TAIL_LINES = 40
 _GUARD = str(Path(__file__).resolve().parent / "process_guard.py")
-
-
-class TransientError(Exception):
-    """A failure that may pass: network, S3 5xx, a busy lock, a process that somebody killed."""
 
 
 class CommandError(Exception):

@@ -10,7 +10,7 @@ from flows.flow_settings import GateSettings
 
 
 @dataclass(frozen=True)
-class Change:
+class MetricChange:
     """One metric of one task.
 
     Attributes:
@@ -41,7 +41,7 @@ def _shown(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def read_changes(diff: str, tasks: list[str]) -> list[Change]:
+def read_changes(diff: str, tasks: list[str]) -> list[MetricChange]:
     """The output of `dvc metrics diff --all --json` as changes of the given tasks.
 
     Args:
@@ -53,11 +53,11 @@ def read_changes(diff: str, tasks: list[str]) -> list[Change]:
         task = PurePosixPath(name).stem
         if task in tasks:
             for metric, values in metrics.items():
-                found.append(Change(task, metric, values.get("old"), values.get("new")))
+                found.append(MetricChange(task, metric, values.get("old"), values.get("new")))
     return sorted(found, key=lambda change: (tasks.index(change.task), change.metric))
 
 
-def judge(changes: list[Change], task: str, gate: GateSettings) -> str | None:
+def judge(changes: list[MetricChange], task: str, gate: GateSettings) -> str | None:
     """Why a task's model must not be published; None if it may.
 
     A task that the base revision did not measure passes: there is nothing to be worse than.

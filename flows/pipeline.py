@@ -14,20 +14,20 @@ from pydantic import BaseModel, Field
 from chimle.errors import UserError
 from chimle.tasks import TASKS
 from flows import publish
-from flows.compare import Change, judge
+from flows.compare import MetricChange, judge
 from flows.project import Project, Span, open_project
 from flows.revisions import check_branch, fetch, find_commit, get_commit, message, results_ref
-from flows.run_states import NOT_PUBLISHED, NOTHING_CHANGED, once, told
+from flows.run_states import NOT_PUBLISHED, NOTHING_CHANGED, emit_end_event, skip_if_ended
 from flows.run_summary import write_summary
 from flows.steps import (
     TaskName,
     check_restarts,
+    fail_with_message,
     gather,
     logged,
-    perform,
     retried,
-    said,
-    side_by_side,
+    run_inline,
+    thread_runner,
     train_task,
 )
 from flows.training import write_spans
@@ -43,7 +43,7 @@ class Plan(BaseModel):
     """The revision."""
     base: str
     """Commit to compare with."""
-    wishes: publish.Wishes
+    wishes: publish.PublishOptions
     """What to do with good results."""
 
     @property
@@ -54,16 +54,16 @@ class Plan(BaseModel):
 
 
 @task(task_run_name="fetch and pair", cache_policy=NO_CACHE, persist_result=False)
-@said
+@fail_with_message
 def prepare(project: Project, tree: WorkTree, plan: Plan) -> None:
     """Fetch and pair the data of all tasks: their trainings share it, here and elsewhere."""
     pairs, remote = [f"pair@{name}" for name in plan.tasks], plan.wishes.dvc_remote
     project.reproduce(tree, pairs, logged(), pull=remote is not None)
-    project.offer(tree, pairs, remote)
+    project.push_results(tree, pairs, remote)
 
 
 @task(task_run_name="train {name} elsewhere", cache_policy=NO_CACHE, persist_result=False)
-@said
+@fail_with_message
 def train_elsewhere(name: str, deployment: str, plan: Plan, git_remote: str | None) -> None:
     """Have another deployment train a task; its result comes over the DVC remote."""
     from prefect.deployments import run_deployment
@@ -81,8 +81,8 @@ def train_elsewhere(name: str, deployment: str, plan: Plan, git_remote: str | No
 
 
 @task(task_run_name="collect", cache_policy=NO_CACHE, persist_result=False)
-@said
-def collect(project: Project, tree: WorkTree, plan: Plan) -> list[Change]:
+@fail_with_message
+def collect(project: Project, tree: WorkTree, plan: Plan) -> list[MetricChange]:
     """Restore all results into the coordinator's tree, write the report, compare the metrics."""
     pull = plan.wishes.dvc_remote is not None
     project.reproduce(tree, plan.evaluations, logged(), pull=pull)
@@ -90,10 +90,10 @@ def collect(project: Project, tree: WorkTree, plan: Plan) -> list[Change]:
 
 
 @task(task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
-@said
+@fail_with_message
 def release(project: Project, tree: WorkTree, plan: Plan) -> publish.Release:
     """Push data, models and run cache; upload bundles; move the branch."""
-    project.offer(tree, plan.evaluations, plan.wishes.dvc_remote)
+    project.push_results(tree, plan.evaluations, plan.wishes.dvc_remote)
     return publish.publish(project, tree, plan.tasks, plan.commit, plan.wishes, logged())
 
 
@@ -102,7 +102,7 @@ def _plan(
     tasks: Sequence[str] | None,
     revision: str,
     base: str | None,
-    wishes: publish.Wishes,
+    wishes: publish.PublishOptions,
 ) -> Plan:
     root = project.root
     commit = get_commit(root, revision)
@@ -127,7 +127,7 @@ def _recorded(project: Project, plan: Plan) -> str | None:
     """What became of an earlier run at the same revision that was asked for the same."""
     results = find_commit(project.root, results_ref(plan.commit))
     if results is None:
-        return "" if plan.wishes == publish.Wishes() else None
+        return "" if plan.wishes == publish.PublishOptions() else None
     lines = message(project.root, results).splitlines()
     return lines[0] if _asked(plan) in lines else None
 
@@ -145,7 +145,7 @@ def _train_all(
     return [span for span in gather(project, futures) if span is not None]
 
 
-def _show(changes: Sequence[Change]) -> None:
+def _show(changes: Sequence[MetricChange]) -> None:
     create_table_artifact(
         [change.row() for change in changes],
         key="metric-changes",
@@ -153,14 +153,14 @@ def _show(changes: Sequence[Change]) -> None:
     )
 
 
-@told
+@emit_end_event
 @flow(
     flow_run_name="pipeline of {revision}",
-    task_runner=side_by_side(),
+    task_runner=thread_runner(),
     persist_result=False,
 )
-@said
-@once
+@fail_with_message
+@skip_if_ended
 def pipeline(
     tasks: Annotated[list[TaskName] | None, Field(title="tasks")] = None,
     revision: str = "HEAD",
@@ -190,7 +190,7 @@ def pipeline(
         train_deployment: deployment of `train` that trains instead, such as `train/gpu`, so that
             other machines do it; needs `dvc_remote`.
     """
-    wishes = publish.Wishes(
+    wishes = publish.PublishOptions(
         branch=branch,
         git_remote=git_remote,
         dvc_remote=dvc_remote,
@@ -219,9 +219,9 @@ def pipeline(
 def _run(project: Project, tree: WorkTree, plan: Plan, start: str, deployment: str | None) -> State:
     """The whole way, from data to a release."""
     retry, logger = project.settings.retry, get_run_logger()
-    perform(retried(prepare, retry), project, tree, plan)
+    run_inline(retried(prepare, retry), project, tree, plan)
     spans = _train_all(project, plan, start, deployment, plan.wishes.git_remote)
-    changes = perform(retried(collect, retry), project, tree, plan)
+    changes = run_inline(retried(collect, retry), project, tree, plan)
     _show(changes)
     if spans:
         write_spans("times", spans)
@@ -233,7 +233,7 @@ def _run(project: Project, tree: WorkTree, plan: Plan, start: str, deployment: s
     if refused:
         outcome = f"Not published: {'; '.join(refused)}."
     else:
-        released = perform(retried(release, retry), project, tree, plan)
+        released = run_inline(retried(release, retry), project, tree, plan)
         outcome = released.sentence(plan.wishes)
     create_markdown_artifact(
         write_summary(
@@ -250,5 +250,5 @@ def _run(project: Project, tree: WorkTree, plan: Plan, start: str, deployment: s
         description=outcome,
     )
     publish.record(project, tree, plan.commit, outcome, _asked(plan))
-    wanted = plan.wishes != publish.Wishes()
+    wanted = plan.wishes != publish.PublishOptions()
     return Completed(name=NOT_PUBLISHED if refused and wanted else "Completed", message=outcome)

@@ -85,10 +85,10 @@ def main() -> None:
     pipe, root, *command = sys.argv[1:]
     code, forsaken = guard(int(pipe), command)
     if forsaken:
-        from flows.worktrees import remove_forsaken
+        from flows.worktrees import remove_orphaned
 
         os.closerange(3, _INHERITED)  # The parent's locks, which were kept alive for the child.
-        remove_forsaken(Path(root))
+        remove_orphaned(Path(root))
     sys.exit(128 - code if code < 0 else code)
 
 

@@ -11,14 +11,14 @@ from pydantic import BaseModel
 
 from chimle.errors import UserError
 from flows.command import CommandError, Commands
-from flows.compare import Change, read_changes
+from flows.compare import MetricChange, read_changes
 from flows.flow_settings import FlowSettings, load_flow_settings
 from flows.revisions import project_root
 from flows.slots import Slot
 from flows.worktrees import (
     WorkTree,
     ask_dvc,
-    remove_forsaken,
+    remove_orphaned,
     set_default_remote,
     work_tree,
 )
@@ -106,7 +106,7 @@ class Project:
         flags = ["--pull"] if pull else []
         self.dvc(tree, "repro", *flags, *stages, say=_without_hints(say), slot=slot)
 
-    def offer(self, tree: WorkTree, stages: Sequence[str], dvc_remote: str | None) -> None:
+    def push_results(self, tree: WorkTree, stages: Sequence[str], dvc_remote: str | None) -> None:
         """Push what the stages made, and all that led there, for other machines to restore."""
         if not dvc_remote:
             return
@@ -148,7 +148,7 @@ class Project:
             return False
         return True
 
-    def changes(self, tree: WorkTree, base: str, tasks: list[str]) -> list[Change]:
+    def changes(self, tree: WorkTree, base: str, tasks: list[str]) -> list[MetricChange]:
         """Metrics of a work tree beside those of a commit."""
         diff = ask_dvc(tree.path, "metrics", "diff", "--all", "--json", base)
         return read_changes(diff, tasks)
@@ -165,7 +165,7 @@ def open_project() -> Iterator[Project]:
     """
     root = project_root()
     project = Project(root, load_flow_settings(root))
-    remove_forsaken(root)
+    remove_orphaned(root)
     try:
         yield project
     finally:

@@ -19,7 +19,7 @@ from flows.revisions import (
 from flows.worktrees import WorkTree
 
 
-class Wishes(BaseModel):
+class PublishOptions(BaseModel):
     """What to do with good results; by default nothing but keep them."""
 
     model_config = ConfigDict(frozen=True)
@@ -36,7 +36,7 @@ class Wishes(BaseModel):
     """SPDX identifier of the weights' licence."""
 
     @model_validator(mode="after")
-    def _complete(self) -> "Wishes":
+    def _complete(self) -> "PublishOptions":
         if self.bundles:
             check_address(self.bundles)
             if not self.licence:
@@ -52,7 +52,7 @@ class Release(BaseModel):
     branch_commit: str | None = None
     """The branch's new tip; None if nothing was committed."""
 
-    def sentence(self, wishes: Wishes) -> str:
+    def sentence(self, wishes: PublishOptions) -> str:
         """What was done, for a person."""
         done = [f"{task} {bundle.version} uploaded" for task, bundle in self.bundles.items()]
         if wishes.dvc_remote:
@@ -65,7 +65,7 @@ class Release(BaseModel):
 
 
 def _upload_bundles(
-    project: Project, tree: WorkTree, tasks: list[str], wishes: Wishes, say: Say
+    project: Project, tree: WorkTree, tasks: list[str], wishes: PublishOptions, say: Say
 ) -> dict[str, Published]:
     assert wishes.bundles and wishes.licence
     found = {}
@@ -79,7 +79,9 @@ def _upload_bundles(
     return found
 
 
-def _commit_branch(project: Project, tree: WorkTree, revision: str, wishes: Wishes) -> str | None:
+def _commit_branch(
+    project: Project, tree: WorkTree, revision: str, wishes: PublishOptions
+) -> str | None:
     """Commit on the branch; None if its tip holds the same already."""
     root, reference = project.root, f"refs/heads/{wishes.branch}"
     tip = find_commit(root, reference)
@@ -92,7 +94,12 @@ def _commit_branch(project: Project, tree: WorkTree, revision: str, wishes: Wish
 
 
 def publish(
-    project: Project, tree: WorkTree, tasks: list[str], revision: str, wishes: Wishes, say: Say
+    project: Project,
+    tree: WorkTree,
+    tasks: list[str],
+    revision: str,
+    wishes: PublishOptions,
+    say: Say,
 ) -> Release:
     """Upload and commit what is wished for; what was done before is not done again.
 

@@ -8,8 +8,8 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from chimle.errors import UserError
-from flows.command import TransientError, failure
+from chimle.errors import TransientError, UserError
+from flows.command import failure
 from flows.worktrees import git
 
 _RESULTS = "refs/chimle/results/"

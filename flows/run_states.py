@@ -69,7 +69,7 @@ def tell_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
     )
 
 
-def told(flow: Flow[P, R]) -> Flow[P, R]:
+def emit_end_event(flow: Flow[P, R]) -> Flow[P, R]:
     """Let a flow's runs tell their ends."""
     for register in (flow.on_completion, flow.on_failure, flow.on_cancellation):
         register(tell_end)
@@ -77,7 +77,7 @@ def told(flow: Flow[P, R]) -> Flow[P, R]:
 
 
 @contextmanager
-def lasting(seconds: float) -> Iterator[None]:
+def min_duration(seconds: float) -> Iterator[None]:
     """Hold up the end of the block until so much time has passed since it began."""
     begun = time.monotonic()
     try:
@@ -86,11 +86,11 @@ def lasting(seconds: float) -> Iterator[None]:
         time.sleep(max(0.0, begun + seconds - time.monotonic()))
 
 
-def once(function: Callable[P, State]) -> Callable[P, State]:
+def skip_if_ended(function: Callable[P, State]) -> Callable[P, State]:
     """Let a flow that had ended end again as it did, without doing anything."""
 
     @wraps(function)
-    @lasting(_LEAST_SECONDS)
+    @min_duration(_LEAST_SECONDS)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> State:
         run = flow_run.get_id()
         if run and (flow_run.get_run_count() or 1) > 1:

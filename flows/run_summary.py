@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.Image import Resampling
 
 from flows.bundles import Published
-from flows.compare import Change
+from flows.compare import MetricChange
 from flows.flow_settings import PictureSettings
 
 _SIDE = 88
@@ -49,7 +49,7 @@ def picture_table(folder: Path, settings: PictureSettings) -> str:
     return "\n".join(["| " + " | ".join(headings) + " |", rule, *rows])
 
 
-def change_table(changes: Sequence[Change]) -> str:
+def change_table(changes: Sequence[MetricChange]) -> str:
     """Metrics that moved, or that the base revision lacks, as a markdown table."""
     moved = [change.row() for change in changes if change.base != change.now]
     if not moved:
@@ -70,7 +70,7 @@ def model_version(tree: Path, task: str) -> str:
 def write_summary(
     tree: Path,
     tasks: Sequence[str],
-    changes: Sequence[Change],
+    changes: Sequence[MetricChange],
     settings: PictureSettings,
     *,
     revision: str,

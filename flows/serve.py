@@ -24,7 +24,7 @@ from chimle.errors import UserError, guarded
 from flows.command import environment
 from flows.process_guard import GRACE_SECONDS
 from flows.setup_server import POOL
-from flows.worktrees import remove_forsaken
+from flows.worktrees import remove_orphaned
 
 _START_SECONDS = 120
 _GRACE_SECONDS = 20
@@ -149,7 +149,7 @@ def serve(root: Path, host: str, port: int, slots: int | None) -> None:
         worker.stop()
         server.stop()
         _end_descendants(token)
-        remove_forsaken(root)
+        remove_orphaned(root)
 
 
 def _stop(number: int, frame: object) -> None:

@@ -15,8 +15,8 @@ from prefect.runtime import flow_run
 from prefect.states import Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from chimle.errors import UserError
-from flows.command import CommandError, TransientError
+from chimle.errors import TransientError, UserError
+from flows.command import CommandError
 from flows.flow_settings import RetrySettings
 from flows.project import Project, Say, Span, now
 from flows.slots import slot
@@ -41,7 +41,7 @@ class _SaidAlready(logging.Filter):
 logging.getLogger("prefect.flow_runs").addFilter(_SaidAlready())
 
 
-def said(function: Callable[P, R]) -> Callable[P, R | State]:
+def fail_with_message(function: Callable[P, R]) -> Callable[P, R | State]:
     """Make what a person can mend a failed state with one sentence, instead of a traceback."""
 
     @wraps(function)
@@ -55,7 +55,7 @@ def said(function: Callable[P, R]) -> Callable[P, R | State]:
     return wrapper
 
 
-def may_pass(task: Any, run: Any, state: State) -> bool:
+def is_transient(task: Any, run: Any, state: State) -> bool:
     """Whether a failed attempt is worth another one."""
     try:
         state.result()
@@ -70,11 +70,11 @@ def retried(step: Any, settings: RetrySettings) -> Any:
     """A Prefect task that tries again after failures that may pass, and after no others."""
     delays = settings.delays_seconds
     return step.with_options(
-        retries=len(delays), retry_delay_seconds=delays or None, retry_condition_fn=may_pass
+        retries=len(delays), retry_delay_seconds=delays or None, retry_condition_fn=is_transient
     )
 
 
-def perform(step: Any, *args: Any, **kwargs: Any) -> Any:
+def run_inline(step: Any, *args: Any, **kwargs: Any) -> Any:
     """Run a Prefect task here and now; `FailedRun` with its sentence if it failed."""
     return step(*args, **kwargs, return_state=True).result()
 
@@ -94,7 +94,7 @@ def gather(project: Project, futures: Sequence[PrefectFuture]) -> list[Any]:
         raise
 
 
-def side_by_side() -> TaskRunner[PrefectFuture[Any]]:
+def thread_runner() -> TaskRunner[PrefectFuture[Any]]:
     """Threads for the tasks of one run: they wait for slots and processes, and compute nothing."""
     return cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=_THREADS))
 
@@ -126,7 +126,7 @@ def logged(*more: Say) -> Say:
 
 
 @task(task_run_name="train {name}", cache_policy=NO_CACHE, persist_result=False)
-@said
+@fail_with_message
 def train_task(
     project: Project,
     name: str,
@@ -151,7 +151,7 @@ def train_task(
         tree = held.enter_context(project.tree(name, commit, dvc_remote))
         if project.is_there(tree, [f"train@{name}", target]):
             say(f"{name} has not changed: no slot is needed")
-            project.offer(tree, [target], dvc_remote)
+            project.push_results(tree, [target], dvc_remote)
             return None
         place = held.enter_context(slot(project.settings.slots, say))
         started = now()
@@ -164,5 +164,5 @@ def train_task(
         else:
             project.reproduce(tree, [target], say, slot=place, pull=dvc_remote is not None)
         span = Span(task=name, device=str(place), started=started, ended=now())
-        project.offer(tree, [target], dvc_remote)
+        project.push_results(tree, [target], dvc_remote)
     return span

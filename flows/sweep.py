@@ -17,9 +17,17 @@ from chimle.io.files import write_text
 from chimle.settings import load_settings
 from flows.project import Project, open_project
 from flows.revisions import get_commit
-from flows.run_states import once, told
+from flows.run_states import emit_end_event, skip_if_ended
 from flows.slots import slot
-from flows.steps import TaskName, check_restarts, gather, logged, retried, said, side_by_side
+from flows.steps import (
+    TaskName,
+    check_restarts,
+    fail_with_message,
+    gather,
+    logged,
+    retried,
+    thread_runner,
+)
 from flows.training_progress import TrainingProgress
 from flows.worktrees import locked
 
@@ -71,7 +79,7 @@ def set_point(root: Path, name: str, point: Point) -> None:
 
 
 @task(task_run_name="{experiment}", cache_policy=NO_CACHE, persist_result=False)
-@said
+@fail_with_message
 def run_point(project: Project, name: str, commit: str, experiment: str, point: Point) -> dict:
     """Run one point in a work tree of its own and save it as a DVC experiment."""
     say = logged(TrainingProgress(experiment).read)
@@ -89,14 +97,14 @@ def run_point(project: Project, name: str, commit: str, experiment: str, point: 
     return {"experiment": experiment, **point} | {change.metric: change.now for change in changes}
 
 
-@told
+@emit_end_event
 @flow(
     flow_run_name="sweep {name} over {task}",
-    task_runner=side_by_side(),
+    task_runner=thread_runner(),
     persist_result=False,
 )
-@said
-@once
+@fail_with_message
+@skip_if_ended
 def sweep(
     task: TaskName,
     grid: dict[str, list[Value]],

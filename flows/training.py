@@ -9,8 +9,8 @@ from prefect.states import Completed
 
 from flows.project import Project, Span, open_project
 from flows.revisions import fetch, get_commit
-from flows.run_states import NOTHING_CHANGED, once, told
-from flows.steps import TaskName, check_restarts, perform, retried, said, train_task
+from flows.run_states import NOTHING_CHANGED, emit_end_event, skip_if_ended
+from flows.steps import TaskName, check_restarts, fail_with_message, retried, run_inline, train_task
 
 
 def write_spans(key: str, spans: Sequence[Span]) -> None:
@@ -26,7 +26,7 @@ def _one(project: Project, task: str, revision: str, dvc_remote: str | None, alo
     check_restarts(project.settings.retry)
     commit = get_commit(project.root, revision)
     step = retried(train_task, project.settings.retry)
-    span = perform(step, project, task, commit, dvc_remote, alone=alone)
+    span = run_inline(step, project, task, commit, dvc_remote, alone=alone)
     if span is None:
         return Completed(name=NOTHING_CHANGED, message=f"{task} is up to date at {commit[:12]}.")
     write_spans(f"times-{task.replace('_', '-')}", [span])
@@ -34,10 +34,10 @@ def _one(project: Project, task: str, revision: str, dvc_remote: str | None, alo
     return Completed(message=f"{verb} {task} at {commit[:12]} on {span.device}.")
 
 
-@told
+@emit_end_event
 @flow(flow_run_name="train {task}", persist_result=False)
-@said
-@once
+@fail_with_message
+@skip_if_ended
 def train(
     task: TaskName,
     revision: str = "HEAD",
@@ -61,10 +61,10 @@ def train(
         return _one(project, task, revision, dvc_remote, alone=False)
 
 
-@told
+@emit_end_event
 @flow(flow_run_name="evaluate {task}", persist_result=False)
-@said
-@once
+@fail_with_message
+@skip_if_ended
 def evaluate(
     task: TaskName,
     revision: str = "HEAD",

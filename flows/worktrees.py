@@ -112,7 +112,7 @@ def _remove(root: Path, tree: Path) -> None:
     tree.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def remove_forsaken(root: Path) -> list[Path]:
+def remove_orphaned(root: Path) -> list[Path]:
     """Remove the work trees whose owner died; returns their paths."""
     gone = []
     with _alone(root):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chimle.data.fetch.catalogue import resolve
 from chimle.data.fetch.sources import open_source
-from chimle.data.fetch.sources.protocol import Place
+from chimle.data.fetch.sources.protocol import Workspace
 from chimle.errors import guarded
 from chimle.io.files import write_text
 from chimle.settings import RunSettings, load_settings
@@ -19,10 +19,10 @@ from stages._command import task_parser
 def main(settings: RunSettings, root: Path, accept: bool = False) -> None:
     """Write what tells versions of the source of `settings.task` apart."""
     stands_for = resolve(settings.source, root)
-    source = open_source(stands_for, Place(root, root / "scratch"))
+    source = open_source(stands_for, Workspace(root, root / "scratch"))
     if accept:
         source.forget()
-    content = {"kind": stands_for.kind, "now": source.now()}
+    content = {"kind": stands_for.kind, "now": source.fingerprint()}
     if stands_for is not settings.source:
         # What a name of the catalogue stands for may change, too; parameters do not tell.
         content["stands_for"] = stands_for.model_dump(mode="json")

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from chimle.baselines.methods import adapt, get_method
-from chimle.baselines.run_method import Entrant, train_method
+from chimle.baselines.run_method import TrainedMethod, train_method
 from chimle.data.augmentation import centre
 from chimle.data.dataset import Pair, PairIndex, pairs_hash
 from chimle.device import choose_device
 from chimle.errors import guarded
 from chimle.images.decode import write_png
 from chimle.io.files import replaced_folder, write_text
-from chimle.metrics.evaluator import Judge, Scores, evaluate
+from chimle.metrics.evaluator import EvaluationConfig, Scores, evaluate
 from chimle.metrics.metric_table import as_json, measured_with
-from chimle.metrics.prediction import cases_of
+from chimle.metrics.prediction import predictions_of
 from chimle.perceptual.lpips import load_perceptual
 from chimle.provenance import code_version, digest
 from chimle.settings import RunSettings, load_settings
@@ -31,7 +31,7 @@ PICTURED = 3
 
 def train(
     name: str, seed: int, settings: RunSettings, root: Path, device: torch.device, seconds: float
-) -> tuple[Entrant, Path]:
+) -> tuple[TrainedMethod, Path]:
     """Train a method; the entrant, and the folder that holds its state until it is judged."""
     method = get_method(name)
     own = adapt(settings, method, seed)
@@ -54,7 +54,9 @@ def write_pictures(folder: Path, pairs: list[Pair], answers: np.ndarray, shown: 
             write_png(folder / f"{number}_answer_{sample}.png", picture)
 
 
-def described(entrant: Entrant, seed: int, judge: Judge, scores: Scores) -> dict[str, Any]:
+def described(
+    entrant: TrainedMethod, seed: int, judge: EvaluationConfig, scores: Scores
+) -> dict[str, Any]:
     """What a run was and what came of it."""
     return {
         "method": entrant.method.name,
@@ -81,7 +83,7 @@ def main(task: str, name: str, seed: int, root: Path) -> None:
     ids, inputs = [pair.id for pair in pairs], [pair.input for pair in pairs]
     answers = entrant.answers(inputs, ids, settings.evaluate.samples, seed)
     judge = load_judge(settings, root, str(device))
-    scores, _ = evaluate(cases_of(ids, answers, [p.target for p in pairs], inputs), judge)
+    scores, _ = evaluate(predictions_of(ids, answers, [p.target for p in pairs], inputs), judge)
     found = described(entrant, seed, judge, scores)
     with replaced_folder(root / "comparison" / "runs" / f"{task}-{name}-{seed}") as folder:
         write_text(folder / "scores.json", as_json(found))

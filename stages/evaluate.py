@@ -14,10 +14,10 @@ from chimle.device import choose_device
 from chimle.images.decode import write_png
 from chimle.inference.sampling import plain_names, sample
 from chimle.io.files import replaced_folder, write_text
-from chimle.metrics.evaluator import Judge, Scores, evaluate, flat_values
+from chimle.metrics.evaluator import EvaluationConfig, Scores, evaluate, flat_values
 from chimle.metrics.inception import load_inception
 from chimle.metrics.metric_table import as_json, curve_csv, measured_with
-from chimle.metrics.prediction import cases_of
+from chimle.metrics.prediction import predictions_of
 from chimle.metrics.registry import split_headline
 from chimle.perceptual.lpips import load_perceptual
 from chimle.provenance import settings_hash
@@ -48,7 +48,7 @@ def write_gallery(
 
 
 def provenance(
-    settings: RunSettings, bundle: Bundle, judge: Judge, scores: Scores, pairs: Path
+    settings: RunSettings, bundle: Bundle, judge: EvaluationConfig, scores: Scores, pairs: Path
 ) -> dict[str, Any]:
     """What the numbers were measured on and with, and what made the model."""
     return {
@@ -78,9 +78,9 @@ def draw(settings: RunSettings, bundle: Bundle, pairs: list[Pair], device: str) 
     )
 
 
-def load_judge(settings: RunSettings, root: Path, device: str) -> Judge:
+def load_judge(settings: RunSettings, root: Path, device: str) -> EvaluationConfig:
     """The networks and numbers that the settings judge with."""
-    return Judge(
+    return EvaluationConfig(
         perceptual=load_perceptual(settings.perceptual, device, root),
         inception=load_inception(settings.evaluate.inception, device, root),
         task=settings.definition,
@@ -102,7 +102,7 @@ def main(settings: RunSettings, root: Path) -> None:
     judge = load_judge(settings, root, device)
     samples = draw(settings, bundle, pairs, device)
     ids = [pair.id for pair in pairs]
-    cases = cases_of(ids, samples, [p.target for p in pairs], [p.input for p in pairs])
+    cases = predictions_of(ids, samples, [p.target for p in pairs], [p.input for p in pairs])
     scores, nothing = evaluate(cases, judge)
     headline, details = split_headline(flat_values(scores, nothing))
     origin = provenance(settings, bundle, judge, scores, folder)

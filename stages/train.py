@@ -21,7 +21,7 @@ from chimle.perceptual.lpips import load_perceptual
 from chimle.provenance import code_version, commit, digest
 from chimle.settings import RunSettings
 from chimle.training.distributed import Ranks, join_ranks
-from chimle.training.imle_trainer import Trained, Trainer
+from chimle.training.imle_trainer import ImleTrainer, Trained
 from stages._command import run_stage
 
 _INPUTS = ("task", "seed", "tower", "perceptual", "search", "train")
@@ -80,7 +80,7 @@ def train(settings: RunSettings, root: Path, ranks: Ranks) -> None:
     if ranks.first:
         _remove_finished(states, scratch)
     index, state = PairIndex(pairs, "train"), scratch / "state.pt"
-    trained = Trainer(settings, index, perceptual, state, device, ranks=ranks).run()
+    trained = ImleTrainer(settings, index, perceptual, state, device, ranks=ranks).run()
     if not ranks.first:
         return
     save_bundle(

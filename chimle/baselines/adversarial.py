@@ -21,7 +21,7 @@ from chimle.perceptual.lpips import Distance
 from chimle.search.codes import draw
 from chimle.settings import RunSettings
 from chimle.tower.generator import LevelCode, Tower
-from chimle.training.imle_trainer import Trainer
+from chimle.training.imle_trainer import ImleTrainer
 from chimle.training.losses import level_losses, supervised_levels
 
 WIDTH = 32
@@ -83,7 +83,7 @@ def mode_seeking(images: Tensor, codes: Sequence[LevelCode]) -> Tensor:
     return (1 / (apart(images) / apart(numbers) + SMALLEST_DIFFERENCE)).mean()
 
 
-class AdversarialTrainer(Trainer):
+class AdversarialTrainer(ImleTrainer):
     """`Trainer` without a search, whose step is a discriminator's and then the tower's."""
 
     def __init__(

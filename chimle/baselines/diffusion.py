@@ -27,7 +27,7 @@ from chimle.images.pyramid import to_uint8
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.settings import RunSettings
 from chimle.tasks import Task, Wiring
-from chimle.training.base_trainer import Rounds
+from chimle.training.base_trainer import BaseTrainer
 from chimle.training.ema import WeightAverage
 from chimle.training.training_state import Position, TrainingState
 
@@ -133,7 +133,7 @@ def _schedule() -> Any:
     )
 
 
-class DiffusionTrainer(Rounds):
+class DiffusionTrainer(BaseTrainer):
     """Rounds of denoising; a round's images and poses are those of every other method.
 
     Args:

@@ -10,7 +10,7 @@ from chimle.errors import UserError
 from chimle.settings import RunSettings, build_settings
 
 
-class Learner(StrEnum):
+class TrainerKind(StrEnum):
     """Which program trains a method."""
 
     IMLE = "imle"
@@ -34,7 +34,7 @@ class Method:
     name: str
     title: str
     meaning: str
-    learner: Learner = Learner.IMLE
+    learner: TrainerKind = TrainerKind.IMLE
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     widened: bool = False
 
@@ -62,7 +62,7 @@ METHODS: dict[str, Method] = {
             "cgan",
             "conditional GAN",
             "the same generator against a discriminator, with MSGAN's mode seeking",
-            Learner.ADVERSARIAL,
+            TrainerKind.ADVERSARIAL,
             # The usual momenta; at CHIMLE's rate the discriminator runs away.
             {"train": {"betas": [0.5, 0.999], "learning_rate": 5e-4}},
         ),
@@ -70,7 +70,7 @@ METHODS: dict[str, Method] = {
             "diffusion",
             "diffusion",
             "a U-Net of as many parameters that removes noise, the input as further channels",
-            Learner.DIFFUSION,
+            TrainerKind.DIFFUSION,
         ),
         Method(
             "no_supervision",

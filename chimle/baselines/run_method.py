@@ -10,7 +10,7 @@ from torch import nn
 
 from chimle.baselines.adversarial import AdversarialTrainer
 from chimle.baselines.diffusion import DiffusionTrainer, sample_diffusion
-from chimle.baselines.methods import Learner, Method
+from chimle.baselines.methods import Method, TrainerKind
 from chimle.baselines.parameter_matching import count_parameters, tower_parameters
 from chimle.data.batch import conditioning
 from chimle.data.dataset import Pair, image_key
@@ -18,12 +18,12 @@ from chimle.inference.sampling import plain_names, sample
 from chimle.perceptual.lpips import Distance
 from chimle.settings import RunSettings
 from chimle.tower.generator import Tower
-from chimle.training.base_trainer import Rounds
-from chimle.training.imle_trainer import Trainer
+from chimle.training.base_trainer import BaseTrainer
+from chimle.training.imle_trainer import ImleTrainer
 
 
 @dataclass(frozen=True)
-class Entrant:
+class TrainedMethod:
     """A trained method.
 
     Attributes:
@@ -77,7 +77,7 @@ def train_method(
     state_file: Path,
     device: torch.device,
     seconds: float,
-) -> Entrant:
+) -> TrainedMethod:
     """Train a method until its time is up.
 
     Args:
@@ -89,16 +89,16 @@ def train_method(
         device: where it computes.
         seconds: that training may take.
     """
-    trainer: Rounds
+    trainer: BaseTrainer
     match method.learner:
-        case Learner.IMLE:
-            trainer = Trainer(settings, pairs, distance, state_file, device, seconds)
-        case Learner.ADVERSARIAL:
+        case TrainerKind.IMLE:
+            trainer = ImleTrainer(settings, pairs, distance, state_file, device, seconds)
+        case TrainerKind.ADVERSARIAL:
             trainer = AdversarialTrainer(settings, pairs, distance, state_file, device, seconds)
-        case Learner.DIFFUSION:
+        case TrainerKind.DIFFUSION:
             count = tower_parameters(settings)
             trainer = DiffusionTrainer(settings, pairs, count, state_file, device, seconds)
     trainer.run_rounds()
     position = trainer.state.position
     steps = position.round * settings.train.steps_per_round + position.step
-    return Entrant(method, settings, trainer.state.average.module, trainer.watch.spent, steps)
+    return TrainedMethod(method, settings, trainer.state.average.module, trainer.watch.spent, steps)

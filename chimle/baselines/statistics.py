@@ -17,7 +17,7 @@ Run = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Change:
+class RelativeChange:
     """A metric of one method beside CHIMLE's.
 
     Attributes:
@@ -52,7 +52,7 @@ def relative_interval(own: np.ndarray, other: np.ndarray) -> tuple[float, float]
     return float(low), float(high)
 
 
-def change(runs: Sequence[Run], task: str, method: str, metric: str) -> Change:
+def change(runs: Sequence[Run], task: str, method: str, metric: str) -> RelativeChange:
     """One entry of the table.
 
     Raises:
@@ -64,7 +64,7 @@ def change(runs: Sequence[Run], task: str, method: str, metric: str) -> Change:
     values = np.array([run["values"][metric] for run in own])
     deviation = float(values.std(ddof=1)) if len(values) > 1 else None
     if method == CHIMLE or not first:
-        return Change(float(values.mean()), deviation, None, None)
+        return RelativeChange(float(values.mean()), deviation, None, None)
     other = float(np.mean([run["values"][metric] for run in first]))
     relative = float(values.mean()) / other - 1 if other else None
     rows, others = _rows(own, metric), _rows(first, metric)
@@ -73,4 +73,4 @@ def change(runs: Sequence[Run], task: str, method: str, metric: str) -> Change:
         if len(rows) != len(others):
             raise UserError(f"{task}: {method} and {CHIMLE} were judged on different inputs")
         interval = relative_interval(rows, others)
-    return Change(float(values.mean()), deviation, relative, interval)
+    return RelativeChange(float(values.mean()), deviation, relative, interval)

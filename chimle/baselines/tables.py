@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chimle.baselines.methods import METHODS, get_method
-from chimle.baselines.statistics import Change, Run, change
+from chimle.baselines.statistics import RelativeChange, Run, change
 
 SIGMA = "0_2"
 """Of the faithfulness-weighted variance in the table."""
@@ -29,7 +29,7 @@ def headings(runs: Sequence[Run]) -> dict[str, str]:
     }
 
 
-def _entry(found: Change) -> str:
+def _entry(found: RelativeChange) -> str:
     text = f"{found.value:.4g}"
     if found.deviation is not None:
         text += f" ± {found.deviation:.2g}"

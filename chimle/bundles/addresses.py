@@ -40,7 +40,7 @@ def _fetch_s3(bucket: str, key: str, folder: Path) -> Path:
                 raise UserError(f"s3://{bucket}/{object_key} has {size:,} bytes: no model bundle")
             client.download_file(bucket, object_key, str(folder / file))
     except s3.errors() as error:
-        reason = s3.why(error)
+        reason = s3.describe(error)
         raise UserError(f"s3://{bucket}/{key} cannot be read ({reason})") from None
     return folder / name if name.endswith(".zip") else folder
 

@@ -39,7 +39,7 @@ footer {display: none !important}
 
 
 @dataclass(frozen=True)
-class Step:
+class Page:
     """One page of answers: their names, and how many coarse levels they share with the pick."""
 
     names: tuple[Name, ...]
@@ -47,31 +47,31 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Walk:
+class History:
     """A way through the hierarchy; the last step is what is shown."""
 
-    steps: tuple[Step, ...] = field(default=())
+    steps: tuple[Page, ...] = field(default=())
 
-    def picked(self, index: int, levels: int) -> "Walk":
+    def picked(self, index: int, levels: int) -> "History":
         """Pick an answer: it stays first among variations of the next finer levels."""
         here = self.steps[-1]
         if not 0 <= index < len(here.names):
             return self
         base, kept = here.names[index], min(here.kept + 1, levels - 1)
         names = (base, *variations(base, kept, SHOWN - 1))
-        return Walk((*self.steps, Step(names, kept)))
+        return History((*self.steps, Page(names, kept)))
 
-    def back(self) -> "Walk":
+    def back(self) -> "History":
         """The step before; the first stays."""
-        return Walk(self.steps[:-1]) if len(self.steps) > 1 else self
+        return History(self.steps[:-1]) if len(self.steps) > 1 else self
 
 
-def begin(levels: int) -> Walk:
+def begin(levels: int) -> History:
     """The first page: samples that share nothing."""
-    return Walk((Step(tuple(plain(SHOWN, levels)), 0),))
+    return History((Page(tuple(plain(SHOWN, levels)), 0),))
 
 
-def told(walk: Walk, levels: int) -> str:
+def told(walk: History, levels: int) -> str:
     """What is on the page, in words."""
     here = walk.steps[-1]
     if not here.kept:
@@ -90,13 +90,13 @@ def fitted(rgb: np.ndarray, model: Model, degrade: bool) -> np.ndarray:
     return model.degraded(small) if degrade else small
 
 
-class Page:
+class ExplorePage:
     """What the page's controls do. `folder` holds the answers that can be downloaded."""
 
     def __init__(self, model: Model, folder: Path) -> None:
         self.model, self.folder = model, folder
 
-    def _answers(self, given: np.ndarray, walk: Walk) -> list[tuple[str, str]]:
+    def _answers(self, given: np.ndarray, walk: History) -> list[tuple[str, str]]:
         """Files of the answers, and what stands under them."""
         names = walk.steps[-1].names
         place = Path(tempfile.mkdtemp(dir=self.folder))
@@ -108,7 +108,7 @@ class Page:
             shown.append((str(file), f"{number}: {name}"))
         return shown
 
-    def _state(self, given: np.ndarray, walk: Walk) -> tuple[Any, ...]:
+    def _state(self, given: np.ndarray, walk: History) -> tuple[Any, ...]:
         import gradio as gr
 
         shown = self._answers(given, walk)
@@ -127,13 +127,13 @@ class Page:
             return (*_nothing(f"**{Path(path).name}**{str(error).split(path)[-1]}"), None)
         return (*self._state(given, begin(self.model.levels)), Image.fromarray(given))
 
-    def pick(self, given: np.ndarray | None, walk: Walk | None, index: int) -> tuple[Any, ...]:
+    def pick(self, given: np.ndarray | None, walk: History | None, index: int) -> tuple[Any, ...]:
         """Answer number `index` was picked."""
         if given is None or walk is None:
             return _nothing("Drop a picture first.")
         return self._state(given, walk.picked(index, self.model.levels))
 
-    def back(self, given: np.ndarray | None, walk: Walk | None) -> tuple[Any, ...]:
+    def back(self, given: np.ndarray | None, walk: History | None) -> tuple[Any, ...]:
         """The step before was asked for."""
         if given is None or walk is None:
             return _nothing("Drop a picture first.")
@@ -152,7 +152,7 @@ def build(model: Model, folder: Path) -> Any:
         import gradio as gr
     except ImportError:
         raise UserError("explore needs gradio: pip install 'chimle[explore]'") from None
-    page, title = Page(model, folder), model.bundle.settings.definition.title
+    page, title = ExplorePage(model, folder), model.bundle.settings.definition.title
     with gr.Blocks(title=f"CHIMLE · {title}", analytics_enabled=False) as blocks:
         gr.Markdown(f"# {title}\nOne picture in, many plausible pictures out.")
         given, walk = gr.State(None), gr.State(None)

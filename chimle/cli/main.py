@@ -100,10 +100,10 @@ def sample_command(
     """Draw answers to pictures: OUT/NAME_00.png and so on, and OUT/NAME_grid.png."""
 
     def run() -> None:
-        from chimle.inference.sample_files import Wish, answer, find_pictures
+        from chimle.inference.sample_files import SampleRequest, answer, find_pictures
 
         counts = _counts(candidates)
-        wish = Wish(
+        wish = SampleRequest(
             n, seed, first, tuple(sample or ()), base, keep_level, to, match, counts, weights,
             degrade,
         )  # fmt: skip

@@ -63,13 +63,13 @@ def score_command(
     def run() -> None:
         from rich.console import Console
 
-        from chimle.metrics.score_files import Question, score, score_table, write_scores
+        from chimle.metrics.score_files import ScoreRequest, score, score_table, write_scores
         from chimle.settings import PerceptualSettings
 
         perceptual = PerceptualSettings(
             backbone=backbone.value, weights=weights, allow_random=random
         )
-        question = Question(
+        question = ScoreRequest(
             outputs, targets, inputs, task, perceptual, inception, jpeg_quality, seed, features
         )
         with warnings.catch_warnings():

@@ -23,9 +23,9 @@ from chimle.inference.inputs import (
 )
 from chimle.inference.match import Match, default_candidates, find_match
 from chimle.inference.sample_names import (
+    CodeMixture,
     Codes,
     Name,
-    Recipe,
     blends,
     parse_name,
     plain,
@@ -171,7 +171,7 @@ class Model:
         return find_match(self.bundle, perceptual, rgb, wanted, counts, seed)
 
     def draw(
-        self, rgb: np.ndarray, recipes: Sequence[Recipe], seed: int = 0
+        self, rgb: np.ndarray, recipes: Sequence[CodeMixture], seed: int = 0
     ) -> Iterator[np.ndarray]:
         """Answers (H, W, 3) uint8 to (h, w, 3) uint8, one after another as they are made."""
         tower = self.bundle.tower
@@ -184,7 +184,7 @@ class Model:
             pictures = BandedTower(tower, levels, codes).picture()
             yield from pictures[:, :height, :width]
 
-    def _draw(self, picture: Picture, recipes: Sequence[Recipe], seed: int) -> list[Picture]:
+    def _draw(self, picture: Picture, recipes: Sequence[CodeMixture], seed: int) -> list[Picture]:
         rgb = as_array(picture)
         return [like(picture, answer) for answer in self.draw(rgb, recipes, seed)]
 

@@ -14,14 +14,14 @@ from chimle.images.decode import SUFFIXES, Photograph, read_photograph, write_pn
 from chimle.images.pyramid import resize
 from chimle.inference.match import Match
 from chimle.inference.model import Model
-from chimle.inference.sample_names import Recipe, blends, plain, recipe
+from chimle.inference.sample_names import CodeMixture, blends, plain, recipe
 
 GRID_SIDE = 160
 """Pixels of a picture in the overview grid."""
 
 
 @dataclass(frozen=True)
-class Wish:
+class SampleRequest:
     """What to draw for every picture. At most one of `names`, `base` and `target` is set.
 
     Attributes:
@@ -88,7 +88,9 @@ def find_pictures(names: Sequence[str]) -> dict[str, Path]:
     return by_stem
 
 
-def _labelled(model: Model, wish: Wish, found: Match | None) -> list[tuple[str, Recipe]]:
+def _labelled(
+    model: Model, wish: SampleRequest, found: Match | None
+) -> list[tuple[str, CodeMixture]]:
     """Recipes and what their files are called behind the picture's name."""
     if found is not None:
         return [(f"match_{found.name}", recipe(found.name))]
@@ -105,7 +107,7 @@ def _labelled(model: Model, wish: Wish, found: Match | None) -> list[tuple[str, 
     return [(str(name), recipe(name)) for name in names]
 
 
-def _match(model: Model, wish: Wish, rgb: np.ndarray) -> Match | None:
+def _match(model: Model, wish: SampleRequest, rgb: np.ndarray) -> Match | None:
     if wish.target is None:
         return None
     target = read_photograph(wish.target).rgb
@@ -120,7 +122,9 @@ def _write(path: Path, answer: np.ndarray, photo: Photograph) -> None:
     write_png(path, answer, alpha, photo.exif)
 
 
-def answer(model: Model, path: Path, wish: Wish, out: Path, grid: bool = True) -> dict[str, Any]:
+def answer(
+    model: Model, path: Path, wish: SampleRequest, out: Path, grid: bool = True
+) -> dict[str, Any]:
     """Draw and write the answers to one picture: `out`/STEM_NAME.png, and STEM_grid.png.
 
     Returns:

@@ -28,7 +28,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CodeMixture:
     """A weighted sum of the codes of samples; weights have a sum of squares of 1."""
 
     parts: tuple[tuple[float, Name], ...]
@@ -61,19 +61,19 @@ def variations(base: Name, keep: int, count: int) -> list[Name]:
     ]
 
 
-def recipe(name: Name) -> Recipe:
+def recipe(name: Name) -> CodeMixture:
     """The sample itself."""
-    return Recipe(((1.0, name),))
+    return CodeMixture(((1.0, name),))
 
 
-def blends(start: Name, end: Name, count: int) -> list[Recipe]:
+def blends(start: Name, end: Name, count: int) -> list[CodeMixture]:
     """`count` steps from one sample to another, both included, along the arc between their codes.
 
     Codes of different samples are independent normals, so cos and sin keep their variance; codes
     that the samples share stay what they are (see `Codes`).
     """
     angles = [0.5 * math.pi * i / max(count - 1, 1) for i in range(count)]
-    return [Recipe(((math.cos(a), start), (math.sin(a), end))) for a in angles]
+    return [CodeMixture(((math.cos(a), start), (math.sin(a), end))) for a in angles]
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ class Codes:
         device: where codes come.
     """
 
-    recipes: Sequence[Recipe]
+    recipes: Sequence[CodeMixture]
     shapes: Sequence[CodeShape]
     image: int
     seed: int
     device: torch.device
 
-    def _parts(self, mixture: Recipe, level: int) -> list[tuple[float, Stream]]:
+    def _parts(self, mixture: CodeMixture, level: int) -> list[tuple[float, Stream]]:
         """Weights and streams; parts of one number at this level are one part of weight 1."""
         numbers = {name.numbers[level] for _, name in mixture.parts}
         parts = mixture.parts if len(numbers) > 1 else ((1.0, mixture.parts[0][1]),)

@@ -81,7 +81,7 @@ def connect(
     except ValueError:
         raise UserError("`source.endpoint` is no valid address: write https://HOST") from None
     except errors() as error:
-        raise UserError(f"S3 cannot be used: {why(error)}") from None
+        raise UserError(f"S3 cannot be used: {describe(error)}") from None
 
 
 def code(error: BaseException) -> str:
@@ -97,7 +97,7 @@ def status(error: BaseException) -> int:
     return int(metadata.get("HTTPStatusCode", 0))
 
 
-def may_pass(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether trying again may help: the service is busy, or the connection failed."""
     from botocore.exceptions import (
         ConnectionError,
@@ -110,7 +110,7 @@ def may_pass(error: BaseException) -> bool:
     return status(error) in (429, 500, 502, 503, 504) or isinstance(error, broken)
 
 
-def why(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """A refusal in few words. What the service itself wrote is not repeated, it may quote keys."""
     if said := code(error):
         return _WORDS.get(said, f"the service says {said}")

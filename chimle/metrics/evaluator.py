@@ -23,14 +23,14 @@ from chimle.metrics.diversity import (
     pairwise,
     sigma_name,
 )
-from chimle.metrics.feature_records import Record, perceive, recognise
+from chimle.metrics.feature_records import Record, inception_features, lpips_features
 from chimle.metrics.fid_kid import set_distances
 from chimle.metrics.full_reference import best_of, psnr, ssim
 from chimle.metrics.inception import Inception
 from chimle.metrics.intervals import bootstrap
 from chimle.metrics.metric import DEVIATION, DO_NOTHING, HIGH, LOW
 from chimle.metrics.prdc import FEWEST, set_shares
-from chimle.metrics.prediction import Case
+from chimle.metrics.prediction import Prediction
 from chimle.perceptual.lpips import Perceptual
 from chimle.settings import PairSettings
 from chimle.tasks import Task
@@ -40,7 +40,7 @@ DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Judge:
+class EvaluationConfig:
     """What cases are judged with.
 
     Attributes:
@@ -128,14 +128,14 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-class Tally:
+class Evaluator:
     """Cases add up to scores."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: EvaluationConfig) -> None:
         self.judge = judge
         self._entries: list[_Entry] = []
 
-    def add(self, case: Case) -> None:
+    def add(self, case: Prediction) -> None:
         """Judge one case; `UserError` where it is malformed or has another number of answers."""
         case.check()
         judge, answers = self.judge, case.answers
@@ -145,7 +145,7 @@ class Tally:
                 f"{case.id} has {len(answers)} answers and {first.id} {len(first.distances)}: "
                 "every input needs equally many"
             )
-        perceived = perceive(case, judge.perceptual, judge.batch_size, judge.records)
+        perceived = lpips_features(case, judge.perceptual, judge.batch_size, judge.records)
         row = _near_and_varied(perceived, judge.perceptual.info.name)
         targets = np.repeat(case.target[None], len(answers), axis=0)
         row["psnr"] = float(psnr(answers, targets).mean())
@@ -154,7 +154,7 @@ class Tally:
             row |= consistency(answers, case.input, judge.task, judge.pair)
         recognised = None
         if judge.inception is not None:
-            recognised = recognise(case, judge.inception, judge.batch_size, judge.records)
+            recognised = inception_features(case, judge.inception, judge.batch_size, judge.records)
         distances = perceived["to_target"].astype(np.float64)
         entry = _Entry(case.id, case.digest(), row, distances, perceived, recognised)
         self._entries.append(entry)
@@ -208,7 +208,7 @@ class Tally:
         return found
 
 
-def evaluate(cases: Iterable[Case], judge: Judge) -> tuple[Scores, Scores | None]:
+def evaluate(cases: Iterable[Prediction], judge: EvaluationConfig) -> tuple[Scores, Scores | None]:
     """Scores of answers, and of doing nothing where every input is at hand.
 
     Args:
@@ -218,11 +218,11 @@ def evaluate(cases: Iterable[Case], judge: Judge) -> tuple[Scores, Scores | None
     Raises:
         UserError: a case is malformed, counts differ, or a metric is not finite.
     """
-    mine, nothing = Tally(judge), Tally(judge)
+    mine, nothing = Evaluator(judge), Evaluator(judge)
     complete = True
     for case in cases:
         mine.add(case)
-        other = case.doing_nothing()
+        other = case.input_baseline()
         if other is None:
             complete = False
         else:

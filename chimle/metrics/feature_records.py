@@ -19,7 +19,7 @@ from torch import Tensor
 from chimle.images.pyramid import to_tensor
 from chimle.io.files import write_bytes
 from chimle.metrics.inception import Inception
-from chimle.metrics.prediction import Case
+from chimle.metrics.prediction import Prediction
 from chimle.perceptual import lpips as perceptual_module
 from chimle.perceptual.lpips import Features, Perceptual
 
@@ -34,7 +34,7 @@ def _sources(*modules: str) -> str:
     return state.hexdigest()
 
 
-def _key(case: Case, **network: str) -> str:
+def _key(case: Prediction, **network: str) -> str:
     text = json.dumps(network, sort_keys=True)
     state = hashlib.sha256(text.encode())
     for pictures in (case.answers, case.target):
@@ -92,7 +92,7 @@ def _spatial(parts: list[Tensor], size: tuple[int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def _perceive(case: Case, perceptual: Perceptual, batch_size: int) -> Record:
+def _compute_lpips_features(case: Prediction, perceptual: Perceptual, batch_size: int) -> Record:
     count = len(case.answers)
     images = to_tensor([*case.answers, case.target])
     mean = images[:count].mean(dim=0, keepdim=True)
@@ -113,7 +113,9 @@ def _perceive(case: Case, perceptual: Perceptual, batch_size: int) -> Record:
     return {name: value.cpu().numpy() for name, value in record.items()}
 
 
-def perceive(case: Case, perceptual: Perceptual, batch_size: int, folder: Path | None) -> Record:
+def lpips_features(
+    case: Prediction, perceptual: Perceptual, batch_size: int, folder: Path | None
+) -> Record:
     """All that metrics want of an LPIPS network, in one pass over the pictures.
 
     Args:
@@ -130,10 +132,12 @@ def perceive(case: Case, perceptual: Perceptual, batch_size: int, folder: Path |
     info = perceptual.info
     code = _sources(__file__, perceptual_module.__file__)
     key = _key(case, network=info.backbone, origin=info.origin, weights=info.sha256, code=code)
-    return _kept(folder, key, lambda: _perceive(case, perceptual, batch_size))
+    return _kept(folder, key, lambda: _compute_lpips_features(case, perceptual, batch_size))
 
 
-def recognise(case: Case, inception: Inception, batch_size: int, folder: Path | None) -> Record:
+def inception_features(
+    case: Prediction, inception: Inception, batch_size: int, folder: Path | None
+) -> Record:
     """Inception's features: `own` (S, 2048) and `target` (2048,) float32."""
 
     def compute() -> Record:

@@ -10,7 +10,7 @@ import numpy as np
 
 from chimle.errors import UserError
 from chimle.images.decode import SUFFIXES, read_rgb
-from chimle.metrics.prediction import Case
+from chimle.metrics.prediction import Prediction
 
 GRID = "_grid"
 """Ending of the overview that `chimle sample` writes beside its answers; no answer itself."""
@@ -160,7 +160,7 @@ def _check_input(files: Files, given: np.ndarray, target: np.ndarray, enlarges: 
         )
 
 
-def read_cases(found: Sequence[Files], enlarges: bool) -> Iterator[Case]:
+def read_predictions(found: Sequence[Files], enlarges: bool) -> Iterator[Prediction]:
     """Cases, read one input at a time.
 
     Args:
@@ -181,4 +181,4 @@ def read_cases(found: Sequence[Files], enlarges: bool) -> Iterator[Case]:
         given = None if files.input is None else read_rgb(files.input)
         if given is not None:
             _check_input(files, given, target, enlarges)
-        yield Case(files.id, _stacked(files, target), target, given)
+        yield Prediction(files.id, _stacked(files, target), target, given)

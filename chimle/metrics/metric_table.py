@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chimle.metrics.evaluator import Judge, Scores
+from chimle.metrics.evaluator import EvaluationConfig, Scores
 from chimle.metrics.fid_kid import LARGEST_SUBSET
 from chimle.metrics.intervals import LEVEL
 from chimle.metrics.metric import DO_NOTHING, HIGH, LOW, Group, Metric
@@ -88,7 +88,7 @@ def metric_rows(values: Mapping[str, float]) -> list[MetricRow]:
     return sorted(rows, key=lambda row: (order.get(id(row.metric), last), row.name))
 
 
-def measured_with(judge: Judge, scores: Scores) -> dict[str, Any]:
+def measured_with(judge: EvaluationConfig, scores: Scores) -> dict[str, Any]:
     """Provenance of numbers: on what and with what they were measured."""
     info, count = judge.perceptual.info, len(scores.ids)
     warnings = [RANDOM_FEATURES] if info.origin == "random" else []

@@ -72,7 +72,7 @@ def _reach(features: Tensor, neighbour: int) -> Tensor:
     return _apart(features, features).kthvalue(neighbour + 1).values
 
 
-def surroundings(samples: Tensor, targets: Tensor) -> dict[str, Tensor]:
+def prdc(samples: Tensor, targets: Tensor) -> dict[str, Tensor]:
     """Shares of precision and density per sample, of recall and coverage per target.
 
     Args:
@@ -105,7 +105,7 @@ def set_shares(samples: Tensor, targets: Tensor, suffix: str) -> dict[str, np.nd
     Returns:
         (N,) each.
     """
-    sets = [surroundings(one, targets) for one in samples.unbind(dim=1)]
+    sets = [prdc(one, targets) for one in samples.unbind(dim=1)]
     return {
         f"{name}_{suffix}": torch.stack([found[name] for found in sets]).mean(dim=0).numpy()
         for name in sets[0]

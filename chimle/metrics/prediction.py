@@ -14,7 +14,7 @@ SMALLEST_SIDE = 11
 
 
 @dataclass(frozen=True)
-class Case:
+class Prediction:
     """One input and what was answered.
 
     Attributes:
@@ -44,12 +44,12 @@ class Case:
                 "side on can be scored"
             )
 
-    def doing_nothing(self) -> "Case | None":
+    def input_baseline(self) -> "Prediction | None":
         """The input itself as the only answer: as it is, or enlarged. None without an input."""
         if self.input is None:
             return None
         answer = enlarge(self.input, (self.target.shape[0], self.target.shape[1]))
-        return Case(self.id, answer[None], self.target, self.input)
+        return Prediction(self.id, answer[None], self.target, self.input)
 
     def digest(self) -> str:
         """SHA-256 of name, sizes and pixels of answers, target and input."""
@@ -61,12 +61,12 @@ class Case:
         return state.hexdigest()
 
 
-def cases_of(
+def predictions_of(
     ids: Sequence[str],
     answers: np.ndarray,
     targets: Sequence[np.ndarray],
     inputs: Sequence[np.ndarray],
-) -> Iterator[Case]:
+) -> Iterator[Prediction]:
     """(N, S, H, W, 3) answers, N targets (H, W, 3) and N inputs (h, w, 3), all uint8, as cases."""
     for parts in zip(ids, answers, targets, inputs, strict=True):
-        yield Case(*parts)
+        yield Prediction(*parts)

@@ -9,9 +9,9 @@ from rich.table import Table
 from chimle.device import choose_device
 from chimle.errors import UserError
 from chimle.io.files import write_text
-from chimle.metrics.evaluator import Judge, Scores, evaluate, flat_values
+from chimle.metrics.evaluator import EvaluationConfig, Scores, evaluate, flat_values
 from chimle.metrics.inception import load_inception
-from chimle.metrics.match_files import find_in_folders, find_in_table, read_cases
+from chimle.metrics.match_files import find_in_folders, find_in_table, read_predictions
 from chimle.metrics.metric_table import as_json, curve_csv, measured_with, metric_rows
 from chimle.metrics.registry import split_headline
 from chimle.perceptual.lpips import load_perceptual
@@ -22,7 +22,7 @@ _ARROWS = {True: "↑", False: "↓", None: ""}
 
 
 @dataclass(frozen=True)
-class Question:
+class ScoreRequest:
     """What to score, and with what.
 
     Attributes:
@@ -48,7 +48,7 @@ class Question:
     features: Path | None = None
 
 
-def score(question: Question) -> tuple[Scores, dict[str, Any]]:
+def score(question: ScoreRequest) -> tuple[Scores, dict[str, Any]]:
     """Scores, and a plain `{"metrics": .., "details": .., "provenance": ..}` to write down.
 
     Raises:
@@ -67,7 +67,7 @@ def score(question: Question) -> tuple[Scores, dict[str, Any]]:
     if task is not None and any(files.input is None for files in found):
         raise UserError("`--task` judges agreement with inputs: name their folder by `--inputs`")
     device = str(choose_device())
-    judge = Judge(
+    judge = EvaluationConfig(
         perceptual=load_perceptual(question.perceptual, device),
         inception=load_inception(question.inception, device),
         task=task,
@@ -75,7 +75,7 @@ def score(question: Question) -> tuple[Scores, dict[str, Any]]:
         seed=question.seed,
         records=question.features,
     )
-    cases = read_cases(found, enlarges=task is None or task.reduction > 1)
+    cases = read_predictions(found, enlarges=task is None or task.reduction > 1)
     scores, nothing = evaluate(cases, judge)
     headline, details = split_headline(flat_values(scores, nothing))
     origin = measured_with(judge, scores) | {"task": question.task or "none"}

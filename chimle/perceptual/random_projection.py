@@ -14,7 +14,7 @@ from chimle.device import without_autocast
 from chimle.perceptual.lpips import Distance, Features
 
 
-class Projected(Distance):
+class RandomProjection(Distance):
     """Stands in for LPIPS in a search.
 
     Args:

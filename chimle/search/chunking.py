@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from chimle.perceptual.lpips import Distance
-from chimle.search.peak_memory import most_bytes
+from chimle.search.peak_memory import peak_bytes
 from chimle.tower.generator import LevelCode, Tower, TowerState
 
 _FEW = (2, 3)
@@ -62,7 +62,7 @@ def plan_chunks(
                 pictures, _kept = paper.step(level, state, _codes(shape, count))
                 judge.distance(pictures, target)
 
-            used = [most_bytes(lambda count=count: judged(count)) for count in _FEW]  # type: ignore[misc]
+            used = [peak_bytes(lambda count=count: judged(count)) for count in _FEW]  # type: ignore[misc]
             chunks.append(_largest(used, memory))
             state = following
     return tuple(chunks)

@@ -133,7 +133,7 @@ def draw(
     return LevelCode(style.contiguous(), noise.reshape(-1, channels, height, width))
 
 
-def chosen(
+def codes_at(
     shapes: Sequence[CodeShape], images: Sequence[int], choice: Tensor, *, seed: int, round_: int
 ) -> list[LevelCode]:
     """The codes that a search chose: `choice` is (B, L) int64; one entry per level."""

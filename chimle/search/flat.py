@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from chimle.data.batch import Batch
 from chimle.perceptual.lpips import Distance, Features
-from chimle.search.codes import chosen, draw
+from chimle.search.codes import codes_at, draw
 from chimle.search.hierarchical import Choice, slices
 from chimle.tower.generator import Tower
 
@@ -83,7 +83,7 @@ def search_whole(
                 own = indices.expand(len(part), -1)
                 distances.append(_judged(tower, perceptual, part, own, targets, seed, round_))
             choice = _nearest(distances).unsqueeze(1).expand(-1, len(every))
-            codes = chosen(
+            codes = codes_at(
                 tower.code_shapes_for(part.conditioning),
                 part.keys,
                 choice,

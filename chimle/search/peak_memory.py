@@ -20,7 +20,7 @@ def _storages(values: Any) -> list[torch.UntypedStorage]:
     return [leaf.untyped_storage() for leaf in leaves if isinstance(leaf, torch.Tensor)]
 
 
-class _Ledger(TorchDispatchMode):
+class _AllocationTracker(TorchDispatchMode):
     """Adds up the storages that are alive, and keeps the highest sum."""
 
     def __init__(self) -> None:
@@ -48,8 +48,8 @@ class _Ledger(TorchDispatchMode):
         self.now -= size
 
 
-def most_bytes(compute: Callable[[], object]) -> int:
+def peak_bytes(compute: Callable[[], object]) -> int:
     """The most bytes that the tensors hold at once which `compute` makes on the meta device."""
-    with _Ledger() as ledger, torch.no_grad():
+    with _AllocationTracker() as ledger, torch.no_grad():
         compute()
     return ledger.most

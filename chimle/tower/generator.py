@@ -96,7 +96,7 @@ class Level(nn.Module):
         self.out = convolution(width, 2 if chroma else 3)
 
     @torch.no_grad()
-    def quieten_noise(self, share: float) -> None:
+    def scale_noise_weights(self, share: float) -> None:
         """Scale the noise's weights in the first convolution by `share`."""
         start, stop = self.conditioning_channels, self.conditioning_channels + self.noise_channels
         weight = self.input.weight.clone()
@@ -104,12 +104,12 @@ class Level(nn.Module):
         self.input.weight = weight
 
     @torch.no_grad()
-    def silence_code(self) -> None:
+    def ignore_code(self) -> None:
         """Zero every weight that reads the code: the level's picture no longer depends on it.
 
         Trained with codes of zeros, those weights have no gradient and stay zero.
         """
-        self.quieten_noise(0.0)
+        self.scale_noise_weights(0.0)
         self.mapping.embedding.weight.zero_()
 
     def enter(self, conditioning: Tensor, noise: Tensor, feature: Tensor | None) -> Tensor:
@@ -174,10 +174,10 @@ class Tower(nn.Module):
             for size in sizes
         ]
 
-    def silence_codes(self) -> None:
+    def ignore_codes(self) -> None:
         """Make the tower a function of its conditioning alone, whatever the codes."""
         for level in self.levels:
-            level.silence_code()  # type: ignore[operator]
+            level.ignore_code()  # type: ignore[operator]
 
     def mapping_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the mapping networks, which learn at a rate of their own."""

@@ -109,7 +109,7 @@ def initialise(tower: "Tower", scheme: Literal["live", "published"]) -> None:
             _keep_variance(module.second)
     if scheme == "live":
         for level in tower.levels:
-            level.quieten_noise(NOISE_SHARE)  # type: ignore[operator]
+            level.scale_noise_weights(NOISE_SHARE)  # type: ignore[operator]
         for number, level in enumerate(tower.levels):
             if tower.wiring is not Wiring.COLOURIZATION and level.width >= CARRIERS:  # type: ignore[operator]
                 signed = tower.wiring is Wiring.SUPER_RESOLUTION and number > 0

@@ -27,7 +27,7 @@ LOG_EVERY = 10
 """Gradient steps between rows of the training curve."""
 
 
-class Rounds(ABC):
+class BaseTrainer(ABC):
     """What every kind of training shares. A kind says what a round prepares and what a step does.
 
     Args:
@@ -55,7 +55,7 @@ class Rounds(ABC):
         self.state, self.state_file = state, state_file
         train = settings.train
         rounds = train.rounds if seconds is None else None
-        self.progress = Progress(settings.task, rounds, train.steps_per_round, heard=ranks.first)
+        self.progress = Progress(settings.task, rounds, train.steps_per_round, verbose=ranks.first)
         self.saved = time.monotonic()
         self.watch = Stopwatch(seconds)
         self.batches = RoundBatches(settings, pairs)
@@ -93,7 +93,7 @@ class Rounds(ABC):
         if self.state_file.exists():
             self.state.restore(self.state_file, self.device)
             self.progress.resumed(self.state.position.round, self.state.position.step)
-        self.ranks.meet()  # Before the first of them writes another state.
+        self.ranks.barrier()  # Before the first of them writes another state.
         self.watch.resume(self.state.position.seconds)
         try:
             while not self.watch.over and (
@@ -139,7 +139,7 @@ class Rounds(ABC):
     def _step(self, batch: Batch, members: Tensor, step: int) -> list[float]:
         position, settings = self.state.position, self.settings
         number = position.round * settings.train.steps_per_round + step + 1
-        own = members[self.ranks.own(len(members))]
+        own = members[self.ranks.shard(len(members))]
         losses = self._means(self.step(batch.select(own), own, number))
         if not all(map(math.isfinite, losses)):
             raise UserError(

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from chimle.data.batch import Batch
 from chimle.perceptual.lpips import Distance
-from chimle.perceptual.random_projection import Projected
+from chimle.perceptual.random_projection import RandomProjection
 from chimle.search.chunking import plan_chunks
-from chimle.search.codes import chosen, draw
+from chimle.search.codes import codes_at, draw
 from chimle.search.flat import search_whole
 from chimle.search.hierarchical import Choice, search
 from chimle.settings import RunSettings
@@ -21,7 +21,7 @@ def candidate_distance(settings: RunSettings, perceptual: Distance) -> Distance:
     """What candidates are compared by: the distance itself, or the published approximation."""
     if settings.search.distance == "exact":
         return perceptual
-    return Projected(perceptual, settings.search.projections)
+    return RandomProjection(perceptual, settings.search.projections)
 
 
 def chunks_at_once(
@@ -78,7 +78,7 @@ def candidates_judged(settings: RunSettings) -> int:
     return sum(settings.search.candidates) if settings.train.codes == "searched" else 0
 
 
-def silent_codes(tower: Tower, count: int, device: torch.device) -> list[LevelCode]:
+def zero_codes(tower: Tower, count: int, device: torch.device) -> list[LevelCode]:
     """Codes of zeros for `count` images."""
     return [
         LevelCode(
@@ -125,6 +125,6 @@ def step_codes(
         number: of the step in the run; names the perturbation.
     """
     if settings.train.codes == "none":
-        return silent_codes(tower, len(part), part.targets[0].device)
-    codes = chosen(tower.code_shapes(), part.keys, indices, seed=settings.seed, round_=round_)
+        return zero_codes(tower, len(part), part.targets[0].device)
+    codes = codes_at(tower.code_shapes(), part.keys, indices, seed=settings.seed, round_=round_)
     return perturbed(codes, part, settings, number) if settings.train.code_noise else codes

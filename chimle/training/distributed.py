@@ -37,7 +37,7 @@ class Ranks:
         """Whether it is the one that writes and speaks."""
         return self.rank == 0
 
-    def own(self, length: int) -> slice:
+    def shard(self, length: int) -> slice:
         """Its part of `length` rows: contiguous, and as long as the others' or one off."""
         return slice(self.rank * length // self.count, (self.rank + 1) * length // self.count)
 
@@ -60,7 +60,7 @@ class Ranks:
         """All ranks' rows in order, (length, ...), of each one's `own(length)`."""
         if self.count == 1:
             return rows
-        parts = [Ranks(rank, self.count).own(length) for rank in range(self.count)]
+        parts = [Ranks(rank, self.count).shard(length) for rank in range(self.count)]
         sizes = [part.stop - part.start for part in parts]
         padded = rows.new_zeros((max(sizes), *rows.shape[1:]))
         padded[: len(rows)] = rows
@@ -86,7 +86,7 @@ class Ranks:
             return network
         return nn.parallel.DistributedDataParallel(network, find_unused_parameters=unused)
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Wait until all are here."""
         if self.count > 1:
             dist.barrier()

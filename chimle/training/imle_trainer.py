@@ -12,7 +12,7 @@ from chimle.data.dataset import Pair
 from chimle.perceptual.lpips import Distance, Features
 from chimle.settings import RunSettings
 from chimle.tower.generator import Tower
-from chimle.training.base_trainer import Rounds
+from chimle.training.base_trainer import BaseTrainer
 from chimle.training.code_selection import (
     candidate_distance,
     candidates_judged,
@@ -50,7 +50,7 @@ def new_state(settings: RunSettings, device: torch.device) -> TrainingState:
         torch.manual_seed(settings.seed)
         tower = Tower(settings.tower, settings.definition.wiring)
     if settings.train.codes == "none":
-        tower.silence_codes()
+        tower.ignore_codes()
     tower.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     train = settings.train
     optimizer = torch.optim.Adam(
@@ -67,7 +67,7 @@ def new_state(settings: RunSettings, device: torch.device) -> TrainingState:
     return TrainingState(tower, WeightAverage(tower, train.ema), optimizer, Position())
 
 
-class Trainer(Rounds):
+class ImleTrainer(BaseTrainer):
     """One run. `Trainer(...).run()` trains from wherever the saved state stands."""
 
     def __init__(
@@ -163,7 +163,7 @@ class Trainer(Rounds):
         self.progress.searching(round_, count)
         if self.chunks is None:
             self.chunks = chunks_at_once(settings, self.tower, self.perceptual, batch)
-        own = self.ranks.own(count)
+        own = self.ranks.shard(count)
         part = batch.select(range(own.start, own.stop))
         self.tower.eval()
         with self.autocast():
@@ -178,7 +178,7 @@ class Trainer(Rounds):
     def _target_features(self, batch: Batch) -> list[Features] | None:
         """Features of all of a round's targets per level, or None if they would not fit."""
         size, count = self.settings.train.batch_size, len(batch)
-        own = self.ranks.own(count)
+        own = self.ranks.shard(count)
         with self.autocast():
             first = [self.perceptual.features(t[:1]) for t in batch.targets]
             needed = sum(f.numel() * f.element_size() for level in first for f in level)

@@ -18,7 +18,7 @@ def _duration(seconds: float) -> str:
 class Progress:
     """Reports a run: round, phase, loss per level, candidates per second, time left."""
 
-    def __init__(self, task: str, rounds: int | None, steps: int, heard: bool = True) -> None:
+    def __init__(self, task: str, rounds: int | None, steps: int, verbose: bool = True) -> None:
         """Begin.
 
         Args:
@@ -27,9 +27,9 @@ class Progress:
             steps: of a round.
             heard: False: say nothing, as another process speaks.
         """
-        self.task, self.rounds, self.steps, self.heard = task, rounds, steps, heard
+        self.task, self.rounds, self.steps, self.verbose = task, rounds, steps, verbose
         self.live: Status | None = None
-        if heard and sys.stderr.isatty():
+        if verbose and sys.stderr.isatty():
             self.live = Console(stderr=True).status(f"{task}: starting")
             self.live.start()
         self.started = time.monotonic()
@@ -79,7 +79,7 @@ class Progress:
         )
 
     def _line(self, text: str) -> None:
-        if self.heard:
+        if self.verbose:
             print(f"{self.task}: {text}", file=sys.stderr, flush=True)
 
     def close(self) -> None:

@@ -19,8 +19,8 @@ from chimle.baselines.known_modes.mode_problem import (
     targets,
 )
 from chimle.baselines.methods import adapt, get_method
-from chimle.baselines.run_method import Entrant
-from chimle.training.imle_trainer import Trainer
+from chimle.baselines.run_method import TrainedMethod
+from chimle.training.imle_trainer import ImleTrainer
 
 PAIRS = 480
 
@@ -79,19 +79,19 @@ def test_training_pairs_show_every_mode_equally_often() -> None:
     assert sorted(shown) == sorted(list(range(12)) * 2)
 
 
-def entrant(name: str, layout: Layout, tmp_path: Path) -> Entrant:
+def entrant(name: str, layout: Layout, tmp_path: Path) -> TrainedMethod:
     """A method after a fixed number of rounds, which is the same everywhere."""
     method, settings = get_method(name), known_settings()
     train = settings.train.model_copy(update={"rounds": 3, "images_per_round": 36})
     settings = adapt(settings.model_copy(update={"train": train}), method, 0)
     device = torch.device("cpu")
-    trainer = Trainer(
+    trainer = ImleTrainer(
         settings, known_pairs(layout, PAIRS, 0), PixelDistance(), tmp_path / "state.pt", device
     )
-    return Entrant(method, settings, trainer.run().tower, 0.0, 0)
+    return TrainedMethod(method, settings, trainer.run().tower, 0.0, 0)
 
 
-def answered(entrant: Entrant, inputs: list[np.ndarray], count: int) -> np.ndarray:
+def answered(entrant: TrainedMethod, inputs: list[np.ndarray], count: int) -> np.ndarray:
     return entrant.answers(inputs, [str(number) for number in range(len(inputs))], count, 5)
 
 

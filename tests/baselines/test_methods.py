@@ -20,8 +20,8 @@ from chimle.baselines.run_method import train_method
 from chimle.data.batch import make_batch
 from chimle.errors import UserError
 from chimle.images.colour import chroma_to_rgb, lightness, rgb_to_chroma
-from chimle.perceptual.random_projection import Projected
-from chimle.search.codes import chosen
+from chimle.perceptual.random_projection import RandomProjection
+from chimle.search.codes import codes_at
 from chimle.search.flat import search_whole
 from chimle.settings import RunSettings, load_settings
 from chimle.tasks import TASKS, Wiring
@@ -118,7 +118,7 @@ def test_whole_search_finds_the_nearest_of_whole_codes(wiring: Wiring) -> None:
     sums = []
     for index in range(9):
         choice = torch.full((len(batch), 3), index)
-        codes = chosen(tower.code_shapes(), batch.keys, choice, seed=3, round_=1)
+        codes = codes_at(tower.code_shapes(), batch.keys, choice, seed=3, round_=1)
         images = tower(batch.conditioning, codes)
         each = [distance.distance(images[level], (batch.targets[level],)) for level in levels]
         sums.append(torch.stack(each).sum(dim=0))
@@ -132,11 +132,13 @@ def test_projections_keep_distances_on_average_and_are_fixed() -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(40, 3, 8, 8, generator=generator)
     exact = PixelDistance()
-    near = Projected(exact, 400)
+    near = RandomProjection(exact, 400)
     target = images[:1]
     true = exact.distance(images, exact.features(target)) * 3  # Per pixel, not per number.
     found = near.distance(images, near.features(target))
-    assert torch.allclose(found, Projected(exact, 400).distance(images, near.features(target)))
+    assert torch.allclose(
+        found, RandomProjection(exact, 400).distance(images, near.features(target))
+    )
     ratio = found[1:] / true[1:]
     assert abs(float(ratio.mean()) - 1) < 0.05 and float(ratio.std()) < 0.2
     assert float(found[0]) == pytest.approx(0, abs=1e-6)

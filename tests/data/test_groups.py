@@ -9,7 +9,7 @@ from PIL import Image
 
 from chimle.data.dataset import read_manifest
 from chimle.data.manifests import PAIRS, read_records
-from chimle.data.pair.pair_specs import Planned, SmallOnes, group_of, plan_photographs
+from chimle.data.pair.pair_specs import PairSpec, SizeFilter, group_of, plan_photographs
 from chimle.data.pair.splits import limited, split_groups, unit_hash
 from chimle.data.pair.summary import summary
 from chimle.errors import UserError
@@ -29,9 +29,9 @@ NAMES = st.lists(
 GROUPS = st.sampled_from(["photograph", "folder", 1, 2, 3])
 
 
-def plan_of(names: list[str], own: PairSettings) -> list[Planned]:
+def plan_of(names: list[str], own: PairSettings) -> list[PairSpec]:
     records = [{"file": f"targets/{name}.png", "width": 64, "height": 64} for name in names]
-    return list(plan_photographs(records, [], SmallOnes(own)))
+    return list(plan_photographs(records, [], SizeFilter(own)))
 
 
 def splits_of(names: list[str], own: PairSettings, seed: int) -> dict[str, str] | None:

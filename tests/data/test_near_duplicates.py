@@ -10,8 +10,8 @@ from PIL import Image
 
 from chimle.data.dataset import read_manifest
 from chimle.data.manifests import PAIRS, read_records
-from chimle.data.pair.near_duplicates import Likeness, close_hashes, judge
-from chimle.data.pair.pair_specs import Planned
+from chimle.data.pair.near_duplicates import DuplicatePair, close_hashes, judge
+from chimle.data.pair.pair_specs import PairSpec
 from chimle.data.pair.splits import split_groups
 from chimle.settings import PairSettings
 from tests.support import shared_archives as archives
@@ -46,7 +46,7 @@ def test_no_likeness_straddles_training_afterwards(data: st.DataObject) -> None:
     )
     edges = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1))
     chosen = {(min(e), max(e)) for e in data.draw(st.lists(edges, max_size=20)) if e[0] != e[1]}
-    found = [Likeness(first, second, 0) for first, second in sorted(chosen)]
+    found = [DuplicatePair(first, second, 0) for first, second in sorted(chosen)]
     names = [f"n{i:02}" for i in range(count)]
     lines = judge(names, found, splits, drop=True)
     gone = {name for line in lines for name in line["dropped"]}
@@ -89,9 +89,9 @@ def test_copies_in_any_encoding_leave_training(tmp_path: Path) -> None:
 def test_groups_stay_whole_and_where_they_are(
     groups: list[int], more: list[int], seed: int
 ) -> None:
-    def plan(numbers: list[int]) -> list[Planned]:
+    def plan(numbers: list[int]) -> list[PairSpec]:
         return [
-            Planned(f"p{i}", f"group{number}", "targets/x.png", (0, 0, 1))
+            PairSpec(f"p{i}", f"group{number}", "targets/x.png", (0, 0, 1))
             for i, number in enumerate(numbers)
         ]
 

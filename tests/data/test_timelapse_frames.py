@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chimle.data.pair.timelapse.align import common_square, edges, pose_of, trouble, usual_edges
+from chimle.data.pair.timelapse.align import (
+    common_square,
+    edges,
+    pose_of,
+    reference_edges,
+    rejection_reason,
+)
 from chimle.data.pair.timelapse.frames import Frame, read_attributes, stamp_of
 from chimle.data.pair.timelapse.light_classes import Class, by_attributes
 from chimle.data.pair.timelapse.night_day_pairs import balanced
@@ -69,8 +75,8 @@ def test_attributes_are_read_and_judge(tmp_path: Path) -> None:
 @given(nights=st.integers(0, 12), days=st.integers(0, 15), each=st.integers(1, 20))
 def test_days_are_used_equally_often(nights: int, days: int, each: int) -> None:
     def made(kind: str, count: int) -> list[Frame]:
-        glance = np.zeros((24, 32, 3), np.uint8)
-        return [Frame("", f"c/{kind}{i}", "c", (9, 9), 0, glance, None) for i in range(count)]
+        thumbnail = np.zeros((24, 32, 3), np.uint8)
+        return [Frame("", f"c/{kind}{i}", "c", (9, 9), 0, thumbnail, None) for i in range(count)]
 
     pairs = list(balanced(made("n", nights), made("d", days), each, seed=3))
     assert len({(a.name, b.name) for a, b in pairs}) == len(pairs) == nights * min(each, days)
@@ -99,17 +105,17 @@ def test_the_common_square_shows_the_same_everywhere(
 
 
 def test_moved_frames_are_put_back_and_others_rejected() -> None:
-    usual = usual_edges([edges(frame("day", n)) for n in range(6)])
-    good = pose_of(edges(frame("night", 20)), usual, 160)
+    reference = reference_edges([edges(frame("day", n)) for n in range(6)])
+    good = pose_of(edges(frame("night", 20)), reference, 160)
     assert good.shift == (0, 0)
     for shift in ((5, -3), (-7, 0), (0, 4)):
         for kind in ("night", "overcast"):
-            pose = pose_of(edges(frame(kind, 21, shift=shift)), usual, 160)
+            pose = pose_of(edges(frame(kind, 21, shift=shift)), reference, 160)
             assert abs(pose.shift[0] - shift[0]) <= 1 and abs(pose.shift[1] - shift[1]) <= 1
     own = AlignSettings()
-    day = pose_of(edges(frame("day", 22)), usual, 160)
-    assert trouble(day, day.agreement, 160, own) is None
-    far = pose_of(edges(frame("day", 23, shift=(30, 0))), usual, 160)
-    assert trouble(far, day.agreement, 160, own) is not None
-    other = pose_of(edges(frame("day", 24, place=5)), usual, 160)
-    assert "another scene" in str(trouble(other, day.agreement, 160, own))
+    day = pose_of(edges(frame("day", 22)), reference, 160)
+    assert rejection_reason(day, day.agreement, 160, own) is None
+    far = pose_of(edges(frame("day", 23, shift=(30, 0))), reference, 160)
+    assert rejection_reason(far, day.agreement, 160, own) is not None
+    other = pose_of(edges(frame("day", 24, place=5)), reference, 160)
+    assert "another scene" in str(rejection_reason(other, day.agreement, 160, own))

@@ -10,7 +10,7 @@ import pytest
 
 from chimle.data.fetch import download, fetching
 from chimle.data.fetch.checksums import Version
-from chimle.data.fetch.download import Download, Wish
+from chimle.data.fetch.download import Download, DownloadSpec
 from chimle.data.fetch.fetching import fetch
 from chimle.data.fetch.http import HttpFile
 from chimle.data.fetch.sources import bucket
@@ -26,7 +26,7 @@ from tests.support.world import TASK, World, png, tar, zip_
 
 PHOTOS = tuple((f"photos/{number}.png", png((40 + number, 40))) for number in range(6))
 ARCHIVE = tar(*PHOTOS)
-WISH = Wish(None, "", Version(), 10**9)
+WISH = DownloadSpec(None, "", Version(), 10**9)
 
 
 def bring(world: World) -> dict[str, bytes]:
@@ -151,7 +151,7 @@ def test_a_damaged_part_costs_a_second_download_only(site: Site, tmp_path: Path)
     (tmp_path / "a.part").write_bytes(b"x" * 1000)
     (tmp_path / "a.part.json").write_text('{"etag": "\\"one\\"", "size": 4000}')
     (tmp_path / "true").write_bytes(content)
-    wish = Wish(sha256_of(tmp_path / "true"), "a test says", Version(), 10**9)
+    wish = DownloadSpec(sha256_of(tmp_path / "true"), "a test says", Version(), 10**9)
     Download(HttpFile(address, 10), tmp_path / "a", retries=0).fetch(wish)
     assert (tmp_path / "a").read_bytes() == content
 
@@ -204,7 +204,7 @@ def test_two_at_once_fetch_it_once(site: Site, tmp_path: Path) -> None:
     def run(_: int) -> str:
         return Download(HttpFile(address, 10), tmp_path / "a", 0).fetch(wish).sha256
 
-    wish = Wish(None, "", Version(etag='"one"'), 10**9)
+    wish = DownloadSpec(None, "", Version(etag='"one"'), 10**9)
     with ThreadPoolExecutor(2) as pool:
         assert len(set(pool.map(run, range(2)))) == 1
     assert len(site.gets("/a")) == 1

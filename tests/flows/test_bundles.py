@@ -6,9 +6,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 from flows.bundles import Published, check_address, list_artifacts, upload
-from flows.command import TransientError
 from tests.support.helpers import ROOT
 from tests.support.servers import CREDENTIALS, free_port, s3_server
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chimle.errors import UserError
-from flows.command import CommandError, Commands, TransientError, failure
+from chimle.errors import TransientError, UserError
+from flows.command import CommandError, Commands, failure
 from tests.support.stack import wait_until
 
 SLEEPER = "import subprocess, sys; print('begun', flush=True); subprocess.run(['sleep', '600'])"

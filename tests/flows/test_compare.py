@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chimle.errors import UserError
-from flows.compare import Change, judge, read_changes
+from flows.compare import MetricChange, judge, read_changes
 from flows.flow_settings import GateSettings
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 
 
-def change(base: float | None, now: float | None, metric: str = "lpips_a") -> Change:
-    return Change("colourization", metric, base, now)
+def change(base: float | None, now: float | None, metric: str = "lpips_a") -> MetricChange:
+    return MetricChange("colourization", metric, base, now)
 
 
 @given(NUMBERS, NUMBERS, st.floats(0, 2), st.booleans())
@@ -50,6 +50,6 @@ def test_a_difference_of_dvc_is_read_in_the_order_of_tasks() -> None:
         "metrics/c.json": {"z": {"old": 2.0, "new": 2.0}},
     }
     found = read_changes(json.dumps(diff), ["b", "a"])
-    assert found == [Change("b", "y", None, 2.0), Change("a", "x", 1.0, 1.5)]
+    assert found == [MetricChange("b", "y", None, 2.0), MetricChange("a", "x", 1.0, 1.5)]
     assert found[1].row()["change"] == "+0.5" and found[0].row()["base"] == ""
     assert read_changes("", ["a"]) == []

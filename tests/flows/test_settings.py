@@ -12,7 +12,7 @@ from chimle.errors import UserError
 from chimle.tasks import TASKS
 from flows.__main__ import FLOWS, read_parameters
 from flows.flow_settings import FlowSettings, load_flow_settings
-from flows.publish import Wishes
+from flows.publish import PublishOptions
 from flows.run_states import AGAIN, NOT_PUBLISHED, NOTHING_CHANGED, ended_before
 from flows.setup_server import FLOWS as KNOWN
 from flows.setup_server import automations
@@ -92,9 +92,9 @@ def test_every_parameter_is_documented() -> None:
 
 def test_wishes_are_checked_before_anything_runs() -> None:
     with pytest.raises(UserError, match="needs `licence`"):
-        Wishes(bundles="s3://bucket/models")
+        PublishOptions(bundles="s3://bucket/models")
     with pytest.raises(UserError, match="is no address of a bucket"):
-        Wishes(bundles="https://bucket/models", licence="mit")
+        PublishOptions(bundles="https://bucket/models", licence="mit")
 
 
 def test_words_of_the_command_line() -> None:

@@ -13,12 +13,12 @@ from prefect import flow, get_client, task
 from prefect.client.schemas.objects import State
 from prefect.testing.utilities import prefect_test_harness
 
-from chimle.errors import UserError
-from flows.command import CommandError, TransientError
+from chimle.errors import TransientError, UserError
+from flows.command import CommandError
 from flows.flow_settings import RetrySettings, SlotSettings
 from flows.setup_server import set_slots
 from flows.slots import Slot, list_devices, slot, take_device
-from flows.steps import retried, said
+from flows.steps import fail_with_message, retried
 from tests.support.stack import FAST, wait_until
 
 SEEN = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"
@@ -134,7 +134,7 @@ def test_only_what_may_pass_is_tried_again(api: None, error: Exception, attempts
     tries: list[int] = []
 
     @task(cache_policy=None, persist_result=False)
-    @said
+    @fail_with_message
     def step() -> int:
         tries.append(1)
         if len(tries) < 3:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from chimle.errors import UserError
-from flows.worktrees import ask_dvc, remove_forsaken, set_default_remote, work_tree
+from flows.worktrees import ask_dvc, remove_orphaned, set_default_remote, work_tree
 from tests.support.repositories import run, stages_run, tiny_repository
 
 
@@ -59,7 +59,7 @@ def test_trees_of_the_living_stay_and_those_of_the_dead_go(root: Path) -> None:
     subprocess.run([sys.executable, "-c", dead], check=False)
     with work_tree(root, "living", "HEAD") as tree:
         assert trees(root) == 2
-        gone = remove_forsaken(root)
+        gone = remove_orphaned(root)
         assert [path.name for path in gone] == ["dead"] and trees(root) == 1
         assert tree.path.exists()
         with pytest.raises(UserError, match="in use"), work_tree(root, "living", "HEAD"):

@@ -13,13 +13,13 @@ import torch
 from chimle.errors import UserError
 from chimle.metrics import feature_records as records
 from chimle.metrics import inception as inception_module
-from chimle.metrics.evaluator import Judge, evaluate, flat_values
+from chimle.metrics.evaluator import EvaluationConfig, evaluate, flat_values
 from chimle.metrics.inception import load_inception
 from chimle.metrics.intervals import bootstrap, over_seeds
 from chimle.metrics.metric import DEVIATION, DO_NOTHING, HIGH, LOW
 from chimle.metrics.metric_table import curve_csv, measured_with, metric_rows
 from chimle.metrics.prdc import FEWEST
-from chimle.metrics.prediction import Case
+from chimle.metrics.prediction import Prediction
 from chimle.metrics.registry import METRICS, find_metric, plain_name, split_headline
 from chimle.perceptual.lpips import load_perceptual
 from chimle.perceptual.torchvision_compat import import_torchvision
@@ -29,18 +29,20 @@ from tests.support.predictions import noise_cases, pictures
 
 
 @pytest.fixture(scope="module")
-def judge() -> Judge:
+def judge() -> EvaluationConfig:
     with pytest.warns(UserWarning):
         perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
-    return Judge(perceptual, task=get_task("colourization"), resamples=200)
+    return EvaluationConfig(perceptual, task=get_task("colourization"), resamples=200)
 
 
-def numbers(cases: list[Case], judge: Judge) -> dict[str, float]:
+def numbers(cases: list[Prediction], judge: EvaluationConfig) -> dict[str, float]:
     return flat_values(*evaluate(cases, judge))
 
 
 @pytest.mark.parametrize("task", ["colourization", "decompression", "super_resolution"])
-def test_all_numbers_are_declared_finite_and_within_their_range(judge: Judge, task: str) -> None:
+def test_all_numbers_are_declared_finite_and_within_their_range(
+    judge: EvaluationConfig, task: str
+) -> None:
     cases = noise_cases(input_side=2 if task == "super_resolution" else 32)
     found = numbers(cases, replace(judge, task=get_task(task)))
     for name, value in found.items():
@@ -56,7 +58,7 @@ def test_all_numbers_are_declared_finite_and_within_their_range(judge: Judge, ta
     assert DO_NOTHING + "psnr" in found and DO_NOTHING + "psnr" + LOW in found
 
 
-def test_the_short_file_is_short(judge: Judge) -> None:
+def test_the_short_file_is_short(judge: EvaluationConfig) -> None:
     short, rest = split_headline(numbers(noise_cases(), judge))
     assert 5 <= len(short) <= 7 and not set(short) & set(rest)
     assert not any(name.startswith(DO_NOTHING) or name.endswith((LOW, HIGH)) for name in short)
@@ -72,13 +74,13 @@ def test_every_metric_is_explained() -> None:
     assert find_metric("coverage_inception") is not None
 
 
-def test_order_of_inputs_changes_nothing(judge: Judge) -> None:
+def test_order_of_inputs_changes_nothing(judge: EvaluationConfig) -> None:
     cases = noise_cases()
     shuffled = [cases[place] for place in np.random.default_rng(0).permutation(len(cases))]
     assert numbers(shuffled, judge) == numbers(cases, judge)
 
 
-def test_batch_size_and_threads_change_nothing_beyond_rounding(judge: Judge) -> None:
+def test_batch_size_and_threads_change_nothing_beyond_rounding(judge: EvaluationConfig) -> None:
     cases, threads = noise_cases(), torch.get_num_threads()
     expected = numbers(cases, judge)
     try:
@@ -90,7 +92,7 @@ def test_batch_size_and_threads_change_nothing_beyond_rounding(judge: Judge) -> 
         torch.set_num_threads(threads)
 
 
-def test_order_of_samples_changes_no_mean_over_inputs(judge: Judge) -> None:
+def test_order_of_samples_changes_no_mean_over_inputs(judge: EvaluationConfig) -> None:
     cases = noise_cases()
     turned = [replace(case, answers=case.answers[::-1]) for case in cases]
     (one, _), (other, _) = evaluate(cases, judge), evaluate(turned, judge)
@@ -101,7 +103,7 @@ def test_order_of_samples_changes_no_mean_over_inputs(judge: Judge) -> None:
 
 
 def test_pictures_go_through_the_network_once(
-    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judge: EvaluationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cases, keeping = noise_cases(), replace(judge, records=tmp_path / "features")
     found = numbers(cases, keeping)
@@ -116,27 +118,29 @@ def test_pictures_go_through_the_network_once(
     assert numbers(cases[::-1], keeping) == found
 
 
-def test_a_damaged_record_is_made_again(judge: Judge, tmp_path: Path) -> None:
+def test_a_damaged_record_is_made_again(judge: EvaluationConfig, tmp_path: Path) -> None:
     case, keeping = noise_cases(1)[0], replace(judge, records=tmp_path)
-    first = records.perceive(case, judge.perceptual, 16, keeping.records)
+    first = records.lpips_features(case, judge.perceptual, 16, keeping.records)
     (path,) = tmp_path.rglob("*.npz")
     for damage in (b"", path.read_bytes()[:100], b"text"):
         path.write_bytes(damage)
-        again = records.perceive(case, judge.perceptual, 16, keeping.records)
+        again = records.lpips_features(case, judge.perceptual, 16, keeping.records)
         assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not list(tmp_path.rglob(".*")), "no temporary file is left"
 
 
-def test_another_picture_or_network_is_another_record(judge: Judge, tmp_path: Path) -> None:
+def test_another_picture_or_network_is_another_record(
+    judge: EvaluationConfig, tmp_path: Path
+) -> None:
     case = noise_cases(1)[0]
-    records.perceive(case, judge.perceptual, 16, tmp_path)
+    records.lpips_features(case, judge.perceptual, 16, tmp_path)
     changed = case.answers.copy()
     changed[0, 0, 0, 0] ^= 1
-    records.perceive(replace(case, answers=changed), judge.perceptual, 16, tmp_path)
+    records.lpips_features(replace(case, answers=changed), judge.perceptual, 16, tmp_path)
     with pytest.warns(UserWarning):
         other = load_perceptual(PerceptualSettings(backbone="alex", allow_random=True))
-    records.perceive(case, other, 16, tmp_path)
-    records.perceive(replace(case, id="renamed"), other, 16, tmp_path)
+    records.lpips_features(case, other, 16, tmp_path)
+    records.lpips_features(replace(case, id="renamed"), other, 16, tmp_path)
     assert len(list(tmp_path.rglob("*.npz"))) == 3
 
 
@@ -152,14 +156,14 @@ def test_another_picture_or_network_is_another_record(judge: Judge, tmp_path: Pa
         ),
     ],
 )
-def test_malformed_cases_are_refused(judge: Judge, change: dict, words: str) -> None:
+def test_malformed_cases_are_refused(judge: EvaluationConfig, change: dict, words: str) -> None:
     cases = noise_cases(2)
     with pytest.raises(UserError, match=words):
         evaluate([cases[1], replace(cases[0], **change)], judge)
 
 
 def test_nothing_to_judge_and_what_is_no_number_are_refused(
-    judge: Judge, monkeypatch: pytest.MonkeyPatch
+    judge: EvaluationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match="nothing to judge"):
         evaluate([], judge)
@@ -168,19 +172,19 @@ def test_nothing_to_judge_and_what_is_no_number_are_refused(
         evaluate(noise_cases(2), judge)
 
 
-def test_few_inputs_have_no_set_metrics_and_say_so(judge: Judge) -> None:
+def test_few_inputs_have_no_set_metrics_and_say_so(judge: EvaluationConfig) -> None:
     scores, _ = evaluate(noise_cases(FEWEST - 1), judge)
     assert not any("frechet" in name or "recall" in name for name in scores.values)
     assert "too few" in measured_with(judge, scores)["warnings"][-1]
 
 
-def test_inputs_that_are_missing_leave_out_what_needs_them(judge: Judge) -> None:
+def test_inputs_that_are_missing_leave_out_what_needs_them(judge: EvaluationConfig) -> None:
     cases = [replace(case, input=None) for case in noise_cases()]
     scores, nothing = evaluate(cases, judge)
     assert nothing is None and not any("consistency" in name for name in scores.values)
 
 
-def test_table_puts_numbers_beside_doing_nothing(judge: Judge) -> None:
+def test_table_puts_numbers_beside_doing_nothing(judge: EvaluationConfig) -> None:
     found = numbers(noise_cases(), judge)
     rows = {row.name: row for row in metric_rows(found)}
     assert not any(plain_name(name) != name for name in rows)
@@ -190,7 +194,7 @@ def test_table_puts_numbers_beside_doing_nothing(judge: Judge) -> None:
     assert rows["frechet_squeeze_random"].interval is None
 
 
-def test_the_curve_falls_from_the_mean_to_the_best(judge: Judge) -> None:
+def test_the_curve_falls_from_the_mean_to_the_best(judge: EvaluationConfig) -> None:
     scores, _ = evaluate(noise_cases(), judge)
     lines = curve_csv(scores).splitlines()
     assert lines[0] == "k,lpips,low,high" and len(lines) == 4
@@ -263,7 +267,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_fid_is_that_of_the_official_file_or_none(
-    judge: Judge, stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judge: EvaluationConfig, stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load_inception(None) is None
     with pytest.raises(UserError, match=r"nowhere\.pth does not exist"):

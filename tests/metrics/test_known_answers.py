@@ -11,11 +11,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from chimle.images.degrade import degrade
 from chimle.metrics.agreement import consistency
 from chimle.metrics.diversity import faithful_variance, ntire_diversity, pairwise
-from chimle.metrics.feature_records import perceive
+from chimle.metrics.feature_records import lpips_features
 from chimle.metrics.fid_kid import frechet, kernel_distance, set_distances
 from chimle.metrics.full_reference import best_of, psnr, ssim
-from chimle.metrics.prdc import set_shares, surroundings
-from chimle.metrics.prediction import Case
+from chimle.metrics.prdc import prdc, set_shares
+from chimle.metrics.prediction import Prediction
 from chimle.perceptual.lpips import Perceptual
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.settings import PairSettings
@@ -125,24 +125,24 @@ def test_precision_and_recall_of_constructed_clouds() -> None:
     generator = torch.Generator().manual_seed(0)
     left = torch.randn(100, 2, generator=generator) * 0.1
     right = left + 100
-    same, apart = surroundings(left, left), surroundings(left, right)
+    same, apart = prdc(left, left), prdc(left, right)
     assert float(same["precision"].mean()) == float(same["recall"].mean()) == 1
     assert float(apart["precision"].mean()) == float(apart["recall"].mean()) == 0
-    half = surroundings(left[:50], torch.cat((left[50:], right[:50])))
+    half = prdc(left[:50], torch.cat((left[50:], right[:50])))
     assert half["precision"].mean() > 0.9 and 0.3 < half["recall"].mean() < 0.6
 
 
 def test_density_and_coverage_of_constructed_clouds() -> None:
     """On a line of integers the balls of k = 5 are known: three to five steps wide."""
     line = torch.arange(100.0)[:, None]
-    same = surroundings(line, line)
+    same = prdc(line, line)
     # Inside, the fifth neighbour is 3 away, so 7 balls hold every point: 7 / 5.
     assert float(same["density"][50]) == 7 / 5
     assert float(same["coverage"].mean()) == 1
-    apart = surroundings(line + 1000, line)
+    apart = prdc(line + 1000, line)
     assert float(apart["density"].mean()) == float(apart["coverage"].mean()) == 0
     # All samples in one place: crowded there, and only the 7 targets around it are covered.
-    heap = surroundings(torch.full((100, 1), 50.0), line)
+    heap = prdc(torch.full((100, 1), 50.0), line)
     assert float(heap["density"].mean()) == 7 / 5
     assert float(heap["coverage"].mean()) == 7 / 100
 
@@ -151,7 +151,7 @@ def test_density_and_coverage_of_equal_clouds_are_as_expected() -> None:
     """Naeem et al.: the expectation for two sets of one law, whatever that law is."""
     count, k = 400, 5
     first, second = torch.randn(2, count, 8, generator=torch.Generator().manual_seed(0)).unbind()
-    found = surroundings(first, second)
+    found = prdc(first, second)
     chance = math.prod((count - i) / (2 * count - i) for i in range(1, k + 1))
     assert float(found["coverage"].mean()) == pytest.approx(1 - chance, abs=0.03)
     assert float(found["density"].mean()) == pytest.approx(1, abs=0.15)
@@ -164,8 +164,8 @@ def test_sets_are_averaged_over() -> None:
     assert found["frechet_x"].shape == (2,)
     assert found["frechet_x"][0] == pytest.approx(0, abs=1e-6)
     shares = set_shares(both, first, "x")
-    alone = surroundings(second, first)["density"].numpy()
-    expected = (surroundings(first, first)["density"].numpy() + alone) / 2
+    alone = prdc(second, first)["density"].numpy()
+    expected = (prdc(first, first)["density"].numpy() + alone) / 2
     np.testing.assert_allclose(shares["density_x"], expected)
 
 
@@ -216,7 +216,7 @@ def test_one_pass_says_what_the_package_says(perceptual: Perceptual) -> None:
     import lpips
 
     target, answers = pictures(1)[0], pictures(3, seed=1)
-    record = perceive(Case("a", answers, target), perceptual, 16, None)
+    record = lpips_features(Prediction("a", answers, target), perceptual, 16, None)
     package = lpips.LPIPS(net="squeeze", pnet_rand=True, spatial=True, verbose=False).eval()
     package.net.load_state_dict(perceptual.backbone.state_dict())
     images = torch.from_numpy(np.stack([*answers, target])).permute(0, 3, 1, 2) / 127.5 - 1
@@ -236,7 +236,7 @@ def test_one_pass_says_what_the_package_says(perceptual: Perceptual) -> None:
 
 def test_diversity_of_equal_samples_is_none(perceptual: Perceptual) -> None:
     answers = np.repeat(pictures(1), 3, axis=0)
-    record = perceive(Case("a", answers, pictures(1, seed=1)[0]), perceptual, 16, None)
+    record = lpips_features(Prediction("a", answers, pictures(1, seed=1)[0]), perceptual, 16, None)
     assert pairwise(record["between"]) == 0
     best, by_place = float(record["best"]), float(record["best_by_place"])
     assert ntire_diversity(best, by_place) == pytest.approx(0, abs=1e-4)

@@ -11,15 +11,15 @@ from typer.testing import CliRunner, Result
 
 from chimle.cli.main import app
 from chimle.images.decode import write_png
-from chimle.metrics.evaluator import Judge, evaluate, flat_values
-from chimle.metrics.prediction import Case
+from chimle.metrics.evaluator import EvaluationConfig, evaluate, flat_values
+from chimle.metrics.prediction import Prediction
 from chimle.perceptual.lpips import load_perceptual
 from chimle.settings import PerceptualSettings
 from chimle.tasks import get_task
 from tests.support.predictions import noise_cases, pictures
 
 
-def write(root: Path, cases: list[Case], name: Callable[[str, int], str]) -> None:
+def write(root: Path, cases: list[Prediction], name: Callable[[str, int], str]) -> None:
     """Targets, inputs, and outputs under a naming."""
     for case in cases:
         write_png(root / "targets" / f"{case.id}.png", case.target)
@@ -70,7 +70,9 @@ def test_numbers_are_those_of_the_stage(tmp_path: Path, name: Callable[[str, int
     found = scored(tmp_path, "--inputs", tmp_path / "inputs", "--task", "colourization")
     with pytest.warns(UserWarning):
         perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
-    expected = flat_values(*evaluate(cases, Judge(perceptual, task=get_task("colourization"))))
+    expected = flat_values(
+        *evaluate(cases, EvaluationConfig(perceptual, task=get_task("colourization")))
+    )
     assert found["metrics"] | found["details"] == expected
     assert "consistency_lightness_error" in found["metrics"]
     origin = found["provenance"]
@@ -84,7 +86,7 @@ def test_ten_answers_come_in_their_order(tmp_path: Path) -> None:
     write(tmp_path, cases, lambda name, number: f"{name}_{number}.png")
     with pytest.warns(UserWarning):
         perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
-    expected, _ = evaluate(cases, Judge(perceptual))
+    expected, _ = evaluate(cases, EvaluationConfig(perceptual))
     assert scored(tmp_path)["provenance"]["pictures_sha256"] != expected.digest, "no inputs there"
     found = scored(tmp_path, "--inputs", tmp_path / "inputs")
     assert found["provenance"]["pictures_sha256"] == expected.digest

@@ -6,7 +6,7 @@ from torch import nn
 
 from chimle.baselines.known_modes.mode_problem import PixelDistance
 from chimle.search.chunking import plan_chunks
-from chimle.search.peak_memory import most_bytes
+from chimle.search.peak_memory import peak_bytes
 from chimle.settings import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
@@ -20,16 +20,16 @@ def paper(*shape: int) -> torch.Tensor:
 
 def test_what_lives_at_once_is_counted_and_nothing_else() -> None:
     given = paper(2**18)  # One MiB, there before.
-    assert most_bytes(lambda: given + 1) == MIB
-    assert most_bytes(lambda: given.view(2, -1)) == 0
-    assert most_bytes(lambda: (given + 1) + 1) == 2 * MIB
-    assert most_bytes(lambda: ((given + 1) + 1) + 1) == 2 * MIB
-    assert most_bytes(lambda: (given + 1).relu_()) == MIB
+    assert peak_bytes(lambda: given + 1) == MIB
+    assert peak_bytes(lambda: given.view(2, -1)) == 0
+    assert peak_bytes(lambda: (given + 1) + 1) == 2 * MIB
+    assert peak_bytes(lambda: ((given + 1) + 1) + 1) == 2 * MIB
+    assert peak_bytes(lambda: (given + 1).relu_()) == MIB
 
 
 def test_a_layer_of_known_size() -> None:
     layer = nn.Conv2d(4, 8, 3, padding=1, device="meta")
-    assert most_bytes(lambda: layer(paper(1, 4, 16, 16))) == (4 + 8) * 16 * 16 * 4
+    assert peak_bytes(lambda: layer(paper(1, 4, 16, 16))) == (4 + 8) * 16 * 16 * 4
 
 
 @pytest.mark.parametrize("wiring", list(Wiring))

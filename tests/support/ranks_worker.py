@@ -18,12 +18,12 @@ from chimle.baselines.known_modes.mode_problem import (
 from chimle.errors import guarded
 from chimle.settings import build_settings
 from chimle.training.distributed import join_ranks
-from chimle.training.imle_trainer import Trainer
+from chimle.training.imle_trainer import ImleTrainer
 
 ROUNDS = 3
 
 
-class Recorder(Trainer):
+class Recorder(ImleTrainer):
     """Keeps every round's choice."""
 
     choices: tuple[torch.Tensor | None, ...] = ()

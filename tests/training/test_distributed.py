@@ -24,7 +24,7 @@ WORKER = ("-m", "tests.support.ranks_worker")
 
 @given(length=st.integers(0, 50), count=st.integers(1, 9))
 def test_every_row_has_one_rank(length: int, count: int) -> None:
-    parts = [range(length)[Ranks(rank, count).own(length)] for rank in range(count)]
+    parts = [range(length)[Ranks(rank, count).shard(length)] for rank in range(count)]
     assert [row for part in parts for row in part] == list(range(length))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from chimle.data.batch import Batch
 from chimle.perceptual.lpips import Perceptual
-from chimle.search.codes import chosen
+from chimle.search.codes import codes_at
 from chimle.search.hierarchical import search
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
@@ -44,7 +44,7 @@ def losses_and_gradient(
     """Pictures, losses per level, and the gradient of their sum by all weights."""
     tower.zero_grad()
     names = torch.zeros(len(batch), 3, dtype=torch.int64)
-    codes = chosen(tower.code_shapes(), batch.keys, names, seed=3, round_=1)
+    codes = codes_at(tower.code_shapes(), batch.keys, names, seed=3, round_=1)
     with bf16(low):
         images = tower(batch.conditioning, codes)
         targets = [perceptual.features(target) for target in batch.targets]

@@ -96,7 +96,7 @@ def known_pairs(layout: Layout, count: int, seed: int) -> list[Pair]:
 
 
 @dataclass(frozen=True)
-class Found:
+class ModeCoverage:
     """Which modes answers lie on.
 
     Attributes:
@@ -153,7 +153,7 @@ def _variation(counts: np.ndarray) -> np.ndarray:
     return np.where(total[..., 0] > 0, far, 1.0)
 
 
-def judge_modes(answers: np.ndarray, inputs: list[np.ndarray], layout: Layout) -> Found:
+def judge_modes(answers: np.ndarray, inputs: list[np.ndarray], layout: Layout) -> ModeCoverage:
     """How (N, S, H, W, 3) uint8 answers to N inputs are spread over the known modes."""
     counts, off = [], []
     for own, picture in zip(answers, inputs, strict=True):
@@ -164,7 +164,7 @@ def judge_modes(answers: np.ndarray, inputs: list[np.ndarray], layout: Layout) -
     table = np.stack(counts)
     number, samples = table.shape[1], answers.shape[1]
     perfect = np.random.default_rng(0).multinomial(samples, np.full(number, 1 / number), 1000)
-    return Found(
+    return ModeCoverage(
         modes=number,
         covered=float((table > 0).mean()),
         frequency_error=float(_variation(table).mean()),

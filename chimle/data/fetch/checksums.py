@@ -36,11 +36,11 @@ class Version:
         """What is known of it."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def told_apart(self) -> bool:
+    def is_identifiable(self) -> bool:
         """Whether there is anything by which another version would be noticed."""
         return self != Version()
 
-    def same(self, other: "Version") -> bool:
+    def matches(self, other: "Version") -> bool:
         """Whether both can be of one file: the strongest mark that both have decides, and size.
 
         A weak entity tag is compared like a strong one: it changes when the meaning does.
@@ -67,7 +67,7 @@ class Known:
     version: Version
 
 
-class Ledger:
+class ChecksumStore:
     """The file of first-seen checksums."""
 
     def __init__(self, path: Path, scratch: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from chimle.data.fetch.checksums import Known, Version
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 from chimle.io.files import locked, sha256_of, write_text
 
 T = TypeVar("T")
@@ -23,18 +23,6 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 """Seconds; a server that asks for more is not waited for."""
 _SAY_EVERY = 5.0
-
-
-class PassingError(Exception):
-    """A failure that may pass. The message fits into brackets.
-
-    Attributes:
-        wait: seconds that the server asks to be left alone; None: it does not say.
-    """
-
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        super().__init__(reason)
-        self.wait = wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +63,7 @@ class Remote(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DownloadSpec:
     """What is expected of a file.
 
     Attributes:
@@ -91,7 +79,7 @@ class Wish:
     largest: int
 
 
-def patiently(
+def retry(
     name: str, retries: int, act: Callable[[], T], advanced: Callable[[], bool] = lambda: False
 ) -> T:
     """Do something until it succeeds, with growing pauses.
@@ -109,7 +97,7 @@ def patiently(
     while True:
         try:
             return act()
-        except PassingError as failure:
+        except TransientError as failure:
             attempt = 0 if advanced() else attempt
             if attempt >= retries:
                 times = f"{retries + 1} attempts" if retries else "one attempt"
@@ -139,7 +127,7 @@ class Download:
         self._lock = path.with_name(f"{path.name}.lock")
         self._furthest = 0
 
-    def fetch(self, wish: Wish) -> Known:
+    def fetch(self, wish: DownloadSpec) -> Known:
         """Bring the file to its path, unless it is there already.
 
         Raises:
@@ -161,7 +149,7 @@ class Download:
         for path in (self._note, self.path, self._part, self._part_note):
             path.unlink(missing_ok=True)
 
-    def _kept(self, wish: Wish) -> Known | None:
+    def _kept(self, wish: DownloadSpec) -> Known | None:
         """What lies there, if it is what is wished for; read to see that it is whole."""
         known = _read_note(self._note)
         if known is None or not self.path.is_file():
@@ -169,14 +157,14 @@ class Download:
         if wish.sha256 is not None:
             wanted = known.sha256 == wish.sha256
         else:
-            wanted = wish.version.told_apart() and known.version.same(wish.version)
+            wanted = wish.version.is_identifiable() and known.version.matches(wish.version)
         if wanted and sha256_of(self.path) == known.sha256:
             return known
         self._note.unlink()
         self.path.unlink()
         return None
 
-    def _fetch(self, wish: Wish) -> Known:
+    def _fetch(self, wish: DownloadSpec) -> Known:
         resumed = self._arrived() > 0
         version = self._receive(wish)
         sha256 = sha256_of(self._part)
@@ -197,7 +185,7 @@ class Download:
         self._part_note.unlink(missing_ok=True)
         return known
 
-    def _receive(self, wish: Wish) -> Version:
+    def _receive(self, wish: DownloadSpec) -> Version:
         self._furthest = self._arrived()
 
         def advanced() -> bool:
@@ -205,7 +193,7 @@ class Download:
             return self._furthest > before
 
         attempt = lambda: self._attempt(wish)  # noqa: E731
-        return patiently(self.remote.name, self.retries, attempt, advanced)
+        return retry(self.remote.name, self.retries, attempt, advanced)
 
     def _arrived(self) -> int:
         return self._part.stat().st_size if self._part.exists() else 0
@@ -217,7 +205,7 @@ class Download:
             return 0, Version()
         return self._arrived(), note
 
-    def _attempt(self, wish: Wish) -> Version:
+    def _attempt(self, wish: DownloadSpec) -> Version:
         start, version = self._begun()
         if start and start == version.size:
             return version
@@ -232,9 +220,9 @@ class Download:
         arrived = self._arrived()
         if total is not None and arrived > total:
             self._part.unlink()
-            raise PassingError(f"{arrived:,} bytes came instead of {total:,}")
+            raise TransientError(f"{arrived:,} bytes came instead of {total:,}")
         if total is not None and arrived < total:
-            raise PassingError(f"it ended after {arrived:,} of {total:,} bytes")
+            raise TransientError(f"it ended after {arrived:,} of {total:,} bytes")
         return Version(arrived, reply.version.etag, reply.version.modified, reply.version.id)
 
     def _store(self, reply: Reply, largest: int) -> None:

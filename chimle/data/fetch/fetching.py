@@ -16,7 +16,7 @@ from PIL import Image
 
 from chimle.data.fetch.catalogue import resolve
 from chimle.data.fetch.sources import open_source
-from chimle.data.fetch.sources.protocol import Collection, Original, Place
+from chimle.data.fetch.sources.protocol import Collection, SourceFile, Workspace
 from chimle.data.manifests import SOURCE, write_records
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
@@ -37,7 +37,7 @@ class _Item:
         origin: what its record says of where it comes from.
     """
 
-    photo: Original
+    photo: SourceFile
     kind: str
     origin: Mapping[str, str]
 
@@ -134,10 +134,10 @@ def fetch(settings: RunSettings, root: Path, out: Path) -> dict[str, int]:
         UserError: the source cannot be had, is not what it should be, or a file is damaged.
     """
     source = resolve(settings.source, root)
-    place = Place(root, root / "scratch")
+    place = Workspace(root, root / "scratch")
     origin = open_source(source, place)
     # Should the source have changed since another run was killed, this one begins anew.
-    key = digest([source.model_dump(mode="json"), origin.now()])[:16]
+    key = digest([source.model_dump(mode="json"), origin.fingerprint()])[:16]
     work = place.scratch / "fetch" / settings.task / key
     collection = origin.bring(work / "source")
     staging, journal = work / "staging", work / "journal.jsonl"

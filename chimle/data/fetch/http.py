@@ -12,9 +12,9 @@ import requests
 import urllib3
 
 from chimle.data.fetch.checksums import Version
-from chimle.data.fetch.download import PassingError, Reply
+from chimle.data.fetch.download import Reply
 from chimle.data.fetch.source_addresses import plain
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOST_REDIRECTS = 10
@@ -75,7 +75,7 @@ class HttpFile:
         with requests.Session() as session:
             with self._asked(session, "GET", asked) as response:
                 after = self._version(response)
-                if start and _starts_at(response, start) and after.same(version):
+                if start and _starts_at(response, start) and after.matches(version):
                     yield Reply(after, start, self._pieces(response))
                     return
                 if response.status_code == 200:
@@ -114,7 +114,7 @@ class HttpFile:
             except _UNREADABLE:
                 raise self._unreadable() from None
             except _BROKEN as error:
-                raise PassingError(self._said(error)) from None
+                raise TransientError(self._said(error)) from None
             with response:
                 if not response.is_redirect:
                     yield response
@@ -161,13 +161,13 @@ class HttpFile:
             while piece := response.raw.read1(_PIECE, decode_content=False):
                 yield piece
         except _BROKEN as error:
-            raise PassingError(self._said(error)) from None
+            raise TransientError(self._said(error)) from None
 
     def _refusal(self, response: requests.Response) -> Exception:
         status = response.status_code
         said = f"the server answers {status} {responses.get(status, '')}".rstrip()
         if status in _PASSING:
-            return PassingError(said, _retry_after(response))
+            return TransientError(said, _retry_after(response))
         mend = {
             401: "its server wants a user: https://USER:PASSWORD@HOST/... or a .netrc",
             403: "ask its owner for access or download it by hand",

@@ -23,7 +23,7 @@ def plain(address: str) -> str:
     return f"{scheme[0]}{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def ledger_key(address: str) -> str:
+def checksum_key(address: str) -> str:
     """By what an address is recorded: nothing secret, but another query is another file."""
     if not _SCHEME.match(address):
         return address
@@ -38,7 +38,7 @@ def _short(text: str) -> str:
 def download_name(address: str) -> str:
     """A file name of our own for what lies at an address."""
     last = re.sub(r"[^A-Za-z0-9._-]", "_", file_name(address)).lstrip(".")[-60:]
-    return f"{_short(ledger_key(address))}-{last or 'file'}"
+    return f"{_short(checksum_key(address))}-{last or 'file'}"
 
 
 def file_name(address: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from chimle.data.manifests import PAIRS, SOURCE, read_header, write_records
 from chimle.data.pair.pair_plan import make_plan
-from chimle.data.pair.pair_specs import Half, Planned
+from chimle.data.pair.pair_specs import Half, PairSpec
 from chimle.data.pair.splits import SPLITS, unit_hash
 from chimle.errors import UserError
 from chimle.images.decode import png_bytes, read_rgb
@@ -65,7 +65,7 @@ class _Maker:
     raw: Path
     out: Path
 
-    def _given(self, pair: Planned, photograph: np.ndarray) -> np.ndarray:
+    def _given(self, pair: PairSpec, photograph: np.ndarray) -> np.ndarray:
         """The source's own input, cut and resized like its target."""
         assert pair.input is not None
         picture = _half(_read(self.raw / pair.input), pair.input_half)
@@ -81,7 +81,7 @@ class _Maker:
         small = self.settings.pair.size // self.settings.definition.reduction
         return resize(_crop(picture, (left, top, side)), (small, small))
 
-    def __call__(self, item: tuple[Planned, str]) -> dict[str, Any]:
+    def __call__(self, item: tuple[PairSpec, str]) -> dict[str, Any]:
         """Write a pair of a split; what the manifest says of it."""
         pair, split = item
         settings, size = self.settings, self.settings.pair.size

@@ -26,7 +26,7 @@ _ROWS, _COLUMNS = 1024, 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class DuplicatePair:
     """Two photographs that are near-duplicates.
 
     Attributes:
@@ -89,7 +89,7 @@ class _Reduce:
 
 def near_duplicates(
     records: Sequence[dict[str, Any]], settings: PairSettings, raw: Path, journal: Path
-) -> list[Likeness]:
+) -> list[DuplicatePair]:
     """All pairs of near-duplicates among photographs.
 
     Args:
@@ -119,12 +119,14 @@ def near_duplicates(
         like = likeness(pictures[a], pictures[b]) >= settings.duplicate_likeness
         apart = np.bitwise_count(hashes[one] ^ hashes[others])
         rows = zip(others[like].tolist(), apart[like].tolist(), strict=True)
-        found += [Likeness(one, other, bits) for other, bits in rows]
+        found += [DuplicatePair(one, other, bits) for other, bits in rows]
         start = end
     return found
 
 
-def _to_drop(names: Sequence[str], found: Sequence[Likeness], splits: Sequence[str]) -> set[int]:
+def _to_drop(
+    names: Sequence[str], found: Sequence[DuplicatePair], splits: Sequence[str]
+) -> set[int]:
     """Photographs that leave the training split: one like them is held out, or comes first there.
 
     What is held out stays. Names decide, so the same ones go every time.
@@ -146,7 +148,7 @@ def _to_drop(names: Sequence[str], found: Sequence[Likeness], splits: Sequence[s
 
 
 def judge(
-    names: Sequence[str], found: Sequence[Likeness], splits: Sequence[str], drop: bool
+    names: Sequence[str], found: Sequence[DuplicatePair], splits: Sequence[str], drop: bool
 ) -> list[dict[str, Any]]:
     """What becomes of near-duplicates, as the manifest lists it.
 

@@ -7,8 +7,8 @@ from typing import Any
 from chimle.data.manifests import SOURCE, read_header, read_records
 from chimle.data.pair.near_duplicates import judge, near_duplicates
 from chimle.data.pair.pair_specs import (
-    Planned,
-    SmallOnes,
+    PairSpec,
+    SizeFilter,
     plan_halves,
     plan_photographs,
     plan_regions,
@@ -30,19 +30,19 @@ class Plan:
         header: what the manifest says of what was left out, and why.
     """
 
-    pairs: list[tuple[Planned, str]]
+    pairs: list[tuple[PairSpec, str]]
     hashes: dict[str, str]
     header: dict[str, Any]
 
 
 def _without_duplicates(
-    plan: list[Planned],
+    plan: list[PairSpec],
     splits: dict[str, str],
     records: list[dict[str, Any]],
     settings: RunSettings,
     raw: Path,
     work: Path,
-) -> tuple[list[Planned], list[dict[str, Any]]]:
+) -> tuple[list[PairSpec], list[dict[str, Any]]]:
     """The pairs that stay, and the near-duplicates among all."""
     own = {pair.target: splits[pair.group] for pair in plan}
     used = [record for record in records if record["file"] in own]
@@ -73,7 +73,7 @@ def make_plan(settings: RunSettings, raw: Path, work: Path) -> Plan:
     for record in read_records(raw, SOURCE):
         by_kind[record["file"].split("/", 1)[0]].append(record)
     targets, inputs = by_kind["targets"], by_kind["inputs"]
-    small, said = SmallOnes(pair), dict[str, Any]()
+    small, said = SizeFilter(pair), dict[str, Any]()
     if pair.timelapse:
         annotations = raw / header["annotations"] if "annotations" in header else None
         lapse = plan_timelapse(targets, annotations, settings, raw, work, small)

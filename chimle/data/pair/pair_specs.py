@@ -17,7 +17,7 @@ Box = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PairSpec:
     """A pair to be made.
 
     Attributes:
@@ -75,7 +75,7 @@ def centre_square(width: int, height: int) -> Box:
 
 
 @dataclass
-class SmallOnes:
+class SizeFilter:
     """Judges whether photographs are large enough, and keeps in mind which were not.
 
     Attributes:
@@ -102,7 +102,7 @@ class SmallOnes:
         return False
 
 
-def plan_regions(records: list[dict[str, Any]], settings: PairSettings) -> Iterator[Planned]:
+def plan_regions(records: list[dict[str, Any]], settings: PairSettings) -> Iterator[PairSpec]:
     """Disjoint squares of a few large photographs, each a group of its own."""
     side = int(settings.size * REGION)
     for record in records:
@@ -110,12 +110,12 @@ def plan_regions(records: list[dict[str, Any]], settings: PairSettings) -> Itera
         for top in range(0, record["height"] - side + 1, side):
             for left in range(0, record["width"] - side + 1, side):
                 region = f"{name}_{top:04}_{left:04}"
-                yield Planned(region, region, record["file"], (left, top, side))
+                yield PairSpec(region, region, record["file"], (left, top, side))
 
 
 def plan_photographs(
-    targets: list[dict[str, Any]], inputs: list[dict[str, Any]], small: SmallOnes
-) -> Iterator[Planned]:
+    targets: list[dict[str, Any]], inputs: list[dict[str, Any]], small: SizeFilter
+) -> Iterator[PairSpec]:
     """The central square of every photograph, with the source's own input where it has one.
 
     Raises:
@@ -128,12 +128,12 @@ def plan_photographs(
             continue
         box = centre_square(record["width"], record["height"])
         group = group_of(name, small.settings)
-        yield Planned(pair_id(name), group, file, box, input=own.get(name))
+        yield PairSpec(pair_id(name), group, file, box, input=own.get(name))
 
 
 def plan_halves(
-    records: list[dict[str, Any]], input_half: Half, small: SmallOnes
-) -> Iterator[Planned]:
+    records: list[dict[str, Any]], input_half: Half, small: SizeFilter
+) -> Iterator[PairSpec]:
     """Both halves of every photograph.
 
     Raises:
@@ -147,7 +147,7 @@ def plan_halves(
         if not small.fits(file, record["width"] // 2, record["height"]):
             continue
         box = centre_square(record["width"] // 2, record["height"])
-        yield Planned(
+        yield PairSpec(
             pair_id(name),
             group_of(name, small.settings),
             file,

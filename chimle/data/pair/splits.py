@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from chimle.data.pair.pair_specs import Planned
+from chimle.data.pair.pair_specs import PairSpec
 from chimle.errors import UserError
 from chimle.settings import PairSettings
 
@@ -54,7 +54,7 @@ def by_hash(groups: Sequence[str], settings: PairSettings, seed: int) -> dict[st
     return chosen
 
 
-def split_groups(plan: Sequence[Planned], settings: PairSettings, seed: int) -> dict[str, str]:
+def split_groups(plan: Sequence[PairSpec], settings: PairSettings, seed: int) -> dict[str, str]:
     """Split of every group: the plan's own, the folders', or one by hash.
 
     Raises:
@@ -73,10 +73,10 @@ def split_groups(plan: Sequence[Planned], settings: PairSettings, seed: int) -> 
 
 
 def limited(
-    plan: Sequence[Planned], splits: dict[str, str], limit: int | None, seed: int
-) -> list[Planned]:
+    plan: Sequence[PairSpec], splits: dict[str, str], limit: int | None, seed: int
+) -> list[PairSpec]:
     """At most `limit` pairs per split, the same ones whatever else is there; by id."""
-    kept: list[Planned] = []
+    kept: list[PairSpec] = []
     for split in SPLITS:
         members = [pair for pair in plan if splits[pair.group] == split]
         members.sort(key=lambda pair: (unit_hash(seed, f"limit/{pair.id}"), pair.id))

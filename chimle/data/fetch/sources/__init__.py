@@ -3,7 +3,7 @@
 from chimle.data.fetch.sources.builtin import Builtin
 from chimle.data.fetch.sources.folder import Folder
 from chimle.data.fetch.sources.listing import Listing
-from chimle.data.fetch.sources.protocol import Place, Source
+from chimle.data.fetch.sources.protocol import Source, Workspace
 from chimle.data.fetch.sources.s3_source import S3
 from chimle.data.fetch.sources.url import Url
 from chimle.errors import UserError
@@ -17,7 +17,7 @@ from chimle.settings.source import (
 )
 
 
-def open_source(settings: SourceSettings, place: Place) -> Source:
+def open_source(settings: SourceSettings, place: Workspace) -> Source:
     """The source that settings describe; nothing is touched yet."""
     match settings:
         case BuiltinSource():

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from chimle.data.fetch.checksums import Version
-from chimle.data.fetch.download import PassingError, Reply
+from chimle.data.fetch.download import Reply
 from chimle.data.file_names import BadNameError, printable, safe_name
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 from chimle.io import s3
 from chimle.settings.source import S3Source
 
@@ -64,9 +64,11 @@ class Bucket:
         try:
             yield
         except s3.errors() as error:
-            if s3.may_pass(error):
-                raise PassingError(s3.why(error)) from None
-            raise UserError(f"{address} cannot be read ({s3.why(error)}): {_mend(error)}") from None
+            if s3.is_transient(error):
+                raise TransientError(s3.describe(error)) from None
+            raise UserError(
+                f"{address} cannot be read ({s3.describe(error)}): {_mend(error)}"
+            ) from None
 
     def objects(self) -> Iterator[StoredObject]:
         """All objects below the prefix, page by page, in the order of their keys.
@@ -96,7 +98,7 @@ class Bucket:
                 for piece in body.iter_chunks(_PIECE):
                     stream.write(piece)
         if path.stat().st_size != one.size:
-            raise PassingError(f"{path.stat().st_size:,} of {one.size:,} bytes came")
+            raise TransientError(f"{path.stat().st_size:,} of {one.size:,} bytes came")
 
     def address_of(self, one: StoredObject) -> str:
         """An object's address."""
@@ -119,7 +121,7 @@ class Bucket:
 
 
 def _mend(error: BaseException) -> str:
-    match s3.why(error):
+    match s3.describe(error):
         case "no credentials were found":
             return "set some up for boto3, or `source.unsigned: true` for a public bucket"
         case "access is denied":

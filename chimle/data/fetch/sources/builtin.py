@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from chimle.data.fetch.sources.protocol import Collection, Original
+from chimle.data.fetch.sources.protocol import Collection, SourceFile
 from chimle.errors import UserError
 from chimle.images.decode import SUFFIXES
 
@@ -15,7 +15,7 @@ BUILTIN = ("astronaut", "chelsea", "coffee", "motorcycle_left", "rocket")
 and stays out; microscopy and telescope pictures do too."""
 
 
-def _find() -> list[Original]:
+def _find() -> list[SourceFile]:
     import skimage.data
 
     folder = Path(skimage.data.__file__).parent
@@ -25,7 +25,7 @@ def _find() -> list[Original]:
         pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
         if not pictures:
             raise UserError(f"this scikit-image lacks its photograph `{name}`: install the lock")
-        found.append(Original(name, str(pictures[0])))
+        found.append(SourceFile(name, str(pictures[0])))
     return found
 
 
@@ -36,7 +36,7 @@ def _origin(path: str) -> Mapping[str, str]:
 class Builtin:
     """Photographs that another package ships."""
 
-    def now(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Their hashes."""
         return {
             photo.name: hashlib.sha256(Path(photo.path).read_bytes()).hexdigest()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from chimle.data.fetch.sources.protocol import Collection, Place
+from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
 from chimle.io.files import sha256_of, write_text
 from chimle.settings.source import FolderSource
@@ -16,7 +16,7 @@ from chimle.settings.source import FolderSource
 class Folder:
     """Photographs that lie in the project's surroundings; they are copied, never moved."""
 
-    def __init__(self, settings: FolderSource, place: Place) -> None:
+    def __init__(self, settings: FolderSource, place: Workspace) -> None:
         self.settings, self.place = settings, place
 
     def _collection(self) -> Collection:
@@ -31,7 +31,7 @@ class Folder:
         if collection.annotations:
             yield str(collection.annotations)
 
-    def now(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Count and hash over names and contents.
 
         Contents are read again only after a name, a size or a time of change is another one.

@@ -7,8 +7,8 @@ from typing import Any
 
 from chimle.data.fetch.http import HttpFile
 from chimle.data.fetch.source_addresses import file_name, local_path, plain
-from chimle.data.fetch.sources.pinned import Kept, LocalFile, RemoteFile
-from chimle.data.fetch.sources.protocol import Collection, Place
+from chimle.data.fetch.sources.pinned import LocalFile, PinnedFile, RemoteFile
+from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
 from chimle.errors import UserError
 from chimle.io.files import sha256_of
@@ -52,11 +52,11 @@ def read_listing(listing: ListingSettings, root: Path) -> dict[str, str]:
 class Listing:
     """Every picture of a list, held to what it was when it was first fetched."""
 
-    def __init__(self, settings: UrlSource, place: Place) -> None:
+    def __init__(self, settings: UrlSource, place: Workspace) -> None:
         assert settings.listing is not None
         self.settings, self.listing, self.place = settings, settings.listing, place
 
-    def now(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """The hash of the list; asking for each of its pictures every time would be rude."""
         read_listing(self.listing, self.place.root)
         return {"listing": sha256_of(self.place.root / self.listing.file)}
@@ -80,7 +80,7 @@ class Listing:
         for _, _, file in self._files():
             file.forget()
 
-    def _files(self) -> Iterator[tuple[str, str, Kept]]:
+    def _files(self) -> Iterator[tuple[str, str, PinnedFile]]:
         for name, address in read_listing(self.listing, self.place.root).items():
             path = local_path(address, self.place.root)
             if path is not None:

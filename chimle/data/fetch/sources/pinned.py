@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chimle.data.fetch.archives import DamagedError, unpack
-from chimle.data.fetch.checksums import Known, Ledger, Version, sha256_of_unchanged
-from chimle.data.fetch.download import Download, PassingError, Remote, Wish, patiently
-from chimle.data.fetch.source_addresses import download_name, file_name, ledger_key, plain
-from chimle.data.fetch.sources.protocol import Collection, Place
+from chimle.data.fetch.checksums import ChecksumStore, Known, Version, sha256_of_unchanged
+from chimle.data.fetch.download import Download, DownloadSpec, Remote, retry
+from chimle.data.fetch.source_addresses import checksum_key, download_name, file_name, plain
+from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
 from chimle.data.fetch.unpacking import Bounds
 from chimle.data.file_names import Names
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 from chimle.io.files import write_text
 from chimle.io.journal import read_lines
 from chimle.settings.source import UnpackedSelection
@@ -26,7 +26,7 @@ STEADY = "or name its `sha256`, which is then all that counts"
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class FetchedFile:
     """A file that is here.
 
     Attributes:
@@ -42,14 +42,14 @@ class Arrived:
     name: str
 
 
-class Kept(Protocol):
+class PinnedFile(Protocol):
     """A file that can be asked for its version, fetched, and forgotten."""
 
-    def now(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """What tells its versions apart; see `Source.now`."""
         ...
 
-    def bring(self) -> Arrived:
+    def bring(self) -> FetchedFile:
         """The file, fetched and checked; raises as `Source.bring`."""
         ...
 
@@ -57,7 +57,7 @@ class Kept(Protocol):
         """Record what was brought, if it was for the first time."""
         ...
 
-    def doubt(self) -> None:
+    def discard_unverified(self) -> None:
         """What was brought turned out to be damaged: if nothing vouches for it, drop it."""
         ...
 
@@ -66,7 +66,7 @@ class Kept(Protocol):
         ...
 
 
-def warn_unseen(address: str, error: PassingError) -> None:
+def warn_unseen(address: str, error: TransientError) -> None:
     """Say that a source could not be looked at and goes by what was recorded of it."""
     print(
         f"warning: {address} cannot be looked at ({error}): taken to be what was recorded of it",
@@ -77,17 +77,17 @@ def warn_unseen(address: str, error: PassingError) -> None:
 class LocalFile:
     """A file of this machine, used where it lies."""
 
-    def __init__(self, address: str, path: Path, sha256: str | None, place: Place) -> None:
+    def __init__(self, address: str, path: Path, sha256: str | None, place: Workspace) -> None:
         self.address, self.path, self.sha256, self.place = address, path, sha256, place
-        self.key, self.ledger = ledger_key(address), Ledger(place.checksums, place.scratch)
+        self.key, self.ledger = checksum_key(address), ChecksumStore(place.checksums, place.scratch)
 
-    def now(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Its SHA-256, read again only after it was changed."""
         return {"sha256": self.sha256 or self._checked()}
 
-    def bring(self) -> Arrived:
+    def bring(self) -> FetchedFile:
         """It is here already."""
-        return Arrived(self.path, plain(self.address), self._checked(), self.path.name)
+        return FetchedFile(self.path, plain(self.address), self._checked(), self.path.name)
 
     def record(self) -> None:
         """Record its SHA-256."""
@@ -95,7 +95,7 @@ class LocalFile:
             known = Known(self._checked(), Version(self.path.stat().st_size))
             self.ledger.record(self.key, known)
 
-    def doubt(self) -> None:
+    def discard_unverified(self) -> None:
         """It stays where it lies."""
 
     def forget(self) -> None:
@@ -128,19 +128,19 @@ class RemoteFile:
         remote: Remote,
         address: str,
         sha256: str | None,
-        place: Place,
+        place: Workspace,
         *,
         retries: int,
         largest: int,
     ) -> None:
         self.remote, self.address, self.sha256 = remote, address, sha256
-        self.key, self.ledger = ledger_key(address), Ledger(place.checksums, place.scratch)
+        self.key, self.ledger = checksum_key(address), ChecksumStore(place.checksums, place.scratch)
         self.retries, self.largest = retries, largest
         path = place.scratch / "downloads" / download_name(address)
         self.download = Download(remote, path, retries)
         self._new: Known | None = None
 
-    def now(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Its SHA-256 where settings name it, else by what its server tells versions apart.
 
         What the ledger recorded is returned as long as nothing speaks against it.
@@ -152,30 +152,34 @@ class RemoteFile:
             return self._probe(self.retries).to_json()
         try:
             self._unchanged(known, self.remote.probe())
-        except PassingError as error:
+        except TransientError as error:
             warn_unseen(self.remote.name, error)
         return known.version.to_json()
 
-    def bring(self) -> Arrived:
+    def bring(self) -> FetchedFile:
         """The file, downloaded unless it is here already."""
         known = self.ledger.get(self.key)
         if self.sha256:
-            wish = Wish(self.sha256, "its `sha256` in `source` names", Version(), self.largest)
+            wish = DownloadSpec(
+                self.sha256, "its `sha256` in `source` names", Version(), self.largest
+            )
             found = self.download.fetch(wish)
         elif known:
             because = f"{self.ledger.path} recorded: {ACCEPT}"
-            found = self.download.fetch(Wish(known.sha256, because, known.version, self.largest))
+            found = self.download.fetch(
+                DownloadSpec(known.sha256, because, known.version, self.largest)
+            )
         else:
             found = self._first()
         name = file_name(self.address)
-        return Arrived(self.download.path, self.remote.name, found.sha256, name)
+        return FetchedFile(self.download.path, self.remote.name, found.sha256, name)
 
     def record(self) -> None:
         """Record its SHA-256 and version, if it was fetched for the first time."""
         if self._new:
             self.ledger.record(self.key, self._new)
 
-    def doubt(self) -> None:
+    def discard_unverified(self) -> None:
         """Remove what was fetched for the first time: the next run fetches it again."""
         if self._new:
             self.download.forget()
@@ -188,8 +192,8 @@ class RemoteFile:
     def _first(self) -> Known:
         """Fetch it for the first time."""
         before = self._probe(self.retries)
-        found = self.download.fetch(Wish(None, "", before, self.largest))
-        if not found.version.same(before):
+        found = self.download.fetch(DownloadSpec(None, "", before, self.largest))
+        if not found.version.matches(before):
             self.download.forget()
             raise UserError(
                 f"{self.remote.name} became another file while it was fetched: run again, {STEADY}"
@@ -199,10 +203,10 @@ class RemoteFile:
         return found
 
     def _probe(self, retries: int) -> Version:
-        return patiently(self.remote.name, retries, self.remote.probe)
+        return retry(self.remote.name, retries, self.remote.probe)
 
     def _unchanged(self, known: Known, now: Version) -> None:
-        if not now.same(known.version):
+        if not now.matches(known.version):
             raise UserError(
                 f"{self.remote.name} has changed since it was first fetched: {ACCEPT}, {STEADY}"
             )
@@ -213,9 +217,9 @@ class _Origins:
 
     def __init__(self, tree: Path) -> None:
         self._tree = f"{tree}/"
-        self._of: dict[str, Arrived] = {}
+        self._of: dict[str, FetchedFile] = {}
 
-    def add(self, name: str, archive: Arrived) -> None:
+    def add(self, name: str, archive: FetchedFile) -> None:
         self._of[name] = archive
 
     def __call__(self, path: str) -> Mapping[str, str]:
@@ -225,7 +229,9 @@ class _Origins:
         return {"source": f"{archive.address}{member}", "version": archive.sha256}
 
 
-def brought(files: Sequence[Kept], selection: UnpackedSelection, work: Path) -> Collection:
+def fetch_and_unpack(
+    files: Sequence[PinnedFile], selection: UnpackedSelection, work: Path
+) -> Collection:
     """Files fetched, unpacked side by side, and what a selection means in there.
 
     Args:
@@ -242,7 +248,7 @@ def brought(files: Sequence[Kept], selection: UnpackedSelection, work: Path) -> 
         collection = _unpacked(archives, selection, work)
     except DamagedError:
         for file in files:
-            file.doubt()
+            file.discard_unverified()
         raise
 
     def record() -> None:
@@ -252,7 +258,9 @@ def brought(files: Sequence[Kept], selection: UnpackedSelection, work: Path) -> 
     return replace(collection, record=record)
 
 
-def _unpacked(archives: Sequence[Arrived], selection: UnpackedSelection, work: Path) -> Collection:
+def _unpacked(
+    archives: Sequence[FetchedFile], selection: UnpackedSelection, work: Path
+) -> Collection:
     """All archives in one tree.
 
     One that a killed run had finished is not unpacked again; another is begun anew.

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
+class SourceFile:
     """A file of a source.
 
     Attributes:
@@ -34,15 +34,15 @@ class Collection:
             recorded and holds from then on.
     """
 
-    targets: Sequence[Original]
-    inputs: Sequence[Original]
+    targets: Sequence[SourceFile]
+    inputs: Sequence[SourceFile]
     origin: Callable[[str], Mapping[str, str]]
     annotations: Path | None = None
     record: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """Where a source may read and write.
 
     Attributes:
@@ -62,7 +62,7 @@ class Place:
 class Source(Protocol):
     """A place that photographs come from. Constructing one touches nothing."""
 
-    def now(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """What lies there at this moment, as little JSON: equal as long as nothing changes.
 
         Nothing is fetched for it but what tells versions apart.

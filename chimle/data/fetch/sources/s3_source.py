@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from chimle.data.fetch.checksums import Known, Ledger, Version
-from chimle.data.fetch.download import PassingError, patiently
+from chimle.data.fetch.checksums import ChecksumStore, Known, Version
+from chimle.data.fetch.download import retry
 from chimle.data.fetch.sources.bucket import Bucket, BucketFile, StoredObject
-from chimle.data.fetch.sources.pinned import ACCEPT, RemoteFile, brought, warn_unseen
-from chimle.data.fetch.sources.protocol import Collection, Place
+from chimle.data.fetch.sources.pinned import ACCEPT, RemoteFile, fetch_and_unpack, warn_unseen
+from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
 from chimle.data.file_names import BadNameError, Names
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 from chimle.settings.source import S3Source
 
 _RETRIES = 4
@@ -25,21 +25,24 @@ _RETRIES = 4
 class Prefix:
     """All objects below a prefix, as files."""
 
-    def __init__(self, bucket: Bucket, place: Place) -> None:
+    def __init__(self, bucket: Bucket, place: Workspace) -> None:
         self.bucket, self.settings = bucket, bucket.settings
-        self.ledger, self.address = Ledger(place.checksums, place.scratch), bucket.settings.address
+        self.ledger, self.address = (
+            ChecksumStore(place.checksums, place.scratch),
+            bucket.settings.address,
+        )
 
     @cached_property
     def objects(self) -> list[StoredObject]:
         """What the first listing found; everything is held to it."""
         return self._listed()
 
-    def now(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Bytes, and a hash over keys, sizes and ETags."""
         known = self.ledger.get(self.address)
         try:
             found = _summary(self.objects if known is None else self._look())
-        except PassingError as error:
+        except TransientError as error:
             assert known is not None  # Otherwise patience turned it into a `UserError`.
             warn_unseen(self.address, error)
             found = known
@@ -84,7 +87,7 @@ class Prefix:
         def look() -> None:
             found[:] = self.bucket.objects()
 
-        patiently(self.address, _RETRIES, look)
+        retry(self.address, _RETRIES, look)
         return found
 
     def _bounded(self) -> None:
@@ -136,7 +139,7 @@ class Prefix:
         part = path.with_name(f".{hashlib.sha256(path.name.encode()).hexdigest()[:16]}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
         address = self.bucket.address_of(one)
-        patiently(address, _RETRIES, lambda: self.bucket.receive(one, part))
+        retry(address, _RETRIES, lambda: self.bucket.receive(one, part))
         part.replace(path)
 
 
@@ -155,7 +158,7 @@ def _summary(objects: list[StoredObject]) -> Known:
 class S3:
     """What lies in a bucket."""
 
-    def __init__(self, settings: S3Source, place: Place) -> None:
+    def __init__(self, settings: S3Source, place: Workspace) -> None:
         self.settings = settings
         bucket = Bucket(settings)
         whole = not bucket.key or bucket.key.endswith("/")
@@ -169,15 +172,15 @@ class S3:
             largest=settings.most_bytes,
         )
 
-    def now(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """What tells versions apart: of the objects' listing, or of the archive."""
-        return self._prefix.now() if self._prefix else self._file.now()
+        return self._prefix.fingerprint() if self._prefix else self._file.fingerprint()
 
     def bring(self, work: Path) -> Collection:
         """Fetch what is not here yet; unpack an archive."""
         if self._prefix:
             return self._prefix.bring(work)
-        return brought([self._file], self.settings, work)
+        return fetch_and_unpack([self._file], self.settings, work)
 
     def forget(self) -> None:
         """Take what lies there now for what should."""

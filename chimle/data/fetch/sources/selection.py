@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
 
-from chimle.data.fetch.sources.protocol import Collection, Original
+from chimle.data.fetch.sources.protocol import Collection, SourceFile
 from chimle.errors import UserError
 from chimle.images.decode import SUFFIXES
 from chimle.settings.source import Selection
@@ -44,7 +44,7 @@ def _files(folder: Path) -> Iterator[str]:
                 yield str(inside / name)
 
 
-def find_pictures(pattern: str, root: Path, field: str) -> list[Original]:
+def find_pictures(pattern: str, root: Path, field: str) -> list[SourceFile]:
     """All pictures below the folders that a pattern names, in the order of their names.
 
     Args:
@@ -68,10 +68,10 @@ def find_pictures(pattern: str, root: Path, field: str) -> list[Original]:
     if not found:
         endings = ", ".join(sorted(SUFFIXES))
         raise UserError(f"`{field}`: {pattern} holds no pictures ({endings})")
-    return [Original(name, found[name]) for name in sorted(found)]
+    return [SourceFile(name, found[name]) for name in sorted(found)]
 
 
-def _match(targets: list[Original], inputs: list[Original]) -> None:
+def _match(targets: list[SourceFile], inputs: list[SourceFile]) -> None:
     """Every target needs its input and the other way round."""
     names = {photo.name for photo in targets}, {photo.name for photo in inputs}
     for here, there, kind in ((names[0], names[1], "input"), (names[1], names[0], "target")):
@@ -99,7 +99,7 @@ def select(
             where they should be.
     """
     targets = find_pictures(selection.path, tree, "source.path")
-    inputs: list[Original] = []
+    inputs: list[SourceFile] = []
     if selection.inputs:
         inputs = find_pictures(selection.inputs, tree, "source.inputs")
         _match(targets, inputs)

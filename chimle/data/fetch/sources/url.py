@@ -4,36 +4,36 @@ from pathlib import Path
 from typing import Any
 
 from chimle.data.fetch.http import HttpFile
-from chimle.data.fetch.source_addresses import ledger_key, local_path
-from chimle.data.fetch.sources.pinned import Kept, LocalFile, RemoteFile, brought
-from chimle.data.fetch.sources.protocol import Collection, Place
+from chimle.data.fetch.source_addresses import checksum_key, local_path
+from chimle.data.fetch.sources.pinned import LocalFile, PinnedFile, RemoteFile, fetch_and_unpack
+from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.settings.source import ArchiveSettings, UrlSource
 
 
 class Url:
     """What lies behind `https://`, `http://`, `file://` or a path, unpacked side by side."""
 
-    def __init__(self, settings: UrlSource, place: Place) -> None:
+    def __init__(self, settings: UrlSource, place: Workspace) -> None:
         self.settings, self.place = settings, place
 
-    def now(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """Per archive, what tells its versions apart."""
         return {
-            ledger_key(archive.address): self._kept(archive).now()
+            checksum_key(archive.address): self._kept(archive).fingerprint()
             for archive in self.settings.archives
         }
 
     def bring(self, work: Path) -> Collection:
         """Download, check and unpack all of them."""
         files = [self._kept(archive) for archive in self.settings.archives]
-        return brought(files, self.settings, work)
+        return fetch_and_unpack(files, self.settings, work)
 
     def forget(self) -> None:
         """Take what lies there now for what should."""
         for archive in self.settings.archives:
             self._kept(archive).forget()
 
-    def _kept(self, archive: ArchiveSettings) -> Kept:
+    def _kept(self, archive: ArchiveSettings) -> PinnedFile:
         path = local_path(archive.address, self.place.root)
         if path is not None:
             return LocalFile(archive.address, path, archive.sha256, self.place)

@@ -57,7 +57,7 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float((one * other).sum()) / scale if scale > 1e-6 else 0.0
 
 
-def usual_edges(days: Sequence[np.ndarray]) -> np.ndarray:
+def reference_edges(days: Sequence[np.ndarray]) -> np.ndarray:
     """Edges (h, WIDTH) of most of a camera's days: of the one that agrees best with the others,
     averaged with those that were seen from the same place."""
     agreement = np.array([[_correlation(one, other) for other in days] for one in days])
@@ -65,19 +65,19 @@ def usual_edges(days: Sequence[np.ndarray]) -> np.ndarray:
     return np.mean([day for day, a in zip(days, agreement[best], strict=True) if a > _TOGETHER], 0)
 
 
-def pose_of(seen: np.ndarray, usual: np.ndarray, width: int) -> Pose:
+def pose_of(seen: np.ndarray, reference: np.ndarray, width: int) -> Pose:
     """Where a frame's edges (h, WIDTH) lie beside the usual ones; `width` of the frame, pixels."""
-    height = usual.shape[0]
+    height = reference.shape[0]
     window = cv2.createHanningWindow((WIDTH, height), cv2.CV_32F)
-    (right, down), _ = cv2.phaseCorrelate(usual.astype(np.float32), seen, window)
-    still = _correlation(usual, seen)
+    (right, down), _ = cv2.phaseCorrelate(reference.astype(np.float32), seen, window)
+    still = _correlation(reference, seen)
     if abs(right) > WIDTH / 2 or abs(down) > height / 2:
         return Pose((0, 0), still)
     back = np.array([[1, 0, -right], [0, 1, -down]], dtype=np.float32)
     moved = cv2.warpAffine(seen, back, (WIDTH, height), flags=cv2.INTER_LINEAR)
     x, y = int(np.ceil(abs(right))), int(np.ceil(abs(down)))
     inner = (slice(y, height - y or None), slice(x, WIDTH - x or None))
-    agreement = _correlation(usual[inner], moved[inner])
+    agreement = _correlation(reference[inner], moved[inner])
     scale = width / WIDTH
     shift = (round(right * scale), round(down * scale))
     if shift == (0, 0) or agreement < still + _BETTER:
@@ -85,7 +85,9 @@ def pose_of(seen: np.ndarray, usual: np.ndarray, width: int) -> Pose:
     return Pose(shift, agreement)
 
 
-def trouble(pose: Pose, usual: float, width: int, settings: AlignSettings) -> str | None:
+def rejection_reason(
+    pose: Pose, reference: float, width: int, settings: AlignSettings
+) -> str | None:
     """Why a frame cannot be used; None: it can.
 
     Args:
@@ -94,7 +96,7 @@ def trouble(pose: Pose, usual: float, width: int, settings: AlignSettings) -> st
         width: of the frame, pixels.
         settings: thresholds.
     """
-    if pose.agreement < settings.agreement * usual:
+    if pose.agreement < settings.agreement * reference:
         return "shows another scene than the camera's others, or too little of it"
     if max(map(abs, pose.shift)) > settings.furthest * width:
         return "moved too far"
@@ -108,9 +110,9 @@ class Edges:
     raw: Path
 
     def __call__(self, item: tuple[str, Path]) -> dict[str, Any]:
-        file, usual = item
+        file, reference = item
         rgb = read_rgb(self.raw / file)
-        pose = pose_of(edges(rgb), np.load(usual), rgb.shape[1])
+        pose = pose_of(edges(rgb), np.load(reference), rgb.shape[1])
         return {"file": file, "shift": pose.shift, "agreement": round(pose.agreement, 4)}
 
 

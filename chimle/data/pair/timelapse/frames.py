@@ -53,7 +53,7 @@ class Frame:
     camera: str
     size: tuple[int, int]
     hash: int
-    glance: np.ndarray
+    thumbnail: np.ndarray
     time: datetime | None
 
     @property
@@ -120,7 +120,7 @@ def exif_time(path: Path) -> datetime | None:
 
 
 @dataclass(frozen=True)
-class Look:
+class FrameReader:
     """Looks at a file: its picture reduced, and when it was taken if its EXIF block is to say."""
 
     raw: Path
@@ -128,10 +128,10 @@ class Look:
 
     def __call__(self, file: str) -> dict[str, Any]:
         rgb = Image.fromarray(read_rgb(self.raw / file))
-        glance = np.asarray(rgb.resize(GLANCE[::-1], Image.Resampling.BOX))
+        thumbnail = np.asarray(rgb.resize(GLANCE[::-1], Image.Resampling.BOX))
         time = exif_time(self.raw / file) if self.exif else None
         return {
-            "glance": base64.b64encode(glance.tobytes()).decode(),
+            "glance": base64.b64encode(thumbnail.tobytes()).decode(),
             "time": time.isoformat() if time else None,
         }
 
@@ -144,13 +144,13 @@ def make_frames(
 ) -> list[Frame]:
     """Frames of one camera: those of its usual size, with a time where times are asked for."""
     sizes = [(record["width"], record["height"]) for record in records]
-    usual = max(sorted(set(sizes)), key=sizes.count)
+    reference = max(sorted(set(sizes)), key=sizes.count)
     frames = []
     for record, look, size in zip(records, looks, sizes, strict=True):
         name = stem(record["file"])
         camera = camera_of(name)
-        if size != usual:
-            said = f"{size[0]}x{size[1]} instead of {usual[0]}x{usual[1]}"
+        if size != reference:
+            said = f"{size[0]}x{size[1]} instead of {reference[0]}x{reference[1]}"
             rejected.add(name, "another size than the camera's others", said)
             continue
         taken = datetime.fromisoformat(look["time"]) if look["time"] else None
@@ -169,7 +169,7 @@ def make_frames(
                 camera=camera,
                 size=size,
                 hash=int(record["phash"], 16),
-                glance=pixels.reshape(*GLANCE, 3),
+                thumbnail=pixels.reshape(*GLANCE, 3),
                 time=(taken - offset).replace(tzinfo=UTC) if taken else None,
             )
         )

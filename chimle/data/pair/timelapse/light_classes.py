@@ -53,7 +53,7 @@ def by_attributes(values: tuple[float, float], settings: AttributeSettings) -> C
     return Class.DAY if day > settings.day_above and night <= settings.night_above else Class.DUSK
 
 
-def light(glances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def light(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How much light frames of one camera show, relative to its brightest ones.
 
     The bright part of a scene is learnt from those. Its largest channel tells night: a deep blue
@@ -66,20 +66,20 @@ def light(glances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         (N,) brightness of the bright part, and (N,) linear light of the rest.
     """
-    value = glances.max(axis=-1).astype(np.float32)
+    value = thumbnails.max(axis=-1).astype(np.float32)
     count = min(len(value), max(3, round(LIT_FRAMES * len(value))))
     lit = np.argsort(value.mean(axis=(1, 2)), kind="stable")[-count:]
-    usual = np.median(value[lit], axis=0)
-    bright = usual >= np.quantile(usual, 1 - BRIGHT_PART)
-    part = value[:, bright].mean(axis=1) / max(float(usual[bright].mean()), LEAST_LIGHT)
-    luminance = glances.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
+    reference = np.median(value[lit], axis=0)
+    bright = reference >= np.quantile(reference, 1 - BRIGHT_PART)
+    part = value[:, bright].mean(axis=1) / max(float(reference[bright].mean()), LEAST_LIGHT)
+    luminance = thumbnails.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
     ground = (luminance**2.2)[:, ~bright].mean(axis=1)
     return part, ground / max(float(np.median(ground[lit])), LEAST_GROUND)
 
 
 def by_light(frames: Sequence[Frame], settings: LightSettings) -> list[Class]:
     """Classes of one camera's frames by their light alone."""
-    parts, grounds = light(np.stack([frame.glance for frame in frames]))
+    parts, grounds = light(np.stack([frame.thumbnail for frame in frames]))
     classes = []
     for part, ground in zip(parts, grounds, strict=True):
         lit = part > settings.day_above and ground >= settings.dusk_below * part

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chimle.data.pair.pair_specs import Planned, SmallOnes, pair_id
+from chimle.data.pair.pair_specs import PairSpec, SizeFilter, pair_id
 from chimle.data.pair.splits import by_hash, unit_hash
 from chimle.data.pair.timelapse.align import (
     REFERENCE_DAYS,
@@ -18,19 +18,19 @@ from chimle.data.pair.timelapse.align import (
     Pose,
     common_square,
     edges,
-    trouble,
-    usual_edges,
+    reference_edges,
+    rejection_reason,
 )
 from chimle.data.pair.timelapse.frames import (
     Frame,
-    Look,
+    FrameReader,
     Rejected,
     camera_of,
     make_frames,
     read_attributes,
 )
 from chimle.data.pair.timelapse.light_classes import Class, classify
-from chimle.data.pair.timelapse.repeats import only_once
+from chimle.data.pair.timelapse.repeats import drop_repeats
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.io.journal import journalled, read_lines
@@ -66,7 +66,7 @@ class Timelapse:
             are left out for each reason, files to look at, and every frame that is left out.
     """
 
-    pairs: list[Planned]
+    pairs: list[PairSpec]
     report: dict[str, Any]
 
 
@@ -87,11 +87,13 @@ def align(
         days = camera.frames[Class.DAY]
         if not days or not camera.frames[Class.NIGHT]:
             continue
-        usual = work / f"usual_{number:05}.npy"
+        reference = work / f"usual_{number:05}.npy"
         seen = [edges(read_rgb(raw / frame.file)) for frame in _spread(days, REFERENCE_DAYS)]
-        np.save(usual, usual_edges(seen))
+        np.save(reference, reference_edges(seen))
         chosen.append(camera)
-        items += [(f.file, usual) for kind in (Class.NIGHT, Class.DAY) for f in camera.frames[kind]]
+        items += [
+            (f.file, reference) for kind in (Class.NIGHT, Class.DAY) for f in camera.frames[kind]
+        ]
     journalled(work / "poses.jsonl", items, Edges(raw), say=lambda t: print(f"pair: aligned {t}"))
     lines = read_lines(work / "poses.jsonl") if items else iter(())
     for camera in chosen:
@@ -103,7 +105,9 @@ def align(
         usual_agreement = float(np.median([pose.agreement for pose in poses[nights:]]))
         fitting = []
         for frame, pose in zip(frames, poses, strict=True):
-            reason = trouble(pose, usual_agreement, frame.size[0], settings.pair.timelapse.align)
+            reason = rejection_reason(
+                pose, usual_agreement, frame.size[0], settings.pair.timelapse.align
+            )
             if reason:
                 said = f"shift {pose.shift[0]}, {pose.shift[1]}; agreement {pose.agreement:.2f}"
                 rejected.add(frame.name, reason, said)
@@ -160,7 +164,7 @@ def _split_of(frames: Mapping[Class, Sequence[Frame]], settings: RunSettings) ->
     return chosen
 
 
-def _pairs(camera: Camera, settings: RunSettings, small: SmallOnes) -> Iterator[Planned]:
+def _pairs(camera: Camera, settings: RunSettings, small: SizeFilter) -> Iterator[PairSpec]:
     lapse = settings.pair.timelapse
     assert lapse is not None
     splits: dict[str, str] = _split_of(camera.frames, settings) if lapse.split == "date" else {}
@@ -177,8 +181,8 @@ def _pairs(camera: Camera, settings: RunSettings, small: SmallOnes) -> Iterator[
 
 
 def _planned(
-    camera: Camera, night: Frame, day: Frame, split: str | None, small: SmallOnes
-) -> Iterator[Planned]:
+    camera: Camera, night: Frame, day: Frame, split: str | None, small: SizeFilter
+) -> Iterator[PairSpec]:
     """The pair of a night and a day; none where what both show is too small."""
     shifts = [camera.poses[frame.name].shift for frame in (day, night)]
     box, input_box = common_square(day.size, shifts)
@@ -190,7 +194,7 @@ def _planned(
         "night": {"frame": night.name, "time": _time(night), "shift": shifts[1]},
         "day": {"frame": day.name, "time": _time(day), "shift": shifts[0]},
     }
-    yield Planned(
+    yield PairSpec(
         id="__".join(pair_id(part) for part in (camera.name, night.short, day.short)),
         group=group,
         target=day.file,
@@ -225,7 +229,7 @@ def _cameras(
     for name, group in groupby(records, key=camera):
         members = list(group)
         frames = make_frames(members, islice(looks, len(members)), lapse, rejected)
-        found = classify(only_once(frames, rejected), lapse, attributes, rejected)
+        found = classify(drop_repeats(frames, rejected), lapse, attributes, rejected)
         counts = Counter(kind for _, kind in found)
         if lapse.dusk == "night":
             found = [(f, Class.NIGHT if kind is Class.DUSK else kind) for f, kind in found]
@@ -239,7 +243,7 @@ def plan_timelapse(
     settings: RunSettings,
     raw: Path,
     work: Path,
-    small: SmallOnes,
+    small: SizeFilter,
 ) -> Timelapse:
     """Pairs of nights and days of fixed cameras.
 
@@ -261,7 +265,7 @@ def plan_timelapse(
         records, key=lambda record: (camera_of(record["file"].split("/", 1)[1]), record["file"])
     )
     attributes = read_attributes(annotations, lapse.attributes) if annotations else None
-    look = Look(raw, lapse.stamps == "exif")
+    look = FrameReader(raw, lapse.stamps == "exif")
     files = [record["file"] for record in records]
     journalled(work / "looks.jsonl", files, look, say=lambda t: print(f"pair: looked at {t}"))
     rejected = Rejected()

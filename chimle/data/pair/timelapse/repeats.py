@@ -14,13 +14,13 @@ SAME_RMS = 2.0
 Encoding a frame again at a middling quality makes 1.2, two frames of one camera rarely below 6."""
 
 
-def only_once(frames: Sequence[Frame], rejected: Rejected) -> list[Frame]:
+def drop_repeats(frames: Sequence[Frame], rejected: Rejected) -> list[Frame]:
     """Frames without those that show an earlier one again, under another name."""
     hashes = np.array([frame.hash for frame in frames], dtype=np.uint64)
     again: dict[int, int] = {}
     for first, second in close_hashes(hashes, SAME_BITS):
         for one, other in zip(first.tolist(), second.tolist(), strict=True):
-            apart = frames[one].glance.astype(np.float32) - frames[other].glance
+            apart = frames[one].thumbnail.astype(np.float32) - frames[other].thumbnail
             if one not in again and np.sqrt((apart**2).mean()) < SAME_RMS:
                 again.setdefault(other, one)
     for other, one in sorted(again.items()):
