@@ -114,7 +114,7 @@ def test_pictures_go_through_the_network_once(
     def refuse(*_: object) -> None:
         raise AssertionError("extracted again")
 
-    monkeypatch.setattr(records, "_perceive", refuse)
+    monkeypatch.setattr(records, "_compute_lpips_features", refuse)
     assert numbers(cases[::-1], keeping) == found
 
 
