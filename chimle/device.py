@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from chimle.errors import UserError
+from chimle.errors import UserError, first_line
 
 
 def flush_denormals() -> None:
@@ -43,6 +43,6 @@ def choose_device() -> torch.device:
         device = torch.device(wanted)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"CHIMLE_DEVICE={wanted} cannot be used here: {reason}") from None
     return device

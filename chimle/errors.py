@@ -1,4 +1,4 @@
-"""The one exception that is meant for a person, and what a command line makes of it."""
+"""Errors that a user can fix, and how command lines report them."""
 
 import errno
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class UserError(Exception):
-    """Bad input, parameters or surroundings.
+    """Bad input, parameters or environment: something that the user can fix.
 
     The message is one sentence that names the file, field or line and says what to do.
     Command lines print it without a traceback and exit with code 2.
@@ -14,12 +14,12 @@ class UserError(Exception):
 
 
 class TransientError(Exception):
-    """A failure that may pass: the network, S3 5xx, a busy lock, a process that somebody killed.
+    """A failure that a later attempt may not meet: network, S3 5xx, a busy lock, a killed process.
 
-    The message fits into brackets.
+    The message is a phrase that fits into parentheses.
 
     Attributes:
-        wait: seconds that a server asks to be left alone; None: it does not say.
+        wait: seconds to wait that the server asks for; None: it does not say.
     """
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
@@ -30,8 +30,14 @@ class TransientError(Exception):
 _FULL = {errno.ENOSPC: "no space is left on the device", errno.EDQUOT: "the disk quota is used up"}
 
 
+def first_line(error: BaseException) -> str:
+    """First line of an exception's message; its class name if the message is empty."""
+    line = str(error).strip().split("\n", 1)[0].rstrip()
+    return line or type(error).__name__
+
+
 def describe_os_error(error: OSError) -> str:
-    """An operating system's refusal as one sentence that names the file."""
+    """An operating system error as one sentence that names the file."""
     name = f" ({error.filename})" if error.filename else ""
     if error.errno in _FULL:
         return f"{_FULL[error.errno]}{name}: free some and run again; nothing was half-written"
@@ -39,9 +45,9 @@ def describe_os_error(error: OSError) -> str:
 
 
 def guarded(main: Callable[[], None], debug: bool = False) -> None:
-    """Run `main`; what a person can mend becomes one sentence on stderr and exit code 2.
+    """Run `main`; an error that the user can fix is printed as one sentence, exit code 2.
 
-    With `debug` it keeps its traceback.
+    With `debug` the traceback is kept.
     """
     if debug:
         main()

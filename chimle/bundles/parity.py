@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chimle.errors import UserError
+from chimle.errors import UserError, first_line
 from chimle.tasks import Wiring
 from chimle.tower.generator import LevelCode, Tower
 
@@ -31,7 +31,7 @@ def _read(path: Path) -> dict[str, list[Tensor]]:
     except (KeyError, TypeError, IndexError):
         raise UserError(f"{path} is no recording: it needs `inputs`, `codes`, `outputs`") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise UserError(f"{path} is damaged or holds more than tensors ({reason})") from None
     for key, tensors in recorded.items():
         if isinstance(tensors, Tensor):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chimle.errors import UserError
+from chimle.errors import UserError, first_line
 from chimle.settings import RunSettings, build_settings
 from chimle.tasks import Wiring, get_task
 from chimle.tower.generator import Tower
@@ -49,7 +49,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             "save the generator's state dict alone"
         ) from None
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise UserError(f"{path} is damaged or no checkpoint ({reason})") from None
     state = _generator_state(content)
     if state is None:

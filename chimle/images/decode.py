@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from chimle.errors import UserError
+from chimle.errors import UserError, first_line
 from chimle.io.files import write_bytes
 
 LARGEST_PIXELS = 200_000_000
@@ -145,7 +145,7 @@ def read_photograph(path: Path) -> Photograph:
     except Image.DecompressionBombError:
         raise UserError(f"{path} claims an absurd size: replace it") from None
     except Exception as error:  # decoders raise almost anything on damaged files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise UserError(f"{path} is damaged or no picture ({reason}): replace it") from None
 
 

@@ -1,4 +1,4 @@
-"""Atomic writes: a file or folder appears whole under its name, or not at all."""
+"""Atomic writes of files and folders, hashes, and file locks."""
 
 import fcntl
 import hashlib
@@ -10,8 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()
+
+
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside `path`, then rename it."""
+    """Write a file under a temporary name beside `path`, then rename it. The umask applies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
@@ -20,7 +30,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -32,13 +42,13 @@ def write_text(path: Path, content: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
+    """SHA-256 of a file, read in chunks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def put_in_place(folder: Path, path: Path) -> None:
-    """Give a finished folder its name; what had that name is removed only then."""
+    """Rename a finished folder to `path`, replacing what is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     old = path.with_name(f".{path.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -50,11 +60,11 @@ def put_in_place(folder: Path, path: Path) -> None:
 
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to fill; it takes the place of `path` when the block ends well."""
+    """An empty folder to fill; it replaces `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        temporary.chmod(0o755)
+        temporary.chmod(0o777 & ~_UMASK)
         yield temporary
         put_in_place(temporary, path)
     finally:
@@ -62,18 +72,36 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock of a file that is made for it; a process's end, of whatever kind, frees it.
+def locked(
+    path: Path, *, wait: bool = True, on_wait: Callable[[], None] = lambda: None
+) -> Iterator[int | None]:
+    """Hold an exclusive lock on a file that is created for it.
+
+    The lock is freed when the process ends, however it ends. A child that inherits the descriptor
+    keeps the lock when this process dies.
 
     Args:
-        path: the file.
-        waits: called once if another process holds it.
+        path: the lock file; its folder is created.
+        wait: wait for another process that holds the lock.
+        on_wait: called once before waiting.
+
+    Yields:
+        The descriptor that holds the lock; None if another process holds it and `wait` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waits()
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        yield descriptor if _lock(descriptor, wait, on_wait) else None
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, wait: bool, on_wait: Callable[[], None]) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not wait:
+            return False
+        on_wait()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return True

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
-from chimle.errors import UserError
+from chimle.errors import UserError, first_line
 from chimle.io.files import write_bytes
 
 Backbone = Literal["vgg", "alex", "squeeze"]
@@ -53,7 +53,7 @@ def _parse(content: bytes, name: str) -> dict[str, Tensor]:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return {key: value.float() for key, value in state.items()}
     except (SafetensorError, Exception) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise UserError(f"{name} holds no readable weights ({reason})") from None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chimle.errors import UserError
+from chimle.errors import UserError, first_line
 from chimle.io.files import write_bytes
 from chimle.training.ema import WeightAverage
 
@@ -71,7 +71,7 @@ class TrainingState:
                 part.load_state_dict(saved[name])
             self.position = Position(**saved["position"])
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = first_line(error)
             raise UserError(
                 f"{path} is no readable training state ({reason}): delete it to train anew"
             ) from None

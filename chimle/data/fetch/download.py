@@ -133,7 +133,7 @@ class Download:
         Raises:
             UserError: it cannot be had, or is not what was wished for.
         """
-        with locked(self._lock, lambda: self._say("another process fetches it, waiting")):
+        with locked(self._lock, on_wait=lambda: self._say("another process fetches it, waiting")):
             kept = self._kept(wish)
             return kept or self._fetch(wish)
 
