@@ -1,7 +1,7 @@
-"""`python -m benchmarks.data`: what it takes to fetch, pair and read a large folder of pictures.
+"""`python -m benchmarks.data`: cost of fetching, pairing and reading a large folder of images.
 
-Generates pictures, kills fetch and pair once in the middle, lets them finish, and reads pairs as
-training does. Rates are pictures per second of wall-clock time, killed runs included; memory is the
+Generates images, kills fetch and pair once in the middle, resumes them, and reads pairs as training
+does. Rates are images per second of wall-clock time, killed runs included; memory is the
 peak of all processes of a stage together.
 """
 
@@ -28,16 +28,16 @@ SIDE = 64
 
 
 def _project(root: Path) -> None:
-    """A project whose one task reads `pictures/`."""
+    """A project whose one task reads `images/`."""
     (root / "presets").mkdir(parents=True, exist_ok=True)
     sections = {"pair": {"size": SIDE}, "tower": {"resolution": SIDE}}
     (root / "presets" / "demo.yaml").write_text(yaml.safe_dump(sections))
-    source = {"kind": "folder", "path": "pictures"}
+    source = {"kind": "folder", "path": "images"}
     params = {"preset": "demo", "seed": 0, "tasks": {TASK: {"source": source}}}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
 
 
-class _Picture:
+class _WriteImage:
     """Writes one random smooth JPEG, a thousand per folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -47,81 +47,81 @@ class _Picture:
         path = self.folder / f"{number // 1000:03}" / f"{number:06}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         coarse = np.random.default_rng(number).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-        picture = Image.fromarray(coarse).resize((96, 96), Image.Resampling.BICUBIC)
-        picture.save(path, quality=90)
+        image = Image.fromarray(coarse).resize((96, 96), Image.Resampling.BICUBIC)
+        image.save(path, quality=90)
         return {}
 
 
 def _resident(process: psutil.Process) -> int:
-    """Bytes that a process and its descendants hold; shared pages count for each."""
+    """Resident bytes of a process and its descendants; shared pages count for each."""
     total = 0
-    for one in (process, *process.children(recursive=True)):
+    for member in (process, *process.children(recursive=True)):
         try:
-            total += one.memory_info().rss
+            total += member.memory_info().rss
         except psutil.Error:
             continue
     return total
 
 
 def run_stage(stage: str, root: Path, kill_after: float | None = None) -> tuple[float, int]:
-    """Seconds and peak bytes of a stage, killed after some seconds if asked for."""
+    """Seconds and peak bytes of a stage, which is killed after `kill_after` seconds if given."""
     command = [sys.executable, "-m", f"stages.{stage}", TASK, "--root", str(root)]
-    begun, peak = time.monotonic(), 0
+    started, peak = time.monotonic(), 0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    watched = psutil.Process(process.pid)
+    monitored = psutil.Process(process.pid)
     while process.poll() is None:
-        peak = max(peak, _resident(watched) if watched.is_running() else 0)
-        if kill_after is not None and time.monotonic() - begun > kill_after:
+        peak = max(peak, _resident(monitored) if monitored.is_running() else 0)
+        if kill_after is not None and time.monotonic() - started > kill_after:
             os.killpg(process.pid, signal.SIGKILL)
         time.sleep(0.2)
     if process.returncode and kill_after is None:
         raise SystemExit(f"stages.{stage} exited with {process.returncode}")
-    return time.monotonic() - begun, peak
+    return time.monotonic() - started, peak
 
 
 def measure_stage(stage: str, root: Path, count: int, kill_after: float) -> dict:
-    """A stage that is killed once and then finishes."""
-    killed, first = run_stage(stage, root, kill_after)
-    rest, second = run_stage(stage, root)
+    """Cost of a stage that is killed once and then resumed."""
+    killed, first_peak = run_stage(stage, root, kill_after)
+    resumed, second_peak = run_stage(stage, root)
     return {
         "stage": stage,
-        "pictures": count,
-        "seconds": round(killed + rest, 1),
-        "pictures_per_second": round(count / (killed + rest), 1),
+        "images": count,
+        "seconds": round(killed + resumed, 1),
+        "images_per_second": round(count / (killed + resumed), 1),
         "killed_after_seconds": round(killed, 1),
-        "peak_mebibytes": round(max(first, second) / 2**20),
+        "peak_mebibytes": round(max(first_peak, second_peak) / 2**20),
     }
 
 
 def measure_reading(root: Path, rounds: int, per_round: int) -> dict:
-    """Reading pairs as training does, a random part of them per round."""
+    """Cost of reading pairs as training does: a random subset per round."""
     process, peak = psutil.Process(), 0
-    begun = time.monotonic()
+    started = time.monotonic()
     index = PairIndex(root / "data" / "pairs" / TASK, "train")
-    looked_up = time.monotonic() - begun
+    index_seconds = time.monotonic() - started
     before = process.memory_info().rss
-    begun = time.monotonic()
+    started = time.monotonic()
     for number in range(rounds):
         members = np.random.default_rng(number).permutation(len(index))[:per_round]
         for member in sorted(members):
             assert index[int(member)].target.shape == (SIDE, SIDE, 3)
         peak = max(peak, process.memory_info().rss - before)
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - started
     return {
         "stage": "read",
-        "pictures": rounds * per_round,
+        "images": rounds * per_round,
         "seconds": round(seconds, 1),
-        "pictures_per_second": round(rounds * per_round / seconds, 1),
-        "index_seconds": round(looked_up, 1),
+        "images_per_second": round(rounds * per_round / seconds, 1),
+        "index_seconds": round(index_seconds, 1),
         "peak_mebibytes": round(peak / 2**20),
     }
 
 
 def main(root: Path, count: int) -> None:
-    """Generate, fetch, pair, read; print a line of JSON each."""
+    """Generate, fetch, pair and read; print one line of JSON each."""
     _project(root)
-    made = journalled(root / "made.jsonl", range(count), _Picture(root / "pictures"))
-    print(f"{count - made:,} pictures generated", flush=True)
+    existing = journalled(root / "made.jsonl", range(count), _WriteImage(root / "images"))
+    print(f"{count - existing:,} images generated", flush=True)
     for stage in ("fetch", "pair"):
         shutil.rmtree(root / "data" / {"fetch": "raw", "pair": "pairs"}[stage], ignore_errors=True)
         shutil.rmtree(root / "scratch" / stage, ignore_errors=True)

@@ -1,10 +1,10 @@
-"""The engine on one GPU at the published size: TFLOP/s beside what a matrix product reaches.
+"""The engine on one GPU at the published size: TFLOP/s, and as a share of a matrix product's.
 
     python -m benchmarks.gpu [--pixels 256] [--batch 4] [--compile]
     python -m benchmarks.gpu --task super_resolution --pixels 512
 
-Operations are counted, multiplications and additions each as one. The published schedule is
-extrapolated from seconds per picture: 20 rounds of 400 pictures, each searched once and seen by 25
+Multiplications and additions count as one operation each. The published schedule is
+extrapolated from seconds per image: 20 rounds of 400 images, each searched once and part of 25
 gradient steps.
 """
 
@@ -29,21 +29,21 @@ from chimle.tower.generator import Tower
 from chimle.training.losses import level_losses
 
 CANDIDATES = (200, 200, 20, 10)
-ROUNDS, PICTURES, VISITS = 20, 400, 25
-"""The published schedule: rounds, pictures of a round, gradient steps that see each."""
+ROUNDS, IMAGES, VISITS = 20, 400, 25
+"""The published schedule: rounds, images per round, gradient steps per image."""
 SIDE = 8192
-"""Of the matrices whose product is the measure."""
+"""Side of the square matrices of the matrix product."""
 
 
-def seconds(run: Callable[[], object], turns: int = 3) -> float:
-    """Of one turn, after one that is not counted."""
+def seconds(run: Callable[[], object], repetitions: int = 3) -> float:
+    """Seconds of one repetition, after one that is not counted."""
     run()
     torch.cuda.synchronize()
     started = time.perf_counter()
-    for _ in range(turns):
+    for _ in range(repetitions):
         run()
     torch.cuda.synchronize()
-    return (time.perf_counter() - started) / turns
+    return (time.perf_counter() - started) / repetitions
 
 
 def matrix_rate() -> float:
@@ -51,8 +51,8 @@ def matrix_rate() -> float:
     return 2 * SIDE**3 / seconds(matrix_product(torch.bfloat16, SIDE, "cuda"), 20) / 1e12
 
 
-def pictures(wiring: Wiring, sizes: TowerSettings, count: int, device: torch.device) -> Batch:
-    """Random pictures of the right shapes."""
+def random_batch(wiring: Wiring, sizes: TowerSettings, count: int, device: torch.device) -> Batch:
+    """A batch of random images of the tower's sizes."""
     targets = [torch.rand(count, 3, side, side, device=device) for side in sizes.output_sizes()]
     channels = 1 if wiring is Wiring.COLOURIZATION else 3
     sides = sizes.working_sizes(wiring)
@@ -65,7 +65,7 @@ def pictures(wiring: Wiring, sizes: TowerSettings, count: int, device: torch.dev
 def training_run(
     tower: Tower, model: nn.Module, perceptual: Perceptual, batch: Batch, autocast: bool
 ) -> Callable[[], None]:
-    """A gradient step's forward and backward pass, the targets' features known."""
+    """A gradient step's forward and backward pass with cached target features."""
     device = batch.targets[0].device
     zeros = torch.zeros(len(batch), len(CANDIDATES), dtype=torch.int64, device=device)
     codes = codes_at(tower.code_shapes(), batch.keys, zeros, seed=0, round_=0)
@@ -85,7 +85,7 @@ def training_run(
 def main(task: str, resolution: int, batch_size: int, memory: int, compiled: bool) -> None:
     """Print the table."""
     if not torch.cuda.is_available():
-        raise UserError("no CUDA device is here: run this on a machine with a GPU")
+        raise UserError("no CUDA device found: run this on a machine with a GPU")
     device, wiring = torch.device("cuda"), get_task(task).wiring
     torch.manual_seed(0)
     sizes = TowerSettings(
@@ -95,29 +95,29 @@ def main(task: str, resolution: int, batch_size: int, memory: int, compiled: boo
     perceptual = random_vgg("cuda")
     perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rate = matrix_rate()
-    one = pictures(wiring, sizes, 1, device)
+    one = random_batch(wiring, sizes, 1, device)
     chunks = plan_chunks(tower, perceptual, one.conditioning, memory * 2**20)
 
-    def searched() -> None:
+    def run_search() -> None:
         with torch.autocast("cuda", torch.bfloat16):
             search(tower, perceptual, one, CANDIDATES, seed=0, round_=0, chunks=chunks)
 
-    search_seconds = seconds(searched, 2)
-    counted = operations(searched)
+    search_seconds = seconds(run_search, 2)
+    search_operations = operations(run_search)
     model: nn.Module = torch.compile(tower) if compiled else tower  # type: ignore[assignment]
-    batch = pictures(wiring, sizes, batch_size, device)
+    batch = random_batch(wiring, sizes, batch_size, device)
     step_seconds = seconds(training_run(tower, model, perceptual, batch, True)) / batch_size
-    step_counted = operations(training_run(tower, tower, perceptual, one, True))
-    hours = ROUNDS * PICTURES * (search_seconds + VISITS * step_seconds) / 3600
+    step_operations = operations(training_run(tower, tower, perceptual, one, True))
+    hours = ROUNDS * IMAGES * (search_seconds + VISITS * step_seconds) / 3600
     print(machine())
     print(f"bf16 matrix product            {rate:8.1f} TFLOP/s")
-    for what, tflop, spent in (
-        ("search", counted, search_seconds),
-        ("training", step_counted, step_seconds),
+    for part, tflop, duration in (
+        ("search", search_operations, search_seconds),
+        ("training", step_operations, step_seconds),
     ):
         print(
-            f"{what:9} {tflop:8.2f} TFLOP {spent:8.3f} s/picture {tflop / spent:8.1f} TFLOP/s "
-            f"{tflop / spent / rate:6.1%}"
+            f"{part:9} {tflop:8.2f} TFLOP {duration:8.3f} s/image {tflop / duration:8.1f} TFLOP/s "
+            f"{tflop / duration / rate:6.1%}"
         )
     print(f"candidates at once             {' '.join(map(str, chunks))}")
     print(f"peak memory                    {torch.cuda.max_memory_allocated() / 2**30:8.1f} GiB")
@@ -129,7 +129,11 @@ if __name__ == "__main__":
     parser.add_argument("--task", default="decompression", choices=TASKS)
     parser.add_argument("--pixels", type=int, default=256)
     parser.add_argument("--batch", type=int, default=4, help="images in a gradient step")
-    parser.add_argument("--memory", type=int, default=32768, help="MiB that candidates may hold")
+    parser.add_argument("--memory", type=int, default=32768, help="MiB for the candidates")
     parser.add_argument("--compile", action="store_true")
-    given = parser.parse_args()
-    guarded(lambda: main(given.task, given.pixels, given.batch, given.memory, given.compile))
+    arguments = parser.parse_args()
+    guarded(
+        lambda: main(
+            arguments.task, arguments.pixels, arguments.batch, arguments.memory, arguments.compile
+        )
+    )

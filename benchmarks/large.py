@@ -1,14 +1,14 @@
-"""A large photograph through each trained tower: time, memory, and whether bands leave seams.
+"""A large photograph through each trained tower: time, memory, and seams between bands.
 
     python -m benchmarks.large [--photo FILE] [--models models] [--keep FOLDER]
 
-Each line is a process of its own that does what `chimle sample PHOTO --degrade -n 1` does.
+Each line is one process that does what `chimle sample PHOTO --degrade -n 1` does.
 
-A seam is looked for where it would be: at every row where a band of some level begins. `across` is
-the mean absolute difference, in levels of 255, between the rows on either side of such a border;
-`inside` the same between neighbouring rows 16, 32, 48 and 64 rows away from one: the pyramid, and
-the blocks of a JPEG input, leave steps of their own with that period. Where bands leave nothing,
-both are equal but for chance.
+Seams are measured at every row where a band of some level begins. `across` is the mean absolute
+difference, in levels of 255, between the rows on either side of such a border. `inside` is the same
+between neighbouring rows 16, 32, 48 and 64 rows away from a border: the pyramid, and the blocks of
+a JPEG input, cause differences of their own with that period. Without seams both are equal up to
+chance.
 """
 
 import argparse
@@ -31,39 +31,39 @@ from chimle.tasks import TASKS
 from chimle.tower.generator import Level
 
 SIDES = (4000, 3000)
-"""Width and height of the picture that is made where none is given."""
+"""Width and height of the image that is made without `--photo`."""
 PERIOD = 16
-"""Rows after which the steps that pyramid and JPEG leave repeat."""
+"""Period, in rows, of the differences that the pyramid and JPEG cause."""
 
 
 def measure(bundle: str, photo: Path, out: Path) -> dict[str, float]:
-    """Draw one answer to `photo`; what it cost, and the steps across and inside bands."""
+    """Draw one sample for `photo`; its cost, and the differences across and inside bands."""
     borders: set[tuple[int, int]] = set()
 
-    class Watched(BandedTower):
-        """Remembers where its bands begin, with the height of the map that they divide."""
+    class RecordedTower(BandedTower):
+        """Records the rows where its bands begin, with the height of the feature map."""
 
         def _borders(self, level: Level, height: int, width: int, reach: int) -> list[int]:
-            found = super()._borders(level, height, width, reach)
-            borders.update((row, height) for row in found[1:-1])
-            return found
+            rows = super()._borders(level, height, width, reach)
+            borders.update((row, height) for row in rows[1:-1])
+            return rows
 
     model = load(bundle)
-    with patch("chimle.inference.model.BandedTower", Watched):
+    with patch("chimle.inference.model.BandedTower", RecordedTower):
         report = answer(model, photo, SampleRequest(count=1, degrade=True), out, grid=False)
     peak = peak_gib()
     (file,) = report["answers"].values()
-    picture = np.asarray(Image.open(file), dtype=np.float32)
-    steps = np.abs(np.diff(picture, axis=0)).mean(axis=(1, 2))
+    image = np.asarray(Image.open(file), dtype=np.float32)
+    steps = np.abs(np.diff(image, axis=0)).mean(axis=(1, 2))
     # steps[r - 1] lies between the rows r - 1 and r.
-    height = len(picture)
+    height = len(image)
     across = {row * height // of - 1 for row, of in borders}
     inside = []
     for row in across:
         near = {row + PERIOD * k for k in range(-4, 5)} - across
         inside.append(np.mean([steps[other] for other in near if 0 <= other < len(steps)]))
     return {
-        "width": picture.shape[1],
+        "width": image.shape[1],
         "height": height,
         "seconds": report["seconds"],
         "peak_gib": peak,
@@ -81,21 +81,21 @@ def example(folder: Path) -> Path:
 
 
 def in_process(bundle: Path, photo: Path, out: Path) -> dict[str, float]:
-    """`measure` in a process of its own, so that memory is that task's alone."""
+    """`measure` in a process of its own, so that its memory is measured alone."""
     command = [sys.executable, "-m", "benchmarks.large", "--photo", str(photo)]
     command += ["--keep", str(out), "--bundle", str(bundle)]
-    found: dict[str, float] = json.loads(
+    results: dict[str, float] = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout
     )
-    return found
+    return results
 
 
 def main() -> None:
-    """Print a table, last of all."""
+    """Print the table at the end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--photo", type=Path, help="a good photograph; default: a built-in one")
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of bundles")
-    parser.add_argument("--keep", type=Path, help="folder for the answers; default: none is kept")
+    parser.add_argument("--keep", type=Path, help="folder for the samples; default: none")
     parser.add_argument("--bundle", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -105,15 +105,15 @@ def main() -> None:
             print(json.dumps(measure(arguments.bundle, photo, keep)))
             return
         lines = [
-            f"{'task':17} {'answer':>10} {'seconds':>7} {'peak GiB':>8} "
+            f"{'task':17} {'sample':>10} {'seconds':>7} {'peak GiB':>8} "
             f"{'borders':>7} {'across':>7} {'inside':>7}"
         ]
         for task in TASKS:
-            found = in_process(arguments.models / task, photo, keep / task)
-            size = f"{found['width']}x{found['height']}"
+            results = in_process(arguments.models / task, photo, keep / task)
+            size = f"{results['width']}x{results['height']}"
             lines.append(
-                f"{task:17} {size:>10} {found['seconds']:7.1f} {found['peak_gib']:8.2f} "
-                f"{found['borders']:7} {found['across']:7.3f} {found['inside']:7.3f}"
+                f"{task:17} {size:>10} {results['seconds']:7.1f} {results['peak_gib']:8.2f} "
+                f"{results['borders']:7} {results['across']:7.3f} {results['inside']:7.3f}"
             )
     print(machine(), *lines, sep="\n")
 

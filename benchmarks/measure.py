@@ -1,4 +1,4 @@
-"""What benchmarks share: times, peak memory, and the name of the machine."""
+"""Helpers of the benchmarks: timing, peak memory, operation counts, machine name."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def machine() -> str:
-    """Processor or accelerator, and how much of it torch uses."""
+    """Name of the processor or accelerator, its cores, and torch's threads."""
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     name = platform.processor() or platform.machine()
@@ -33,21 +33,21 @@ def machine() -> str:
 def interleaved(
     sides: Sequence[Callable[[], object]], repeats: int, warm: bool = False
 ) -> list[float]:
-    """Median seconds of each side; sides take turns.
+    """Median seconds of each side; the sides alternate.
 
     Args:
-        sides: what is timed.
-        repeats: turns that are counted.
-        warm: the sides have run before: no turn goes uncounted.
+        sides: functions to time.
+        repeats: repetitions that are counted.
+        warm: the sides have run before, so every repetition is counted.
     """
-    spent: list[list[float]] = [[] for _ in sides]
-    for turn in range(0 if warm else -1, repeats):
+    times: list[list[float]] = [[] for _ in sides]
+    for repetition in range(0 if warm else -1, repeats):
         for side, run in enumerate(sides):
             started = time.perf_counter()
             run()
-            if turn >= 0:
-                spent[side].append(time.perf_counter() - started)
-    return [statistics.median(times) for times in spent]
+            if repetition >= 0:
+                times[side].append(time.perf_counter() - started)
+    return [statistics.median(side_times) for side_times in times]
 
 
 def operations(run: Callable[[], object]) -> float:
@@ -58,46 +58,46 @@ def operations(run: Callable[[], object]) -> float:
 
 
 SIDE = 2048
-"""Of the matrices whose product is measured."""
+"""Side of the square matrices whose product is timed."""
 MATRIX_GFLOP = 2 * SIDE**3 / 1e9
-"""Of that product."""
+"""Operations of that product, in GFLOP."""
 PLANE = (8, 128, 64, 64)
-"""Images, channels and size of a convolution that keeps this processor busy."""
+"""Shape (B, C, H, W) of the input of the convolution that is timed."""
 CONVOLUTION_GFLOP = 2 * 9 * 8 * 128 * 128 * 64 * 64 / 1e9
-"""Of its 3x3 convolution to as many channels."""
+"""Operations of a 3x3 convolution of that input to as many channels, in GFLOP."""
 
 
 def matrix_product(
-    number: torch.dtype, side: int = SIDE, device: str = "cpu"
+    dtype: torch.dtype, side: int = SIDE, device: str = "cpu"
 ) -> Callable[[], object]:
     """A product of two square matrices."""
-    first, second = torch.randn(2, side, side, device=device).to(number)
+    first, second = torch.randn(2, side, side, device=device).to(dtype)
     return lambda: first @ second
 
 
-def convolution_of(number: torch.dtype) -> Callable[[], object]:
-    """A 3x3 convolution, channels last: what towers and features mostly do."""
+def convolution(dtype: torch.dtype) -> Callable[[], object]:
+    """A 3x3 convolution, channels last: the most frequent operation of towers and features."""
     last = torch.channels_last
-    plane = torch.randn(PLANE).to(number, memory_format=last)
-    weight = torch.randn(PLANE[1], PLANE[1], 3, 3).to(number, memory_format=last)
+    plane = torch.randn(PLANE).to(dtype, memory_format=last)
+    weight = torch.randn(PLANE[1], PLANE[1], 3, 3).to(dtype, memory_format=last)
     return lambda: F.conv2d(plane, weight, padding=1)
 
 
-def quick_bf16() -> bool:
-    """Whether this processor multiplies in bf16 faster than in fp32; else it emulates it."""
-    exact, low = (matrix_product(number, 512) for number in (torch.float32, torch.bfloat16))
+def has_fast_bf16() -> bool:
+    """Whether bf16 is faster than fp32 on this processor; otherwise it is emulated."""
+    exact, low = (matrix_product(dtype, 512) for dtype in (torch.float32, torch.bfloat16))
     seconds = interleaved([exact, low], 3)
     return seconds[1] < seconds[0]
 
 
 def peak_gib() -> float:
-    """The most memory that this process has held, GiB."""
+    """Peak memory of this process, GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def added_gib(run: Callable[[], object]) -> float:
-    """The most memory that a computation adds to what this process holds, GiB. Linux alone."""
-    Path("/proc/self/clear_refs").write_text("5")  # The peak is the present again.
+    """Peak memory that a computation adds to this process, GiB. Linux only."""
+    Path("/proc/self/clear_refs").write_text("5")  # Resets VmHWM to the present size.
     before = _held_kib("VmRSS")
     run()
     return (_held_kib("VmHWM") - before) / 2**20

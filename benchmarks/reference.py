@@ -1,10 +1,9 @@
-"""The published algorithm in plain words: what the engine is measured against.
+"""The published algorithm without optimisations: the reference of the engine benchmark.
 
-One picture at a time, fp32, every lower level and every way up computed again for every candidate,
-the target's features computed again for every chunk and every step, nearness judged on dense random
-projections, and autograd's anomaly detection switched on. The weights, the pictures and the names
-of the candidates are the engine's. `Savings` switches single steps of the engine on, to see what
-each gives alone.
+It searches one image at a time in fp32, recomputes every lower level and every upsampling for every
+candidate and the target's features for every chunk and every step, measures distances on dense
+random projections, and has autograd's anomaly detection switched on. Weights, images and candidates
+are the engine's. `Optimisations` switches single optimisations on, to measure each alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,55 +20,55 @@ from chimle.tasks import Wiring
 from chimle.tower.generator import FEATURE_SCALE, Level, LevelCode, Tower
 
 PROJECTED = 1000
-"""Dimensions that a picture's features are projected to, split over the layers (published)."""
+"""Dimensions that an image's features are projected to, split over the layers (published)."""
 CHUNK = 10
-"""Candidates judged at once."""
+"""Candidates evaluated at once."""
 
 
 def forward(
     tower: Tower,
     conditioning: Sequence[Tensor],
     codes: Sequence[LevelCode],
-    needless: bool = True,
+    unused_upsampling: bool = True,
 ) -> Tensor:
-    """The picture (B, 3, h, w) of the last given level, from the first level upwards.
+    """The image (B, 3, h, w) of the last given level, from the first level upwards.
 
-    The generic wiring alone: it is what the benchmark's configurations use.
+    Supports the generic wiring only, which all setups use.
 
     Args:
         tower: the generator.
         conditioning: per level (B, C, h, w).
         codes: of the levels to run.
-        needless: run the last one's way up, too, whose result nobody reads.
+        unused_upsampling: also run the last level's upsampling, whose result is not used.
     """
     assert tower.wiring is Wiring.GENERIC
     feature: Tensor | None = None
     styles: list[Tensor] = []
-    drawn = conditioning[0]
-    for number, (picture, code) in enumerate(zip(conditioning, codes, strict=False)):
+    output = conditioning[0]
+    for number, (image, code) in enumerate(zip(conditioning, codes, strict=False)):
         level = tower.levels[number]
         assert isinstance(level, Level)
         style = level.mapping(code.style, styles)
-        parts = [picture, code.noise] + ([] if feature is None else [feature * FEATURE_SCALE])
+        parts = [image, code.noise] + ([] if feature is None else [feature * FEATURE_SCALE])
         body = level.body(level.input(torch.cat(parts, dim=1)), style)
-        drawn = (torch.tanh(level.out(body)) + 1) / 2
-        if level.up is not None and (needless or number + 1 < len(codes)):
+        output = (torch.tanh(level.out(body)) + 1) / 2
+        if level.up is not None and (unused_upsampling or number + 1 < len(codes)):
             feature = level.up(body)
         styles.append(style)
-    return drawn
+    return output
 
 
 @dataclass(frozen=True)
-class Savings:
-    """Steps from the published algorithm towards the engine.
+class Optimisations:
+    """The engine's optimisations of the published algorithm.
 
     Attributes:
         prefix: lower levels are computed once per image and level, not per candidate.
         target_once: the target's features are computed once per image and level, and the searched
-            level's way up, which nobody reads, is not run.
-        exact: exact distances as the candidates come, in place of projections.
+            level's upsampling, whose result is not used, is not run.
+        exact: exact distances, candidate by candidate, instead of projections.
         no_anomaly: autograd's anomaly detection is off.
-        cached_targets: a step takes its targets' features from before.
+        cached_targets: a step takes its targets' features from a cache.
     """
 
     prefix: bool = False
@@ -79,18 +78,18 @@ class Savings:
     cached_targets: bool = False
 
 
-PUBLISHED = Savings()
-"""None of them."""
+PUBLISHED = Optimisations()
+"""No optimisation."""
 
 
-def lpips(mine: Features, theirs: Features) -> Tensor:
-    """Exact distances (B,) of the features of B pictures to those of B targets, or of one."""
+def lpips(features: Features, targets: Features) -> Tensor:
+    """Exact LPIPS (B,) between the features of B images and of B targets, or of one."""
     return sum(
         (
             F.mse_loss(a, b.expand_as(a), reduction="none").sum(dim=1).mean(dim=(1, 2))
-            for a, b in zip(mine, theirs, strict=True)
+            for a, b in zip(features, targets, strict=True)
         ),
-        start=torch.zeros(len(mine[0])),
+        start=torch.zeros(len(features[0])),
     )
 
 
@@ -102,6 +101,7 @@ class Projection:
 
     @classmethod
     def for_features(cls, features: Features, seed: int = 0) -> "Projection":
+        """Random matrices for features of these shapes."""
         generator = torch.Generator().manual_seed(seed)
         width = PROJECTED // len(features)
         return cls(
@@ -112,7 +112,7 @@ class Projection:
         )
 
     def __call__(self, features: Features) -> Tensor:
-        """Features of B pictures to (B, 1000)."""
+        """Features of B images to (B, 1000)."""
         parts = [
             f.flatten(1) @ matrix / (f.shape[2] * f.shape[3]) ** 0.5
             for f, matrix in zip(features, self.matrices, strict=True)
@@ -140,48 +140,52 @@ def search(
     *,
     seed: int,
     round_: int,
-    savings: Savings = PUBLISHED,
+    optimisations: Optimisations = PUBLISHED,
 ) -> Tensor:
-    """The codes chosen for every image (B, L); `projected` is not used where `savings.exact`."""
+    """Indices (B, L) of the chosen codes; `projected` is not used with `optimisations.exact`."""
     shapes = tower.code_shapes()
     rows = []
     for image in range(len(batch)):
         one = batch.select([image])
-        kept: list[int] = []
+        prefix_indices: list[int] = []
         prefix = tower.begin(one.conditioning)
 
-        def codes_of(chunk: list[int], kept: list[int] = kept, one: Batch = one) -> list[LevelCode]:
-            names = [torch.full((len(chunk),), index) for index in kept] + [torch.tensor(chunk)]
+        def codes_of(
+            chunk: list[int], prefix_indices: list[int] = prefix_indices, one: Batch = one
+        ) -> list[LevelCode]:
+            names = [torch.full((len(chunk),), index) for index in prefix_indices] + [
+                torch.tensor(chunk)
+            ]
             return [
                 draw(shapes[i], one.keys, name[None], level=i, seed=seed, round_=round_)
                 for i, name in enumerate(names)
             ]
 
         for level, count in enumerate(candidates):
-            nearest, chosen = float("inf"), 0
-            seen: Features | None = None
+            nearest, choice = float("inf"), 0
+            target_features: Features | None = None
             for chunk in _chunks(count):
                 codes = codes_of(chunk)
-                if savings.prefix:
-                    pictures, _ = tower.step(level, prefix, codes[-1])
+                if optimisations.prefix:
+                    images, _ = tower.step(level, prefix, codes[-1])
                 else:
                     conditioning = [c.expand(len(chunk), -1, -1, -1) for c in one.conditioning]
-                    pictures = forward(tower, conditioning, codes, not savings.target_once)
-                if seen is None or not savings.target_once:
-                    seen = perceptual.features(one.targets[level])
-                mine = perceptual.features(pictures)
-                if savings.exact:
-                    distances = lpips(mine, seen)
+                    images = forward(tower, conditioning, codes, not optimisations.target_once)
+                if target_features is None or not optimisations.target_once:
+                    target_features = perceptual.features(one.targets[level])
+                features = perceptual.features(images)
+                if optimisations.exact:
+                    distances = lpips(features, target_features)
                 else:
                     project = projected[level]
-                    distances = (project(mine) - project(seen)).norm(dim=1)
+                    distances = (project(features) - project(target_features)).norm(dim=1)
                 best = int(distances.argmin())
                 if float(distances[best]) < nearest:
-                    nearest, chosen = float(distances[best]), chunk[best]
-            if savings.prefix:
-                _, prefix = tower.step(level, prefix, codes_of([chosen])[-1])
-            kept.append(chosen)
-        rows.append(kept)
+                    nearest, choice = float(distances[best]), chunk[best]
+            if optimisations.prefix:
+                _, prefix = tower.step(level, prefix, codes_of([choice])[-1])
+            prefix_indices.append(choice)
+        rows.append(prefix_indices)
     return torch.tensor(rows)
 
 
@@ -191,28 +195,28 @@ def training_step(
     batch: Batch,
     codes: Sequence[LevelCode],
     optimizer: torch.optim.Optimizer,
-    savings: Savings = PUBLISHED,
+    optimisations: Optimisations = PUBLISHED,
     cached: Sequence[Features] | None = None,
 ) -> float:
     """One step on a batch: the sum over levels of LPIPS.
 
     Args:
-        tower: what learns.
+        tower: the generator that is trained.
         perceptual: the distance.
         batch: B images.
-        codes: theirs, one entry per level.
+        codes: the images' codes, one entry per level.
         optimizer: of the tower's parameters.
-        savings: what is done otherwise than published.
-        cached: the targets' features per level, for `savings.cached_targets`.
+        optimisations: deviations from the published step.
+        cached: the targets' features per level, for `optimisations.cached_targets`.
     """
-    with torch.autograd.set_detect_anomaly(not savings.no_anomaly):
+    with torch.autograd.set_detect_anomaly(not optimisations.no_anomaly):
         optimizer.zero_grad()
         images = tower(batch.conditioning, codes)
-        targets = cached if savings.cached_targets and cached is not None else None
+        targets = cached if optimisations.cached_targets and cached is not None else None
         losses = []
         for level, image in enumerate(images):
-            theirs = targets[level] if targets else perceptual.features(batch.targets[level])
-            losses.append(lpips(perceptual.features(image), theirs).mean())
+            target = targets[level] if targets else perceptual.features(batch.targets[level])
+            losses.append(lpips(perceptual.features(image), target).mean())
         loss = torch.stack(losses).sum()
         loss.backward()
         optimizer.step()

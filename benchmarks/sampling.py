@@ -1,8 +1,9 @@
-"""Sampling against the published forward pass: rate, memory, and whether both agree.
+"""Sampling compared with the published forward pass: rate, memory, and agreement.
 
     python -m benchmarks.sampling [--repeats 3]
 
-Each line is one process: the same random weights, picture and codes on both sides, in turns.
+Each line is one process with the same random weights, image and codes on both sides, which
+alternate.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from benchmarks import reference as textbook
+from benchmarks import reference
 from benchmarks.measure import interleaved, machine, peak_gib
 from chimle.images.pyramid import to_uint8
 from chimle.inference.banded import BandedTower, answers_at_once
@@ -37,7 +38,7 @@ TOWERS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One line: a tower, the side of a square picture, and how many answers."""
+    """One line of the table: a tower, the side of a square image, the number of samples."""
 
     tower: str
     side: int
@@ -56,7 +57,7 @@ CASES = (
 
 @torch.no_grad()
 def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
-    """Seconds per answer of `side` (`both` or one of them) and this process's peak memory."""
+    """Seconds per sample of `side` (`both` or one of them) and this process's peak memory."""
     torch.manual_seed(0)
     settings = TOWERS[case.tower]
     tower = Tower(settings, Wiring.GENERIC).eval().requires_grad_(False)
@@ -65,24 +66,24 @@ def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
     shapes = tower.code_shapes_for(conditioning)
 
     def published() -> np.ndarray:
-        pictures = []
+        images = []
         for number in range(case.samples):
             index = torch.tensor([[number]])
             codes = [
                 draw(shape, [1], index, level=level, seed=0, purpose="sample")
                 for level, shape in enumerate(shapes)
             ]
-            pictures.append(to_uint8(textbook.forward(tower, conditioning, codes)))
-        return np.concatenate(pictures)
+            images.append(to_uint8(reference.forward(tower, conditioning, codes)))
+        return np.concatenate(images)
 
     def engine() -> np.ndarray:
         recipes = [recipe(name) for name in plain(case.samples, settings.levels)]
-        together = answers_at_once(tower, case.side, case.side, torch.device("cpu"))
+        batch_size = answers_at_once(tower, case.side, case.side, torch.device("cpu"))
         parts = []
-        for start in range(0, len(recipes), together):
-            part = recipes[start : start + together]
+        for start in range(0, len(recipes), batch_size):
+            part = recipes[start : start + batch_size]
             codes = Codes(part, shapes, 1, 0, torch.device("cpu"))
-            parts.append(BandedTower(tower, conditioning, codes).picture())
+            parts.append(BandedTower(tower, conditioning, codes).image())
         return np.concatenate(parts)
 
     sides = {"published": published, "engine": engine}
@@ -98,18 +99,18 @@ def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
 
 
 def in_process(number: int, side: str, repeats: int) -> dict[str, float]:
-    """`measure` in a process of its own, so that memory is that side's alone."""
+    """`measure` in a process of its own, so that its memory is measured alone."""
     command = [sys.executable, "-m", "benchmarks.sampling", "--repeats", str(repeats)]
     command += ["--case", str(number), "--side", side]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    results: dict[str, float] = json.loads(done.stdout)
+    return results
 
 
 def main() -> None:
-    """Print a table, last of all."""
+    """Print the table at the end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--repeats", type=int, default=3, help="turns that are counted")
+    parser.add_argument("--repeats", type=int, default=3, help="repetitions that are counted")
     parser.add_argument("--case", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--side", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -117,7 +118,7 @@ def main() -> None:
         print(json.dumps(measure(CASES[arguments.case], arguments.side, arguments.repeats)))
         return
     lines = [
-        f"{'tower':10} {'side':>5} {'answers':>7} {'published s':>11} {'ours s':>8} {'ratio':>6} "
+        f"{'tower':10} {'side':>5} {'samples':>7} {'published s':>11} {'ours s':>8} {'ratio':>6} "
         f"{'published GiB':>13} {'ours GiB':>8} {'differ by':>9}"
     ]
     for number, case in enumerate(CASES):

@@ -1,4 +1,4 @@
-"""The configurations on which the engine is measured, and both sides of a search and a training."""
+"""Setups of the engine benchmark, and both sides' search and training on them."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -7,38 +7,39 @@ from functools import cached_property
 
 import torch
 
-from benchmarks import reference as textbook
-from benchmarks.reference import PUBLISHED, Savings
+from benchmarks import reference
+from benchmarks.reference import PUBLISHED, Optimisations
 from chimle.data.batch import Batch
 from chimle.perceptual.lpips import Distance, Perceptual, load_perceptual
 from chimle.search.chunking import plan_chunks
 from chimle.search.codes import codes_at
-from chimle.search.hierarchical import search
+from chimle.search.hierarchical import search as hierarchical_search
 from chimle.settings import PerceptualSettings, TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
 
 MEMORY = 64 * 2**20
-"""Bytes that the engine's candidates may hold at once, as `search.memory` has it by default."""
+"""Bytes for the engine's candidates: the default of `search.memory`."""
 SEED, ROUND = 0, 0
 
 
 @dataclass(frozen=True)
 class Setup:
-    """One configuration at 128 pixels, four levels.
+    """A tower of four levels, its candidates and its images.
 
     Attributes:
         widths, growth, blocks: of the tower.
         candidates: per level.
-        pictures: that are searched and trained on.
-        batch: images in one of the engine's steps; the textbook's has one.
+        images: number of images to search and train on.
+        batch: images per step of the engine; the reference's steps have one.
+        resolution: of the finest level.
     """
 
     widths: tuple[int, ...]
     growth: tuple[int, ...]
     blocks: int
     candidates: tuple[int, ...]
-    pictures: int
+    images: int
     batch: int
     resolution: int = 128
 
@@ -51,7 +52,7 @@ SETUPS = {
 
 @dataclass
 class Bench:
-    """A setup's tower, distance and pictures."""
+    """A setup's tower, distance and images."""
 
     setup: Setup
     tower: Tower
@@ -60,21 +61,21 @@ class Bench:
 
     @cached_property
     def chunks(self) -> tuple[int, ...]:
-        """Candidates at once per level; planned once per run."""
+        """Candidates at once per level, planned once per run."""
         return plan_chunks(self.tower, self.perceptual, self.batch.conditioning, MEMORY)
 
     @cached_property
-    def projections(self) -> list[textbook.Projection]:
-        """What the textbook judges by; made once per run."""
-        return textbook.projections(self.perceptual, self.batch)
+    def projections(self) -> list[reference.Projection]:
+        """The reference's random projections, made once per run."""
+        return reference.projections(self.perceptual, self.batch)
 
     def prepare(self) -> None:
-        """Make what a run makes once, so that no search is charged with it."""
+        """Make the projections and the plan of chunks, which are not part of a search's time."""
         _ = self.projections, self.chunks
 
     @classmethod
     def of(cls, setup: Setup) -> "Bench":
-        """The same every time."""
+        """A setup's tower, distance and images, the same at every call."""
         torch.manual_seed(0)
         sizes = TowerSettings(
             resolution=setup.resolution,
@@ -84,41 +85,41 @@ class Bench:
         )
         tower = Tower(sizes, Wiring.GENERIC)
         perceptual = random_vgg("cpu")
-        pictures = [
-            torch.rand(setup.pictures, 3, size, size).mul(0.5).add(0.25)
+        targets = [
+            torch.rand(setup.images, 3, size, size).mul(0.5).add(0.25)
             for size in sizes.output_sizes()
         ]
-        keys = tuple(range(setup.pictures))
-        return cls(setup, tower, perceptual, Batch(keys, tuple(pictures), tuple(pictures)))
+        keys = tuple(range(setup.images))
+        return cls(setup, tower, perceptual, Batch(keys, tuple(targets), tuple(targets)))
 
     def to_channels_last(self) -> None:
-        """Give weights the memory layout that convolutions are fastest in."""
+        """Convert the weights to channels_last."""
         self.tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def textbook_search(self, savings: Savings = PUBLISHED) -> torch.Tensor:
+    def reference_search(self, optimisations: Optimisations = PUBLISHED) -> torch.Tensor:
         """Indices (B, L)."""
         self.tower.eval()
-        return textbook.search(
+        return reference.search(
             self.tower,
             self.perceptual,
             self.batch,
             self.setup.candidates,
-            [] if savings.exact else self.projections,
+            [] if optimisations.exact else self.projections,
             seed=SEED,
             round_=ROUND,
-            savings=savings,
+            optimisations=optimisations,
         )
 
     def engine_search(self, autocast: bool = False) -> torch.Tensor:
         """Indices (B, L)."""
         self.tower.eval()
         with arithmetic(autocast):
-            return self.searched(self.setup.candidates, self.perceptual)
+            return self.search(self.setup.candidates, self.perceptual)
 
-    def searched(self, candidates: Sequence[int], distance: Distance) -> torch.Tensor:
+    def search(self, candidates: Sequence[int], distance: Distance) -> torch.Tensor:
         """Indices (B, L) of the engine's search."""
-        choice = search(
+        choice = hierarchical_search(
             self.tower,
             distance,
             self.batch,
@@ -131,21 +132,21 @@ class Bench:
 
     @torch.no_grad()
     def distances(self, indices: torch.Tensor) -> torch.Tensor:
-        """Exact distances (B, L), fp32, of the pictures of chosen codes (B, L)."""
+        """Exact distances (B, L), fp32, of the images of chosen codes (B, L)."""
         shapes = self.tower.code_shapes()
         codes = codes_at(shapes, self.batch.keys, indices, seed=SEED, round_=ROUND)
         images = self.tower(self.batch.conditioning, codes)
         pairs = zip(images, self.batch.targets, strict=True)
         return torch.stack([self.perceptual(image, target) for image, target in pairs], dim=1)
 
-    def reached(self, indices: torch.Tensor) -> float:
-        """Mean exact distance of the pictures of chosen codes at the finest level."""
+    def finest_distance(self, indices: torch.Tensor) -> float:
+        """Mean exact distance of the images of chosen codes at the finest level."""
         return float(self.distances(indices)[:, -1].mean())
 
     def training(
-        self, savings: Savings, batch: int, fused: bool, autocast: bool
+        self, optimisations: Optimisations, batch: int, fused: bool, autocast: bool
     ) -> Callable[[], None]:
-        """A pass over all pictures in steps of `batch`, to be called again and again."""
+        """A function that trains on all images once, in steps of `batch`."""
         self.tower.train()
         optimizer = torch.optim.Adam(self.tower.parameters(), 1e-6, fused=fused)
         parts = [
@@ -159,22 +160,28 @@ class Bench:
             cached = [[self.perceptual.features(t) for t in part.targets] for part in parts]
 
         def run() -> None:
-            for part, code, known in zip(parts, codes, cached, strict=True):
+            for part, code, cached_features in zip(parts, codes, cached, strict=True):
                 with arithmetic(autocast):
-                    textbook.training_step(
-                        self.tower, self.perceptual, part, code, optimizer, savings, known
+                    reference.training_step(
+                        self.tower,
+                        self.perceptual,
+                        part,
+                        code,
+                        optimizer,
+                        optimisations,
+                        cached_features,
                     )
 
         return run
 
 
 def arithmetic(autocast: bool) -> torch.autocast:
-    """bf16 where asked, else fp32."""
+    """bf16 if `autocast`, else fp32."""
     return torch.autocast("cpu", torch.bfloat16, enabled=autocast)
 
 
 def random_vgg(device: str) -> Perceptual:
-    """VGG16's distance with fixed random weights: what it costs does not depend on them."""
+    """VGG16's distance with fixed random weights, which do not change its cost."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return load_perceptual(PerceptualSettings(backbone="vgg", allow_random=True), device)

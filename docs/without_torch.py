@@ -1,4 +1,4 @@
-"""Draw with an exported tower; needs numpy, Pillow and onnxruntime alone."""
+"""Draw a sample with an exported tower; needs numpy, Pillow and onnxruntime only."""
 
 import numpy as np
 import onnxruntime
@@ -14,5 +14,5 @@ for node in tower.get_inputs():
         inputs[node.name] = np.float32(level).transpose(2, 0, 1)[None] / 255
     else:
         inputs[node.name] = np.random.default_rng().standard_normal(shape, dtype=np.float32)
-picture = tower.run(None, inputs)[0][0].transpose(1, 2, 0)
-Image.fromarray(np.uint8(picture.clip(0, 1) * 255 + 0.5)).save("day.png")
+image = tower.run(None, inputs)[0][0].transpose(1, 2, 0)
+Image.fromarray(np.uint8(image.clip(0, 1) * 255 + 0.5)).save("day.png")
