@@ -83,7 +83,7 @@ def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
         for start in range(0, len(recipes), batch_size):
             part = recipes[start : start + batch_size]
             codes = Codes(part, shapes, 1, 0, torch.device("cpu"))
-            parts.append(BandedTower(tower, conditioning, codes).image())
+            parts.append(BandedTower(tower, conditioning, codes).picture())
         return np.concatenate(parts)
 
     sides = {"published": published, "engine": engine}
