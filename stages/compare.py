@@ -1,4 +1,4 @@
-"""Gather the comparison's runs: one table, one plot, and a picture grid per task."""
+"""Aggregate the comparison's runs: a table, a plot, and an image grid per task."""
 
 from pathlib import Path
 
@@ -11,44 +11,44 @@ from chimle.errors import guarded
 from chimle.images.decode import read_rgb, write_png
 from chimle.io.files import replaced_folder, write_bytes, write_text
 from chimle.metrics.metric_table import as_json
-from chimle.settings.comparison import ContestSettings, load_comparison
+from chimle.settings.comparison import RunMethodSettings, load_comparison
 from stages._command import read_result, root_parser
 
 
-def read_runs(root: Path, settings: ContestSettings) -> list[Run]:
-    """What the chosen tasks, methods and seeds came to; `UserError` where one was not run."""
+def read_runs(root: Path, settings: RunMethodSettings) -> list[Run]:
+    """Records of all configured runs; `UserError` names the first that is missing."""
     runs = []
     for task in settings.tasks:
         for name in settings.methods:
             for seed in settings.seeds:
                 path = root / "comparison" / "runs" / f"{task}-{name}-{seed}" / "scores.json"
-                command = f"python -m stages.contest {task} {name} {seed}"
+                command = f"python -m stages.run_method {task} {name} {seed}"
                 runs.append(read_result(path, command))
     return runs
 
 
-def _pictures(folder: Path, pattern: str) -> list[np.ndarray]:
+def _read_images(folder: Path, pattern: str) -> list[np.ndarray]:
     return [read_rgb(path) for path in sorted(folder.glob(pattern))]
 
 
 def task_grid(root: Path, task: str, runs: list[Run]) -> np.ndarray:
-    """The picture grid of a task, of each method's first seed."""
+    """Image grid of a task, from each method's first seed."""
     folders = {
         name: root / "comparison" / "runs" / f"{task}-{name}-{min(r['seed'] for r in runs)}"
         for name in ordered(runs)
     }
     first = next(iter(folders.values()))
     count = len(list(first.glob("*_input.png")))
-    answers = {
-        name: [_pictures(folder, f"{number}_answer_*.png") for number in range(count)]
+    samples = {
+        name: [_read_images(folder, f"{number}_sample_*.png") for number in range(count)]
         for name, folder in folders.items()
     }
-    return grid(_pictures(first, "*_input.png"), _pictures(first, "*_target.png"), answers)
+    return grid(_read_images(first, "*_input.png"), _read_images(first, "*_target.png"), samples)
 
 
 def main(root: Path) -> None:
     """Write `comparison/results`."""
-    runs = read_runs(root, load_comparison(root).contest)
+    runs = read_runs(root, load_comparison(root).run_method)
     with replaced_folder(root / "comparison" / "results") as folder:
         write_text(folder / "comparison.md", page(runs))
         write_bytes(folder / "fidelity-diversity.png", fidelity_and_diversity(runs))

@@ -1,4 +1,4 @@
-"""Evaluate one task: a model bundle and test pairs become metrics, provenance and pictures."""
+"""Evaluate one task: a model bundle and test pairs become metrics, provenance and images."""
 
 import json
 from pathlib import Path
@@ -28,17 +28,17 @@ from stages._command import run_stage
 def write_gallery(
     folder: Path, pairs: list[Pair], samples: np.ndarray, settings: RunSettings
 ) -> None:
-    """Pictures of the first test inputs for the report."""
+    """Inputs, samples and targets of a few test pairs for the report."""
     count = min(settings.evaluate.gallery, len(pairs))
-    # Spread over the ids, so that a gallery is no row of neighbours.
+    # Evenly spaced over the ids: neighbouring ids are often similar images.
     shown = np.linspace(0, len(pairs) - 1, count).round().astype(int)
     entries = []
     with replaced_folder(folder) as fresh:
         for number, row in enumerate(shown):
             pair = pairs[row]
             names = [f"{number:02}_sample_{j:02}.png" for j in range(samples.shape[1])]
-            for name, picture in zip(names, samples[row], strict=True):
-                write_png(fresh / name, picture)
+            for name, image in zip(names, samples[row], strict=True):
+                write_png(fresh / name, image)
             entry = {"id": pair.id, "input": f"{number:02}_input.png", "samples": names}
             entry["target"] = f"{number:02}_target.png"
             write_png(fresh / f"{number:02}_input.png", pair.input)
@@ -48,7 +48,7 @@ def write_gallery(
 
 
 def provenance(
-    settings: RunSettings, bundle: Bundle, judge: EvaluationConfig, scores: Scores, pairs: Path
+    settings: RunSettings, bundle: Bundle, config: EvaluationConfig, scores: Scores, pairs: Path
 ) -> dict[str, Any]:
     """What the numbers were measured on and with, and what made the model."""
     return {
@@ -60,11 +60,13 @@ def provenance(
         "pairs_sha256": pairs_hash(pairs),
         "settings_sha256": settings_hash(settings),
         "model_settings_sha256": bundle.provenance.get("settings_sha256", "unknown"),
-        **measured_with(judge, scores),
+        **measured_with(config, scores),
     }
 
 
-def draw(settings: RunSettings, bundle: Bundle, pairs: list[Pair], device: str) -> np.ndarray:
+def draw_samples(
+    settings: RunSettings, bundle: Bundle, pairs: list[Pair], device: str
+) -> np.ndarray:
     """(N, S, H, W, 3) uint8 samples of the inputs of N pairs."""
     tower = bundle.settings.tower
     levels = conditioning(settings.definition, tower, [pair.input for pair in pairs])
@@ -78,8 +80,8 @@ def draw(settings: RunSettings, bundle: Bundle, pairs: list[Pair], device: str) 
     )
 
 
-def load_judge(settings: RunSettings, root: Path, device: str) -> EvaluationConfig:
-    """The networks and numbers that the settings judge with."""
+def load_evaluation(settings: RunSettings, root: Path, device: str) -> EvaluationConfig:
+    """The networks and numbers that the settings evaluate with."""
     return EvaluationConfig(
         perceptual=load_perceptual(settings.perceptual, device, root),
         inception=load_inception(settings.evaluate.inception, device, root),
@@ -99,13 +101,13 @@ def main(settings: RunSettings, root: Path) -> None:
     folder = root / "data" / "pairs" / task
     resolution = bundle.settings.tower.resolution
     pairs = [centre(p, settings.definition, resolution) for p in PairIndex(folder, "test")]
-    judge = load_judge(settings, root, device)
-    samples = draw(settings, bundle, pairs, device)
+    config = load_evaluation(settings, root, device)
+    samples = draw_samples(settings, bundle, pairs, device)
     ids = [pair.id for pair in pairs]
-    cases = predictions_of(ids, samples, [p.target for p in pairs], [p.input for p in pairs])
-    scores, nothing = evaluate(cases, judge)
-    headline, details = split_headline(flat_values(scores, nothing))
-    origin = provenance(settings, bundle, judge, scores, folder)
+    predictions = predictions_of(ids, samples, [p.target for p in pairs], [p.input for p in pairs])
+    scores, baseline = evaluate(predictions, config)
+    headline, details = split_headline(flat_values(scores, baseline))
+    origin = provenance(settings, bundle, config, scores, folder)
     write_gallery(root / "pictures" / task, pairs, samples, settings)
     write_text(root / "curves" / "best_of_k" / f"{task}.csv", curve_csv(scores))
     metrics = root / "metrics"

@@ -1,10 +1,10 @@
-"""Train one method with one seed on the problem whose answers are known, and count the modes."""
+"""Train one method with one seed on the problem whose targets are known, and count the modes."""
 
 import json
 import shutil
 from pathlib import Path
 
-from chimle.baselines.known_modes.mode_comparison import meet_known_modes
+from chimle.baselines.known_modes.mode_comparison import run_on_known_modes
 from chimle.baselines.known_modes.mode_problem import Layout
 from chimle.baselines.methods import get_method
 from chimle.device import flush_denormals
@@ -22,7 +22,7 @@ def main(name: str, seed: int, root: Path) -> None:
     key = digest([name, seed, code_version(), settings.model_dump(mode="json")])[:16]
     scratch = root / "scratch" / "known_modes" / key
     found = {
-        str(layout): meet_known_modes(method, seed, layout, settings, scratch / f"{layout}.pt")
+        str(layout): run_on_known_modes(method, seed, layout, settings, scratch / f"{layout}.pt")
         for layout in Layout
     }
     path = root / "comparison" / "known_modes" / f"{name}-{seed}.json"

@@ -13,17 +13,16 @@ from chimle.tasks import get_task
 from stages._command import guarded, root_parser
 from stages.report import project_tasks
 
-_ARROWS = {True: "↑", False: "↓", None: ""}
 _COLOURS = {"better": "bold green", "worse": "default", "": "default"}
 
 
 def task_table(root: Path, task: str) -> Table:
-    """Headline metrics of one task, the model's beside those of doing nothing."""
+    """Headline metrics of one task, of the model and of the input baseline."""
     provenance = read_provenance(root / "metrics" / f"{task}.provenance.json")
     title = f"{get_task(task).title} (N = {provenance['n']})"
     table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("metric", "", "model", "doing nothing"):
-        right = heading in ("model", "doing nothing")
+    for heading in ("metric", "", "model", "input baseline"):
+        right = heading in ("model", "input baseline")
         table.add_column(heading, justify="right" if right else "left", no_wrap=right)
     metrics = read_task_metrics(root, task)
     headline, _ = split_headline(metrics)
@@ -31,8 +30,8 @@ def task_table(root: Path, task: str) -> Table:
         if row.name not in headline:
             continue
         value = f"[{_COLOURS[row.verdict]}]{row.value:.4g}[/]"
-        nothing = "" if row.nothing is None else f"{row.nothing:.4g}"
-        table.add_row(escape(row.name), _ARROWS[row.higher_is_better], value, nothing)
+        baseline = "" if row.baseline is None else f"{row.baseline:.4g}"
+        table.add_row(escape(row.name), row.arrow, value, baseline)
     return table
 
 
@@ -44,7 +43,9 @@ def main(root: Path, console: Console | None = None) -> None:
         console.print(task_table(root, task))
         for text in read_provenance(root / "metrics" / f"{task}.provenance.json")["warnings"]:
             warnings.setdefault(str(text), []).append(task)
-    console.print("Green beats doing nothing, which answers with the input itself.")
+    console.print(
+        "Green is better than the input baseline: the input itself, enlarged where it is smaller."
+    )
     for text, tasks in warnings.items():
         console.print(f"[yellow]warning ({', '.join(tasks)}): {escape(text)}[/]")
     path = (root / "report" / "index.html").resolve()

@@ -1,9 +1,9 @@
 """The same tower, trained against a discriminator: a conditional GAN with mode seeking.
 
-Hinge loss on patches of the finest picture (Isola et al., arXiv 1611.07004; Lim and Ye 2017),
+Hinge loss on patches of the finest image (Isola et al., arXiv 1611.07004; Lim and Ye 2017),
 spectral normalisation (Miyato et al., arXiv 1802.05957), the towers' own distance to the target in
-place of pix2pix's L1, and MSGAN's regulariser (Mao et al., arXiv 1903.05628), which asks that two
-codes of one input make two pictures.
+place of pix2pix's L1, and MSGAN's regulariser (Mao et al., arXiv 1903.05628), by which two codes
+of one input must make different images.
 """
 
 import itertools
@@ -31,13 +31,13 @@ RECONSTRUCTION = 1.0
 MODE_SEEKING = 1.0
 """Weight of the mode-seeking term (MSGAN: 1)."""
 SMALLEST_DIFFERENCE = 1e-5
-"""Added where two pictures' difference divides (MSGAN: 1e-5)."""
+"""Added where two images' difference divides (MSGAN: 1e-5)."""
 CODES = 2
 """Codes per input in a step, as mode seeking compares two."""
 
 
 class Discriminator(nn.Module):
-    """Judges patches of a picture beside its conditioning image.
+    """Scores patches of an image, given its conditioning image.
 
     Args:
         conditioning_channels: channels of a conditioning image.
@@ -58,7 +58,7 @@ class Discriminator(nn.Module):
 
 
 def two_codes(tower: Tower, batch: Batch, seed: int, number: int) -> list[LevelCode]:
-    """Two fresh codes per image of a step, those of an image side by side."""
+    """Two fresh codes per image of a step, the two of an image adjacent."""
     device = batch.targets[0].device
     indices = torch.arange(CODES, device=device).expand(len(batch), -1)
     return [
@@ -68,23 +68,23 @@ def two_codes(tower: Tower, batch: Batch, seed: int, number: int) -> list[LevelC
 
 
 def mode_seeking(images: Tensor, codes: Sequence[LevelCode]) -> Tensor:
-    """The inverse of how far two pictures of an input lie apart, per distance of their codes.
+    """MSGAN: distance of two codes of an input over the distance of their images.
 
     Args:
-        images: (B*2, 3, H, W), the two of an input side by side.
+        images: (B*2, 3, H, W), the two of an input adjacent.
         codes: theirs, per level.
     """
     numbers = torch.cat([part.flatten(1) for code in codes for part in code], dim=1)
 
-    def apart(rows: Tensor) -> Tensor:
+    def distances(rows: Tensor) -> Tensor:
         first, second = rows.unflatten(0, (-1, CODES)).unbind(1)
         return (first - second).abs().flatten(1).mean(dim=1)
 
-    return (1 / (apart(images) / apart(numbers) + SMALLEST_DIFFERENCE)).mean()
+    return (1 / (distances(images) / distances(numbers) + SMALLEST_DIFFERENCE)).mean()
 
 
 class AdversarialTrainer(ImleTrainer):
-    """`Trainer` without a search, whose step is a discriminator's and then the tower's."""
+    """`ImleTrainer` without a search, whose step is a discriminator's and then the tower's."""
 
     def __init__(
         self,
@@ -98,12 +98,15 @@ class AdversarialTrainer(ImleTrainer):
         super().__init__(settings, pairs, perceptual, state_file, device, seconds)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.judge = Discriminator(settings.definition.conditioning_channels).to(device)
+            self.discriminator = Discriminator(settings.definition.conditioning_channels).to(device)
         train = settings.train
-        self.judging = torch.optim.Adam(
-            self.judge.parameters(), train.learning_rate, betas=train.betas
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), train.learning_rate, betas=train.betas
         )
-        self.state.others |= {"discriminator": self.judge, "discriminator_optimizer": self.judging}
+        self.state.others |= {
+            "discriminator": self.discriminator,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
 
     def columns(self) -> list[str]:
         """Names of the training curve's columns."""
@@ -117,16 +120,18 @@ class AdversarialTrainer(ImleTrainer):
         """The features of the round's targets."""
         self.features = self._target_features(batch)
 
-    def _judge_step(self, images: Tensor, part: Batch) -> None:
-        """Tell targets and pictures (B*2, 3, H, W) apart better: hinge loss."""
+    def _discriminator_step(self, images: Tensor, part: Batch) -> None:
+        """Hinge loss step on targets against images (B*2, 3, H, W)."""
         conditioning = part.conditioning[-1]
         with self.autocast():
-            real = self.judge(part.targets[-1], conditioning)
-            false = self.judge(images.detach(), conditioning.repeat_interleave(CODES, dim=0))
+            real = self.discriminator(part.targets[-1], conditioning)
+            false = self.discriminator(
+                images.detach(), conditioning.repeat_interleave(CODES, dim=0)
+            )
             loss = F.relu(1 - real.float()).mean() + F.relu(1 + false.float()).mean()
-        self.judging.zero_grad(set_to_none=True)
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.judging.step()
+        self.discriminator_optimizer.step()
 
     def step(self, part: Batch, members: Tensor, number: int) -> list[float]:
         """The discriminator's step, and the tower's gradient."""
@@ -134,11 +139,11 @@ class AdversarialTrainer(ImleTrainer):
         codes = two_codes(tower, part, self.settings.seed, number)
         with self.autocast():
             images = tower(part.conditioning, codes)
-        self._judge_step(images[-1], part)
-        self.judge.requires_grad_(False)
+        self._discriminator_step(images[-1], part)
+        self.discriminator.requires_grad_(False)
         with self.autocast():
             seen = part.conditioning[-1].repeat_interleave(CODES, dim=0)
-            adversarial = -self.judge(images[-1], seen).float().mean()
+            adversarial = -self.discriminator(images[-1], seen).float().mean()
             targets = self.targets(part, members)
             levels = supervised_levels(self.settings)
             distance = level_losses(images, self.perceptual, targets, levels).sum()
@@ -149,5 +154,5 @@ class AdversarialTrainer(ImleTrainer):
         ]
         self.state.optimizer.zero_grad(set_to_none=True)
         torch.stack(terms).sum().backward()
-        self.judge.requires_grad_(True)
+        self.discriminator.requires_grad_(True)
         return [float(term.detach()) for term in terms]

@@ -1,4 +1,4 @@
-"""A conditional diffusion model of as many parameters, from a kept library's U-Net and scheduler.
+"""A conditional diffusion model of as many parameters, with diffusers' U-Net and scheduler.
 
 Denoising diffusion (Ho et al., arXiv 2006.11239) with the cosine schedule (Nichol and Dhariwal,
 arXiv 2102.09672) and velocity prediction (Salimans and Ho, arXiv 2202.00512); the conditioning
@@ -43,7 +43,7 @@ WIDEST = 1024
 GROUPS = 2
 """Of the group normalisation; widths are multiples of it."""
 TOLERANCE = 0.1
-"""How far the number of parameters may lie from the tower's, as a share."""
+"""Largest relative difference to the tower's number of parameters."""
 
 
 def _library() -> Any:
@@ -106,7 +106,7 @@ def channels(task: Task) -> int:
 
 
 def _encoded(images: Tensor, task: Task) -> Tensor:
-    """(B, 3, H, W) pictures in [0, 1] as what is denoised, in [-1, 1]."""
+    """(B, 3, H, W) images in [0, 1] as what is denoised, in [-1, 1]."""
     if task.wiring is Wiring.COLOURIZATION:
         return rgb_to_chroma(images)
     return images * 2 - 1
@@ -120,7 +120,7 @@ def _decoded(denoised: Tensor, conditioning: Tensor, task: Task) -> Tensor:
 
 
 def _grown(conditioning: Tensor, size: tuple[int, int]) -> Tensor:
-    """A conditioning image at the picture's size, in [0, 1]; the network sees it in [-1, 1]."""
+    """A conditioning image at the image's size, in [0, 1]; the network sees it in [-1, 1]."""
     return F.interpolate(conditioning, size, mode="bicubic").clamp(0, 1)
 
 
@@ -140,7 +140,7 @@ class DiffusionTrainer(BaseTrainer):
         settings: of the CHIMLE run that it is compared with.
         pairs: of the training split.
         parameters: of the tower that it is compared with.
-        state_file: where the run's state is kept.
+        state_file: training state; a killed run resumes from it.
         device: where it computes.
         seconds: as for `Rounds`.
     """
@@ -210,7 +210,7 @@ def sample_diffusion(
     seed: int,
     batch_size: int,
 ) -> np.ndarray:
-    """Draw S pictures for each of N inputs.
+    """Draw S images for each of N inputs.
 
     Args:
         network: the U-Net.
@@ -218,9 +218,9 @@ def sample_diffusion(
         conditioning: (N, C, h, w) in [0, 1], the finest.
         keys: N image keys.
         count: S.
-        size: side of a picture.
+        size: side of an image.
         seed: of the samples.
-        batch_size: pictures made at once.
+        batch_size: images made at once.
 
     Returns:
         (N, S, size, size, 3) uint8.

@@ -1,4 +1,4 @@
-"""The comparison as pictures."""
+"""Figures of the comparison: scatter plot, bars, image grid."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from chimle.images.contact_sheet import contact_sheet
 
 _COLOURS = ("#2a6f97", "#e07a5f", "#6d6875", "#81b29a", "#b5838d", "#f2cc8f", "#a3b18a", "#9a8c98")
 _FIRST = "#111111"
-"""CHIMLE's own colour."""
+"""Colour of CHIMLE."""
 
 
 def _colour(name: str) -> str:
@@ -22,7 +22,7 @@ def _colour(name: str) -> str:
 
 
 def _axes(columns: int, width: float, height: float) -> tuple[Any, list[Any]]:
-    """A figure drawn without a screen, and its axes in a row."""
+    """An off-screen figure with a row of axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * columns, height), layout="constrained")
@@ -39,7 +39,7 @@ def _png(figure: Any) -> bytes:
 
 
 def _fidelity(names: Sequence[str]) -> str:
-    """The metric of fidelity: of sets where they are large enough to be compared."""
+    """The metric of the horizontal axis: FID, else a Frechet distance, else LPIPS."""
     for beginning in ("fid", "frechet_", "lpips_"):
         if found := [name for name in sorted(names) if name.startswith(beginning)]:
             return found[0]
@@ -47,27 +47,29 @@ def _fidelity(names: Sequence[str]) -> str:
 
 
 def fidelity_and_diversity(runs: Sequence[Run]) -> bytes:
-    """A PNG per task: each method's distance of sets against its diversity; good is up and left."""
+    """Scatter plot as PNG, an axis per task: fidelity against diversity; upper left is best."""
     tasks = task_runs(runs)
     figure, axes = _axes(len(tasks), 5.2, 4.2)
     for one, (task, own) in zip(axes, tasks.items(), strict=True):
         names = sorted(own[0]["values"])
-        far = _fidelity(names)
-        varied = next(name for name in names if name.startswith("diversity_lpips_"))
+        fidelity = _fidelity(names)
+        diversity = next(name for name in names if name.startswith("diversity_lpips_"))
         for name in ordered(own):
-            x = change(own, task, name, far).value
-            y = change(own, task, name, varied).value
+            x = change(own, task, name, fidelity).value
+            y = change(own, task, name, diversity).value
             one.scatter([x], [y], color=_colour(name), s=44, zorder=3)
             one.annotate(
                 get_method(name).title, (x, y), (5, 4), textcoords="offset points", fontsize=8
             )
-        one.set(title=task, xlabel=f"{far} (lower is better)", ylabel=f"{varied} (pairwise)")
+        one.set(
+            title=task, xlabel=f"{fidelity} (lower is better)", ylabel=f"{diversity} (pairwise)"
+        )
         one.grid(color="#e5e5e5", zorder=0)
     return _png(figure)
 
 
 def known_modes_figure(found: Mapping[str, Sequence[Mapping[str, Mapping[str, float]]]]) -> bytes:
-    """A PNG: per layout, the share of modes that each method covers; a dot per seed."""
+    """Bar chart as PNG: modes covered per layout and method; a dot per seed."""
     names = [name for name in METHODS if name in found]
     layouts = list(found[names[0]][0])
     figure, axes = _axes(len(layouts), 3.4, 3.0)
@@ -88,16 +90,16 @@ def known_modes_figure(found: Mapping[str, Sequence[Mapping[str, Mapping[str, fl
 def grid(
     inputs: Sequence[np.ndarray],
     targets: Sequence[np.ndarray],
-    answers: Mapping[str, Sequence[Sequence[np.ndarray]]],
+    samples: Mapping[str, Sequence[Sequence[np.ndarray]]],
 ) -> np.ndarray:
-    """Inputs and targets above, below them two answers of every method: (H, W, 3) uint8.
+    """Image grid: inputs and targets, then two samples of every method: (H, W, 3) uint8.
 
     Args:
         inputs: of the shown test pairs.
         targets: theirs.
-        answers: per method and test pair, pictures.
+        samples: per method and test pair, images.
     """
-    first = [picture for pair in zip(inputs, targets, strict=True) for picture in pair]
-    rows = [first, *([p for own in each for p in own[:2]] for each in answers.values())]
-    titles = ["inputs and targets", *(get_method(name).title for name in answers)]
+    first = [image for pair in zip(inputs, targets, strict=True) for image in pair]
+    rows = [first, *([p for own in each for p in own[:2]] for each in samples.values())]
+    titles = ["inputs and targets", *(get_method(name).title for name in samples)]
     return contact_sheet(rows, side=96, titles=titles)

@@ -1,4 +1,4 @@
-"""The methods that can be compared, as settings of the same parts where that is possible."""
+"""Methods of the comparison, as settings of the same parts where possible."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from chimle.settings import RunSettings, build_settings
 
 
 class TrainerKind(StrEnum):
-    """Which program trains a method."""
+    """Trainer of a method."""
 
     IMLE = "imle"
     ADVERSARIAL = "adversarial"
@@ -20,21 +20,21 @@ class TrainerKind(StrEnum):
 
 @dataclass(frozen=True)
 class Method:
-    """One method.
+    """A method of the comparison.
 
     Attributes:
         name: on command lines and in parameters.
         title: in tables.
         meaning: what it is, in a few words.
-        learner: which program trains it.
+        trainer: its trainer.
         changes: fields per section of the settings that differ from CHIMLE's.
-        widened: its styles are as wide as it takes to have CHIMLE's number of parameters.
+        widened: its styles are widened until it has CHIMLE's number of parameters.
     """
 
     name: str
     title: str
     meaning: str
-    learner: TrainerKind = TrainerKind.IMLE
+    trainer: TrainerKind = TrainerKind.IMLE
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     widened: bool = False
 
@@ -49,13 +49,13 @@ METHODS: dict[str, Method] = {
         Method(
             "cimle",
             "cIMLE",
-            "one code for the whole picture, as many candidates, the finest level supervised",
+            "one code for the whole image, as many candidates, the finest level supervised",
             changes={"search": {"order": "whole"}, "train": {"supervision": "finest"}},
         ),
         Method(
             "regression",
             "regression",
-            "no code, the same loss: one answer per input",
+            "no code, the same loss: one sample per input",
             changes={"train": {"codes": "none"}},
         ),
         Method(
@@ -63,7 +63,7 @@ METHODS: dict[str, Method] = {
             "conditional GAN",
             "the same generator against a discriminator, with MSGAN's mode seeking",
             TrainerKind.ADVERSARIAL,
-            # The usual momenta; at CHIMLE's rate the discriminator runs away.
+            # The usual momenta; at CHIMLE's learning rate training diverges.
             {"train": {"betas": [0.5, 0.999], "learning_rate": 5e-4}},
         ),
         Method(
@@ -75,13 +75,13 @@ METHODS: dict[str, Method] = {
         Method(
             "no_supervision",
             "CHIMLE, finest level supervised",
-            "the loss sees the finest picture alone",
+            "the loss sees the finest image alone",
             changes={"train": {"supervision": "finest"}},
         ),
         Method(
             "no_hierarchy",
             "CHIMLE, whole codes",
-            "of as many whole codes the nearest; every level supervised",
+            "nearest of as many whole codes; every level supervised",
             changes={"search": {"order": "whole"}},
         ),
         Method(
@@ -109,7 +109,7 @@ def get_method(name: str) -> Method:
 
 
 def adapt(settings: RunSettings, method: Method, seed: int) -> RunSettings:
-    """The settings of a task's CHIMLE run, as a method's run with another seed has them."""
+    """Settings of a method's run with a seed, from the task's settings for CHIMLE."""
     values = settings.model_dump() | {"seed": seed}
     for section, fields in method.changes.items():
         values[section] = values[section] | fields

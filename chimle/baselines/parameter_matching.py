@@ -1,4 +1,4 @@
-"""As many parameters for every method: what a network has, and a tower that comes to a number."""
+"""Equal numbers of parameters for all methods."""
 
 import torch
 from torch import nn
@@ -8,7 +8,7 @@ from chimle.tower.generator import Tower
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Numbers that a network has learnt or will."""
+    """Number of parameters of a network."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
@@ -24,7 +24,7 @@ def _with_style_width(settings: RunSettings, width: int) -> RunSettings:
 
 
 def widened_styles(settings: RunSettings, parameters: int) -> RunSettings:
-    """The settings with styles so wide that the tower comes nearest to a number of parameters.
+    """Settings whose style width brings the tower nearest to a number of parameters.
 
     For a tower without mapping networks, whose size is linear in the width of its styles.
     """

@@ -1,4 +1,4 @@
-"""Train any method for the same time on the same pairs, and draw its answers."""
+"""Train a method for a given time, and draw its samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class TrainedMethod:
         method: which.
         settings: of its run.
         network: averaged weights: a tower, or the diffusion model's U-Net.
-        seconds: that training took, the search included.
+        seconds: training time, search included.
         steps: gradient steps done.
     """
 
@@ -42,13 +42,13 @@ class TrainedMethod:
 
     @property
     def parameters(self) -> int:
-        """Number of what was learnt and makes pictures."""
+        """Number of parameters that make an image."""
         return count_parameters(self.network)
 
-    def answers(
+    def sample(
         self, inputs: Sequence[np.ndarray], ids: Sequence[str], count: int, seed: int
     ) -> np.ndarray:
-        """Draw S pictures for each of N inputs (h, w, 3) uint8: (N, S, H, W, 3) uint8."""
+        """Draw S samples for each of N inputs (h, w, 3) uint8: (N, S, H, W, 3) uint8."""
         settings, device = self.settings, next(self.network.parameters()).device
         task, tower = settings.definition, settings.tower
         levels = [level.to(device) for level in conditioning(task, tower, inputs)]
@@ -82,15 +82,15 @@ def train_method(
 
     Args:
         method: which.
-        settings: as `adapt` gives them.
+        settings: result of `adapt`.
         pairs: of the training split.
         distance: that towers minimise, on `device`.
-        state_file: where the run's state is kept; a killed run goes on from it.
+        state_file: training state; a killed run resumes from it.
         device: where it computes.
-        seconds: that training may take.
+        seconds: training time.
     """
     trainer: BaseTrainer
-    match method.learner:
+    match method.trainer:
         case TrainerKind.IMLE:
             trainer = ImleTrainer(settings, pairs, distance, state_file, device, seconds)
         case TrainerKind.ADVERSARIAL:

@@ -1,4 +1,4 @@
-"""Many runs become one table: every method's change against CHIMLE, with its interval."""
+"""Change of a metric against CHIMLE, with its interval, over seeds and test inputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from chimle.metrics.intervals import ends, resampled_means
 RESAMPLES = 2000
 """Of the bootstrap over test inputs."""
 Run = Mapping[str, Any]
-"""What `stages.contest` writes of a method, task and seed."""
+"""What `stages.run_method` writes of a method, task and seed."""
 
 
 @dataclass(frozen=True)
 class RelativeChange:
-    """A metric of one method beside CHIMLE's.
+    """A metric of one method, relative to CHIMLE's.
 
     Attributes:
         value: mean over seeds.
         deviation: standard deviation over seeds (n - 1); None for one seed.
         relative: value / CHIMLE's value - 1; None for CHIMLE itself, and where it has none.
-        interval: of `relative`, over test inputs; None where the metric compares sets.
+        interval: of `relative`, over test inputs; None for a set metric.
     """
 
     value: float
@@ -33,20 +33,20 @@ class RelativeChange:
     interval: tuple[float, float] | None
 
 
-def _of(runs: Sequence[Run], task: str, method: str) -> list[Run]:
+def _runs_of(runs: Sequence[Run], task: str, method: str) -> list[Run]:
     found = [run for run in runs if run["task"] == task and run["method"] == method]
     return sorted(found, key=lambda run: run["seed"])
 
 
 def _rows(runs: Sequence[Run], metric: str) -> np.ndarray | None:
-    """(N,) values per test input, means over seeds; None for a metric that compares sets."""
+    """(N,) values per test input, means over seeds; None for a set metric."""
     if any(metric not in run["rows"] for run in runs):
         return None
     return np.mean([run["rows"][metric] for run in runs], axis=0)
 
 
 def relative_interval(own: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Ends of mean(own) / mean(other) - 1 over resampled inputs, the same ones for both: (N,)."""
+    """Interval of mean(own) / mean(other) - 1, both (N,), over the same resampled inputs."""
     means = resampled_means(np.stack((own, other), axis=1), RESAMPLES, seed=0)
     low, high = ends(means[:, 0] / means[:, 1] - 1)
     return float(low), float(high)
@@ -58,7 +58,7 @@ def change(runs: Sequence[Run], task: str, method: str, metric: str) -> Relative
     Raises:
         UserError: a run lacks the metric, or CHIMLE's and the method's inputs are not the same.
     """
-    own, first = _of(runs, task, method), _of(runs, task, CHIMLE)
+    own, first = _runs_of(runs, task, method), _runs_of(runs, task, CHIMLE)
     if missing := [run["method"] for run in (*own, *first) if metric not in run["values"]]:
         raise UserError(f"{task}: the runs of {missing[0]} have no metric `{metric}`")
     values = np.array([run["values"][metric] for run in own])
@@ -71,6 +71,6 @@ def change(runs: Sequence[Run], task: str, method: str, metric: str) -> Relative
     interval = None
     if rows is not None and others is not None and relative is not None:
         if len(rows) != len(others):
-            raise UserError(f"{task}: {method} and {CHIMLE} were judged on different inputs")
+            raise UserError(f"{task}: {method} and {CHIMLE} were evaluated on different inputs")
         interval = relative_interval(rows, others)
     return RelativeChange(float(values.mean()), deviation, relative, interval)

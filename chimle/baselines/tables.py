@@ -1,4 +1,4 @@
-"""The comparison as text: Markdown for people, flat numbers for `dvc metrics diff`."""
+"""Tables of the comparison in Markdown, and its numbers for `dvc metrics diff`."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ SIGMA = "0_2"
 
 
 def headings(runs: Sequence[Run]) -> dict[str, str]:
-    """Metric and heading of the table's columns; the runs' features and samples are in the names.
+    """Metric and heading of the table's columns.
 
     A column appears where every run of the task has it.
     """
@@ -42,7 +42,7 @@ def _entry(found: RelativeChange) -> str:
 
 
 def ordered(runs: Sequence[Run]) -> list[str]:
-    """The methods that were run, in the order in which they are declared."""
+    """Methods with runs, in the order of `METHODS`."""
     present = {run["method"] for run in runs}
     return [name for name in METHODS if name in present]
 
@@ -54,7 +54,7 @@ def task_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def task_table(runs: Sequence[Run]) -> str:
-    """One task's table in Markdown: a line per method, its change against CHIMLE in brackets."""
+    """One task's table in Markdown: a row per method, in brackets its change against CHIMLE."""
     task, columns = runs[0]["task"], headings(runs)
     first = ("method", "seconds", "steps", "parameters", *columns.values())
     lines = [f"| {' | '.join(first)} |", "|" + "---|" * len(first)]
@@ -82,7 +82,7 @@ def page(runs: Sequence[Run]) -> str:
         parts.append(
             f"## {task}\n\n"
             f"Preset {own[0]['preset']}, N = {provenance['n']} test inputs with "
-            f"{provenance['samples_per_input']} answers each, seeds {', '.join(map(str, seeds))}; "
+            f"{provenance['samples_per_input']} samples each, seeds {', '.join(map(str, seeds))}; "
             f"features: {extractor['name']} ({extractor['origin']}). In brackets the change "
             "against CHIMLE, with its 95 % interval over inputs where the metric is a mean over "
             f"them; ± is over seeds.\n\n{task_table(own)}"
@@ -105,7 +105,7 @@ def known_table(found: dict[str, list[dict[str, dict[str, float]]]]) -> str:
     """Known modes in Markdown: per layout and method, means over seeds (least to most covered).
 
     Args:
-        found: per method, what `stages.known_modes` wrote for each seed.
+        found: per method and seed, the record of `stages.known_modes`.
     """
     lines = [
         "| targets differ | modes | method | covered | (least, most) | frequency error | "

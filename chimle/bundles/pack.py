@@ -14,7 +14,7 @@ from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
 from chimle.images.decode import read_rgb, write_png
 from chimle.io.files import replaced_folder, write_bytes, write_text
-from chimle.metrics.metric import DO_NOTHING
+from chimle.metrics.metric import INPUT_BASELINE
 
 CARD = "README.md"
 METRICS = "metrics.json"
@@ -82,7 +82,7 @@ def _card(bundle: Bundle, measured: dict[str, Any], licence: str, has_samples: b
     )
     metrics, details = measured.get("metrics", {}), measured.get("details", {})
     rows = [
-        (name, value, details.get(DO_NOTHING + name)) for name, value in sorted(metrics.items())
+        (name, value, details.get(INPUT_BASELINE + name)) for name, value in sorted(metrics.items())
     ]
     return environment.get_template("card.md.j2").render(
         bundle=bundle,

@@ -1,4 +1,4 @@
-"""Agreement with the input: degrade an answer again and compare. Per input."""
+"""Agreement with the input: degrade a sample again and compare it with the input; per input."""
 
 import numpy as np
 
@@ -49,9 +49,9 @@ METRICS = (
 
 
 def consistency(
-    answers: np.ndarray, given: np.ndarray, task: Task, settings: PairSettings
+    samples: np.ndarray, given: np.ndarray, task: Task, settings: PairSettings
 ) -> dict[str, float]:
-    """Agreement of (S, H, W, 3) answers with their input (h, w, 3), uint8.
+    """Agreement of (S, H, W, 3) samples with their input (h, w, 3), uint8.
 
     - super-resolution: PSNR in dB at the input's size;
     - colourization: mean absolute error of Lab lightness, 0 to 100, lower is better;
@@ -59,14 +59,14 @@ def consistency(
     - night to day: none, since a night is no function of the day.
     """
     if task.degradation is Degradation.LIGHTNESS:
-        mine, wanted = (lightness(to_tensor(list(p))) for p in (answers, given[None]))
+        mine, wanted = (lightness(to_tensor(list(p))) for p in (samples, given[None]))
         return {"consistency_lightness_error": float(100 * (mine - wanted).abs().mean())}
     if task.degradation is Degradation.NIGHT:
         return {}
     if task.degradation is Degradation.REDUCE:
         size = (given.shape[0], given.shape[1])
-        name, again = "input_size", [reduce(picture, size) for picture in answers]
+        name, again = "input_size", [reduce(image, size) for image in samples]
     else:
-        name, again = "jpeg", [jpeg(picture, settings.jpeg_quality) for picture in answers]
-    repeated = np.repeat(given[None], len(answers), axis=0)
+        name, again = "jpeg", [jpeg(image, settings.jpeg_quality) for image in samples]
+    repeated = np.repeat(given[None], len(samples), axis=0)
     return {f"consistency_{name}_psnr": float(psnr(np.stack(again), repeated).mean())}

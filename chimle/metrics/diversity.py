@@ -1,9 +1,9 @@
-"""How much an input's answers differ, and whether they differ towards the target. All per input.
+"""Diversity of an input's samples, unweighted and weighted by nearness to the target; per input.
 
 The normalisation of the faithfulness-weighted variance was not checked against the text of its
-paper, which was not at hand. Here the weighted squares are averaged over the S samples, so that the
-number does not grow with S, and not divided by the sum of weights, which would take the
-faithfulness out again; times S it is the sum. Compare it with published tables for order only.
+paper. Here the weighted squares are averaged over the S samples, so that the
+number does not grow with S, and not divided by the sum of weights, which would cancel
+the weighting; times S it is the sum. Published tables may be normalised otherwise.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from chimle.metrics.metric import Group, Metric
 
 SIGMAS = (0.1, 0.15, 0.2, 0.3)
-"""Widths of the kernel that weighs a sample by its distance to the target."""
+"""Widths of the kernel that weights a sample by its distance to the target."""
 
 METRICS = (
     Metric(
@@ -28,9 +28,9 @@ METRICS = (
     Metric(
         "faithful_variance_{features}_sigma_{sigma}",
         Group.VARIED,
-        "variance of samples, those near the target counting more",
+        "variance of samples, weighted by nearness to the target",
         "mean over inputs and j of w_j d(y_j, m)^2, w_j = exp(-d(y_j, y*)^2 / (2 sigma^2)), m the "
-        "mean picture of the samples",
+        "mean image of the samples",
         "Li et al. 2020, arXiv 2004.03590 (faithfulness-weighted variance)",
         0,
         None,
@@ -39,7 +39,7 @@ METRICS = (
     Metric(
         "ntire_diversity_{features}",
         Group.VARIED,
-        "what choosing the best sample place by place gains over the best sample, percent",
+        "gain of the best sample per pixel over the best sample per image, percent",
         "mean over inputs of 100 (g - l) / g; g the least mean over pixels, among samples, of the "
         "spatial LPIPS to y*, l the mean over pixels of the least among samples (the challenge "
         "takes AlexNet's)",
@@ -52,12 +52,12 @@ METRICS = (
 
 
 def sigma_name(sigma: float) -> str:
-    """0.15 as `0_15`: in a metric's name a dot reads as a level of nesting."""
+    """0.15 as `0_15`, since a dot in a metric's name would be read as nesting."""
     return f"{sigma:g}".replace(".", "_")
 
 
 def pairwise(between: np.ndarray) -> float:
-    """Mean over the pairs of S samples from their distances (S, S); S at least 2."""
+    """Mean distance over pairs of samples, from (S, S) distances; S at least 2."""
     rows, columns = np.triu_indices(len(between), 1)
     return float(between[rows, columns].mean())
 
@@ -67,7 +67,7 @@ def faithful_variance(to_target: np.ndarray, to_mean: np.ndarray, sigma: float) 
 
     Args:
         to_target: (S,) LPIPS to the target.
-        to_mean: (S,) LPIPS to the mean picture of the samples.
+        to_mean: (S,) LPIPS to the mean image of the samples.
         sigma: width of the kernel, in LPIPS.
     """
     weights = np.exp(-np.square(to_target) / (2 * sigma**2))
@@ -75,5 +75,5 @@ def faithful_variance(to_target: np.ndarray, to_mean: np.ndarray, sigma: float) 
 
 
 def ntire_diversity(best: float, best_by_place: float) -> float:
-    """Percent by which the best by place is nearer than the best sample; 0 where that is exact."""
+    """Percent by which the best per pixel is below the best per image; 0 if that is 0."""
     return 100 * (best - best_by_place) / best if best > 0 else 0.0

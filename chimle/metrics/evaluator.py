@@ -1,7 +1,8 @@
-"""All metrics of any answers, whoever gave them: of a model, of a folder, of doing nothing at all.
+"""Evaluation: all metrics of samples from any origin, and of the input baseline.
 
-Cases go through one at a time and leave a row of numbers and a few features each. What is a mean
-over inputs has an interval; what compares sets has a deviation over the sets.
+Predictions are evaluated one at a time; only a row of numbers and the features of each are kept.
+Metrics that are means over inputs have a bootstrap interval, metrics that compare sets a standard
+deviation over the sets.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from chimle.metrics.fid_kid import set_distances
 from chimle.metrics.full_reference import best_of, psnr, ssim
 from chimle.metrics.inception import Inception
 from chimle.metrics.intervals import bootstrap
-from chimle.metrics.metric import DEVIATION, DO_NOTHING, HIGH, LOW
+from chimle.metrics.metric import DEVIATION, HIGH, INPUT_BASELINE, LOW
 from chimle.metrics.prdc import FEWEST, set_shares
 from chimle.metrics.prediction import Prediction
 from chimle.perceptual.lpips import Perceptual
@@ -36,22 +37,22 @@ from chimle.settings import PairSettings
 from chimle.tasks import Task
 
 DIGITS = 6
-"""Significant digits that are kept: what differs between batch sizes lies below."""
+"""Significant digits of a value: differences between batch sizes are smaller."""
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """What cases are judged with.
+    """Networks and options of an evaluation.
 
     Attributes:
         perceptual: the distance; its name stands in the metrics' names.
         inception: the FID's network; None: no FID.
-        task: says what agreement with the input is; None: it is not judged.
+        task: decides what agreement with the input means; None: it is not measured.
         pair: how inputs were degraded.
-        batch_size: pictures in a network at once; never changes a number beyond rounding.
+        batch_size: images in a network at once; never changes a number beyond rounding.
         resamples: of the bootstrap over inputs.
         seed: of the bootstrap.
-        records: folder that keeps what the networks said of pictures; None: nowhere.
+        records: folder of the feature cache; None: features are not kept.
     """
 
     perceptual: Perceptual
@@ -66,7 +67,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class Scores:
-    """What came of N inputs with S answers each.
+    """Metrics of N inputs with S samples each.
 
     Attributes:
         ids: of the inputs, sorted.
@@ -74,9 +75,9 @@ class Scores:
         rows: (N,) per metric that is a mean over inputs, in the order of `ids`.
         values: all metrics, rounded.
         intervals: (low, high) of the metrics in `rows`.
-        deviations: of metrics that compare sets, over the S sets; empty for S = 1.
+        deviations: standard deviations over the S sets of set metrics; none for S = 1.
         curve: (S, 3) LPIPS of the best of k = 1 .. S with the ends of its interval.
-        digest: SHA-256 over all pictures.
+        digest: SHA-256 over all images.
     """
 
     ids: tuple[str, ...]
@@ -98,17 +99,17 @@ class Scores:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What is kept of a case."""
+    """Numbers and features of one prediction."""
 
     id: str
     digest: str
     row: dict[str, float]
     distances: np.ndarray
-    perceived: Record
-    recognised: Record | None
+    lpips: Record
+    inception: Record | None
 
 
-def _near_and_varied(record: Record, name: str) -> dict[str, float]:
+def _lpips_metrics(record: Record, name: str) -> dict[str, float]:
     """Per-input metrics of LPIPS alone."""
     distances = record["to_target"].astype(np.float64)
     count = len(distances)
@@ -119,8 +120,8 @@ def _near_and_varied(record: Record, name: str) -> dict[str, float]:
         for sigma in SIGMAS:
             value = faithful_variance(distances, record["to_mean"].astype(np.float64), sigma)
             row[f"faithful_variance_{name}_sigma_{sigma_name(sigma)}"] = value
-        best, by_place = float(record["best"]), float(record["best_by_place"])
-        row[f"ntire_diversity_{name}"] = ntire_diversity(best, by_place)
+        best, per_pixel = float(record["best"]), float(record["best_per_pixel"])
+        row[f"ntire_diversity_{name}"] = ntire_diversity(best, per_pixel)
     return row
 
 
@@ -129,54 +130,56 @@ def _rounded(value: float) -> float:
 
 
 class Evaluator:
-    """Cases add up to scores."""
+    """Accumulates predictions into scores."""
 
-    def __init__(self, judge: EvaluationConfig) -> None:
-        self.judge = judge
+    def __init__(self, config: EvaluationConfig) -> None:
+        self.config = config
         self._entries: list[_Entry] = []
 
-    def add(self, case: Prediction) -> None:
-        """Judge one case; `UserError` where it is malformed or has another number of answers."""
-        case.check()
-        judge, answers = self.judge, case.answers
-        if self._entries and len(answers) != len(self._entries[0].distances):
+    def add(self, prediction: Prediction) -> None:
+        """Evaluate a prediction; `UserError` if malformed or with another number of samples."""
+        prediction.check()
+        config, samples = self.config, prediction.samples
+        if self._entries and len(samples) != len(self._entries[0].distances):
             first = self._entries[0]
             raise UserError(
-                f"{case.id} has {len(answers)} answers and {first.id} {len(first.distances)}: "
-                "every input needs equally many"
+                f"{prediction.id} has {len(samples)} samples and {first.id} "
+                f"{len(first.distances)}: every input needs equally many"
             )
-        perceived = lpips_features(case, judge.perceptual, judge.batch_size, judge.records)
-        row = _near_and_varied(perceived, judge.perceptual.info.name)
-        targets = np.repeat(case.target[None], len(answers), axis=0)
-        row["psnr"] = float(psnr(answers, targets).mean())
-        row["ssim"] = float(ssim(answers, case.target).mean())
-        if judge.task is not None and case.input is not None:
-            row |= consistency(answers, case.input, judge.task, judge.pair)
-        recognised = None
-        if judge.inception is not None:
-            recognised = inception_features(case, judge.inception, judge.batch_size, judge.records)
-        distances = perceived["to_target"].astype(np.float64)
-        entry = _Entry(case.id, case.digest(), row, distances, perceived, recognised)
+        lpips = lpips_features(prediction, config.perceptual, config.batch_size, config.records)
+        row = _lpips_metrics(lpips, config.perceptual.info.name)
+        targets = np.repeat(prediction.target[None], len(samples), axis=0)
+        row["psnr"] = float(psnr(samples, targets).mean())
+        row["ssim"] = float(ssim(samples, prediction.target).mean())
+        if config.task is not None and prediction.input is not None:
+            row |= consistency(samples, prediction.input, config.task, config.pair)
+        inception = None
+        if config.inception is not None:
+            inception = inception_features(
+                prediction, config.inception, config.batch_size, config.records
+            )
+        distances = lpips["to_target"].astype(np.float64)
+        entry = _Entry(prediction.id, prediction.digest(), row, distances, lpips, inception)
         self._entries.append(entry)
 
     def scores(self) -> Scores:
-        """All numbers; `UserError` without a case, with an id twice, or if one is not finite."""
+        """All metrics; `UserError` for no prediction, a repeated id, or a value not finite."""
         entries = sorted(self._entries, key=lambda entry: entry.id)
         if not entries:
-            raise UserError("there is nothing to judge: give one input with its answers at least")
+            raise UserError("nothing to evaluate: give at least one input with its samples")
         ids = tuple(entry.id for entry in entries)
-        if twice := next((a for a, b in itertools.pairwise(ids) if a == b), None):
-            raise UserError(f"two inputs are called {twice}: rename one")
+        if repeated := next((a for a, b in itertools.pairwise(ids) if a == b), None):
+            raise UserError(f"two inputs are called {repeated}: rename one")
         rows = {name: np.array([entry.row[name] for entry in entries]) for name in entries[0].row}
         sets = self._sets(entries, rows)
         values = {name: float(row.mean()) for name, row in rows.items()}
         values |= {name: float(own.mean()) for name, own in sets.items()}
-        if broken := sorted(name for name, value in values.items() if not math.isfinite(value)):
-            raise UserError(f"metric `{broken[0]}` is not finite: look at the samples")
-        many = len(entries[0].distances) > 1
-        spread = {name: float(own.std(ddof=1)) for name, own in sets.items() if many}
+        if invalid := sorted(name for name, value in values.items() if not math.isfinite(value)):
+            raise UserError(f"metric `{invalid[0]}` is not finite: look at the samples")
+        several = len(entries[0].distances) > 1
+        spread = {name: float(own.std(ddof=1)) for name, own in sets.items() if several}
         curve = best_of(np.stack([entry.distances for entry in entries]))
-        resamples, seed = self.judge.resamples, self.judge.seed
+        resamples, seed = self.config.resamples, self.config.seed
         low, high = bootstrap(np.column_stack(list(rows.values())), resamples, seed)
         ends = bootstrap(curve, resamples, seed)
         return Scores(
@@ -191,14 +194,14 @@ class Evaluator:
         )
 
     def _sets(self, entries: list[_Entry], rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Distances of sets (S,); shares per input go into `rows`. None of them for few inputs."""
+        """Set distances (S,); per-input shares are added to `rows`. None below `FEWEST` inputs."""
         if len(entries) < FEWEST:
             return {}
-        name = self.judge.perceptual.info.name
-        networks = [(name, f"frechet_{name}", f"kernel_{name}", [e.perceived for e in entries])]
-        recognised = [e.recognised for e in entries if e.recognised is not None]
-        if recognised:
-            networks.append(("inception", "fid", "kid", recognised))
+        name = self.config.perceptual.info.name
+        networks = [(name, f"frechet_{name}", f"kernel_{name}", [e.lpips for e in entries])]
+        inception = [e.inception for e in entries if e.inception is not None]
+        if inception:
+            networks.append(("inception", "fid", "kid", inception))
         found: dict[str, np.ndarray] = {}
         for network, *distances, records in networks:
             own = torch.from_numpy(np.stack([record["own"] for record in records]))
@@ -208,28 +211,30 @@ class Evaluator:
         return found
 
 
-def evaluate(cases: Iterable[Prediction], judge: EvaluationConfig) -> tuple[Scores, Scores | None]:
-    """Scores of answers, and of doing nothing where every input is at hand.
+def evaluate(
+    predictions: Iterable[Prediction], config: EvaluationConfig
+) -> tuple[Scores, Scores | None]:
+    """Scores of samples and, where every input is given, of the input baseline.
 
     Args:
-        cases: in any order; read one at a time.
-        judge: what to judge with.
+        predictions: in any order; read one at a time.
+        config: networks and options.
 
     Raises:
-        UserError: a case is malformed, counts differ, or a metric is not finite.
+        UserError: a prediction is malformed, counts differ, or a metric is not finite.
     """
-    mine, nothing = Evaluator(judge), Evaluator(judge)
+    own, baseline = Evaluator(config), Evaluator(config)
     complete = True
-    for case in cases:
-        mine.add(case)
-        other = case.input_baseline()
+    for prediction in predictions:
+        own.add(prediction)
+        other = prediction.input_baseline()
         if other is None:
             complete = False
         else:
-            nothing.add(other)
-    return mine.scores(), nothing.scores() if complete else None
+            baseline.add(other)
+    return own.scores(), baseline.scores() if complete else None
 
 
-def flat_values(scores: Scores, nothing: Scores | None) -> dict[str, float]:
-    """Everything under one name each; what belongs to doing nothing begins with `do_nothing_`."""
-    return scores.flat() | (nothing.flat(DO_NOTHING) if nothing else {})
+def flat_values(scores: Scores, baseline: Scores | None) -> dict[str, float]:
+    """All numbers by name; those of the input baseline begin with `input_baseline_`."""
+    return scores.flat() | (baseline.flat(INPUT_BASELINE) if baseline else {})

@@ -1,6 +1,6 @@
-"""What networks say of one input's pictures: extracted once, kept by content, used by all metrics.
+"""Features of one input's images: extracted once, cached by content, shared by all metrics.
 
-A record is a few vectors per input. Pictures go through a network input by input, so the order of
+A record is a few vectors per input. Images go through a network input by input, so the order of
 inputs can change nothing, and memory holds one input's features at a time.
 """
 
@@ -27,23 +27,23 @@ Record = dict[str, np.ndarray]
 
 
 def _sources(*modules: str) -> str:
-    """SHA-256 over the code that makes records: other code makes other records."""
+    """SHA-256 over source files: changed code makes new records."""
     state = hashlib.sha256()
     for name in modules:
         state.update(Path(name).read_bytes())
     return state.hexdigest()
 
 
-def _key(case: Prediction, **network: str) -> str:
+def _key(prediction: Prediction, **network: str) -> str:
     text = json.dumps(network, sort_keys=True)
     state = hashlib.sha256(text.encode())
-    for pictures in (case.answers, case.target):
-        state.update(repr(pictures.shape).encode() + np.ascontiguousarray(pictures).tobytes())
+    for images in (prediction.samples, prediction.target):
+        state.update(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes())
     return state.hexdigest()
 
 
-def _kept(folder: Path | None, key: str, compute: Callable[[], Record]) -> Record:
-    """A record by its key: read, or computed and written, whole or not at all."""
+def _cached(folder: Path | None, key: str, compute: Callable[[], Record]) -> Record:
+    """The record of a key: read from the cache, or computed and written atomically."""
     if folder is None:
         return compute()
     path = folder / key[:2] / f"{key}.npz"
@@ -53,7 +53,7 @@ def _kept(folder: Path | None, key: str, compute: Callable[[], Record]) -> Recor
     except FileNotFoundError:
         pass
     except (ValueError, EOFError, BadZipFile, KeyError):
-        pass  # Damaged: it is only a copy of what can be computed again.
+        pass  # A damaged record is computed again.
     record = compute()
     buffer = io.BytesIO()
     np.savez(buffer, **record)  # type: ignore[arg-type]
@@ -86,27 +86,29 @@ def _row(features: Features, number: int) -> Features:
 
 
 def _spatial(parts: list[Tensor], size: tuple[int, int]) -> Tensor:
-    """LPIPS by place (B, H, W): the layers' maps enlarged bilinearly, as the package does it."""
+    """Spatial LPIPS (B, H, W): the layers' maps enlarged bilinearly, as the package does it."""
     grown = [F.interpolate(part.unsqueeze(1), size, mode="bilinear") for part in parts]
     return torch.stack(grown).sum(dim=0).squeeze(1)
 
 
 @torch.no_grad()
-def _compute_lpips_features(case: Prediction, perceptual: Perceptual, batch_size: int) -> Record:
-    count = len(case.answers)
-    images = to_tensor([*case.answers, case.target])
+def _compute_lpips_features(
+    prediction: Prediction, perceptual: Perceptual, batch_size: int
+) -> Record:
+    count = len(prediction.samples)
+    images = to_tensor([*prediction.samples, prediction.target])
     mean = images[:count].mean(dim=0, keepdim=True)
     features, embeddings = _extract(perceptual, torch.cat((images, mean)), batch_size)
-    answers = tuple(layer[:count] for layer in features)
+    samples = tuple(layer[:count] for layer in features)
     target, middle = _row(features, count), _row(features, count + 1)
-    rows = [_distances(answers, _row(features, number)) for number in range(count)]
-    places = _spatial(_maps(answers, target), (images.shape[2], images.shape[3]))
+    rows = [_distances(samples, _row(features, number)) for number in range(count)]
+    maps = _spatial(_maps(samples, target), (images.shape[2], images.shape[3]))
     record = {
-        "to_target": _distances(answers, target),
-        "to_mean": _distances(answers, middle),
+        "to_target": _distances(samples, target),
+        "to_mean": _distances(samples, middle),
         "between": torch.stack(rows),
-        "best": places.mean(dim=(1, 2)).min(),
-        "best_by_place": places.min(dim=0).values.mean(),
+        "best": maps.mean(dim=(1, 2)).min(),
+        "best_per_pixel": maps.min(dim=0).values.mean(),
         "own": embeddings[:count],
         "target": embeddings[count],
     }
@@ -114,36 +116,40 @@ def _compute_lpips_features(case: Prediction, perceptual: Perceptual, batch_size
 
 
 def lpips_features(
-    case: Prediction, perceptual: Perceptual, batch_size: int, folder: Path | None
+    prediction: Prediction, perceptual: Perceptual, batch_size: int, folder: Path | None
 ) -> Record:
-    """All that metrics want of an LPIPS network, in one pass over the pictures.
+    """Distances and embeddings of an LPIPS network, in one pass over the images.
 
     Args:
-        case: one input's answers and target.
+        prediction: one input's samples and target.
         perceptual: the network.
-        batch_size: pictures in it at once.
-        folder: where records are kept; None: nowhere.
+        batch_size: images in it at once.
+        folder: of the cache; None: records are not kept.
 
     Returns:
-        float32: `to_target`, `to_mean` (S,), `between` (S, S): LPIPS; `best`, `best_by_place` ():
-        least over samples of the mean over places, and the other way round; `own` (S, D), `target`
+        float32: `to_target`, `to_mean` (S,), `between` (S, S): LPIPS; `best`, `best_per_pixel` ():
+        least over samples of the mean over pixels, and mean of the least; `own` (S, D), `target`
         (D,): embeddings.
     """
     info = perceptual.info
     code = _sources(__file__, perceptual_module.__file__)
-    key = _key(case, network=info.backbone, origin=info.origin, weights=info.sha256, code=code)
-    return _kept(folder, key, lambda: _compute_lpips_features(case, perceptual, batch_size))
+    key = _key(
+        prediction, network=info.backbone, origin=info.origin, weights=info.sha256, code=code
+    )
+    return _cached(folder, key, lambda: _compute_lpips_features(prediction, perceptual, batch_size))
 
 
 def inception_features(
-    case: Prediction, inception: Inception, batch_size: int, folder: Path | None
+    prediction: Prediction, inception: Inception, batch_size: int, folder: Path | None
 ) -> Record:
     """Inception's features: `own` (S, 2048) and `target` (2048,) float32."""
 
     def compute() -> Record:
-        features = inception.features(np.stack([*case.answers, case.target]), batch_size)
+        features = inception.features(
+            np.stack([*prediction.samples, prediction.target]), batch_size
+        )
         return {"own": features[:-1], "target": features[-1]}
 
     code = _sources(__file__)
-    key = _key(case, network="inception", weights=inception.sha256, code=code)
-    return _kept(folder, key, compute)
+    key = _key(prediction, network="inception", weights=inception.sha256, code=code)
+    return _cached(folder, key, compute)

@@ -1,7 +1,7 @@
-"""Distances between sets of pictures, over features that were extracted once.
+"""Frechet (FID) and kernel (KID) distances between sets of images.
 
-The names say which features: `fid` and `kid` only for Inception's; over another network's features
-they are `frechet_<network>`, `kernel_<network>`.
+Names tell the features: `fid` and `kid` are over Inception features; over another network's they
+are `frechet_<network>` and `kernel_<network>`.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from chimle.perceptual.torchvision_compat import import_torchvision
 SUBSETS = 20
 """Random subsets that the kernel distance averages over, where the sets are larger than one."""
 LARGEST_SUBSET = 1000
-"""Pictures per subset; smaller sets are taken whole, once."""
+"""Images per subset; smaller sets are used whole, once."""
 
 _FRECHET = (
     "|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of means and covariances, mean over the S sets of "
@@ -72,8 +72,8 @@ METRICS = (
 def frechet(samples: Tensor, targets: Tensor) -> float:
     """Frechet distance of two Gaussians fitted to features (N, D) and (M, D).
 
-    Where there are fewer pictures than features, the covariances' root is taken in the space of
-    pictures: with centred features A and B, tr((C1 C2)^(1/2)) is the sum of the singular values of
+    Where there are fewer images than features, the covariances' root is taken in the space of
+    images: with centred features A and B, tr((C1 C2)^(1/2)) is the sum of the singular values of
     A B' over the root of (N - 1)(M - 1). The same number, from a matrix of N x M. Else it is
     torch-fidelity's arithmetic.
     """
@@ -86,9 +86,9 @@ def frechet(samples: Tensor, targets: Tensor) -> float:
         for features, mean in zip((first, second), means, strict=True)
     )
     root = torch.linalg.svdvals(one @ other.T).sum()
-    apart = (means[0] - means[1]).square().sum()
-    # Rounding alone could take it below zero.
-    return max(float(apart + one.square().sum() + other.square().sum() - 2 * root), 0.0)
+    distance = (means[0] - means[1]).square().sum()
+    # Rounding can make it negative.
+    return max(float(distance + one.square().sum() + other.square().sum() - 2 * root), 0.0)
 
 
 def _frechet_of_statistics(first: Tensor, second: Tensor) -> float:
@@ -103,7 +103,7 @@ def _frechet_of_statistics(first: Tensor, second: Tensor) -> float:
 def kernel_distance(samples: Tensor, targets: Tensor) -> float:
     """Unbiased squared MMD with the cubic kernel of features (N, D) and (M, D), by torch-fidelity.
 
-    Sets that fit into one subset are taken whole: more subsets would be the same pictures again.
+    Sets that fit into one subset are used whole, once.
     """
     import_torchvision()
     from torch_fidelity.metric_kid import kid_features_to_metric
@@ -125,8 +125,8 @@ def set_distances(
 ) -> dict[str, np.ndarray]:
     """Frechet and kernel distance of each set of one sample per input: (S,) each.
 
-    Averaging over the S sets keeps N equal to the number of inputs, so that a model and the
-    do-nothing answer, which has one picture per input, carry the same small-sample bias.
+    Each set has as many images as there are inputs, so that samples and input baseline, which has
+    one image per input, have the same small-sample bias.
 
     Args:
         samples: (N, S, D) features.

@@ -1,4 +1,4 @@
-"""How near answers come to the target: LPIPS, the best of k, PSNR, SSIM. All per input."""
+"""Full-reference metrics per input: LPIPS, best of k, PSNR, SSIM."""
 
 import math
 
@@ -33,9 +33,9 @@ METRICS = (
     Metric(
         "psnr",
         Group.NEAR,
-        "pixel agreement in dB, mean over samples",
+        "PSNR to the target in dB, mean over samples",
         "10 log10(255^2 / mean squared error), the error taken as at least 1/12, which is 8-bit "
-        "rounding: identical pictures count 58.9",
+        "rounding: identical images count 58.9",
         "as scikit-image's peak_signal_noise_ratio",
         0,
         58.93,
@@ -57,25 +57,25 @@ METRICS = (
 
 
 def psnr(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Peak signal-to-noise ratio in dB of (N, H, W, C) uint8 pictures, higher is nearer: (N,).
+    """Peak signal-to-noise ratio in dB of (N, H, W, C) uint8 images, higher is nearer: (N,).
 
-    Identical pictures count as 8-bit rounding noise would, 58.9 dB, to stay finite.
+    Identical images count as 8-bit rounding noise would, 58.9 dB, to stay finite.
     """
     difference = first.astype(np.float64) - second.astype(np.float64)
     error = np.square(difference).reshape(len(first), -1).mean(axis=1)
     return 10 * np.log10(255.0**2 / np.maximum(error, 1 / 12))
 
 
-def ssim(answers: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Structural similarity of (S, H, W, 3) uint8 answers to (H, W, 3): (S,), -1 to 1.
+def ssim(samples: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Structural similarity of (S, H, W, 3) uint8 samples to (H, W, 3): (S,), -1 to 1.
 
     Sides of at least 11 pixels; settings of the original paper.
     """
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return np.array(
         [
-            structural_similarity(answer, target, channel_axis=2, data_range=255, **options)
-            for answer in answers
+            structural_similarity(sample, target, channel_axis=2, data_range=255, **options)
+            for sample in samples
         ]
     )
 

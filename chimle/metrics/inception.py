@@ -1,4 +1,4 @@
-"""The network of the FID: official weights or none, since a number must earn its name."""
+"""Inception network of FID and KID, with the official weights only."""
 
 import hashlib
 import tempfile
@@ -15,7 +15,7 @@ from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.perceptual.weights import Origin, cache_file, download
 
 OFFICIAL = "official"
-"""Setting: torch's usual cache, then the official download."""
+"""Setting: torch's cache, then the official download."""
 OFFICIAL_URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth"
@@ -39,10 +39,10 @@ class Inception:
     sha256: str
 
     @torch.no_grad()
-    def features(self, pictures: np.ndarray, batch_size: int) -> np.ndarray:
+    def features(self, images: np.ndarray, batch_size: int) -> np.ndarray:
         """(B, H, W, 3) uint8 to the last pooling's (B, 2048) float32."""
         device = next(self.network.parameters()).device
-        batches = torch.from_numpy(pictures).permute(0, 3, 1, 2).split(batch_size)
+        batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(batch_size)
         parts = [self.network(batch.to(device))[0].float().cpu() for batch in batches]
         return torch.cat(parts).numpy()
 
@@ -52,7 +52,7 @@ def _checked(content: bytes, name: str) -> None:
     if found != OFFICIAL_SHA256:
         raise UserError(
             f"{name} is not the official Inception file (its SHA-256 begins {found[:8]}, not "
-            f"{OFFICIAL_SHA256[:8]}), so no FID can be had from it: replace it"
+            f"{OFFICIAL_SHA256[:8]}), so FID would be wrong: replace it"
         )
 
 
@@ -93,7 +93,7 @@ def load_inception(
         root: directory that a relative file starts from.
 
     Raises:
-        UserError: the official weights cannot be had, or the file holds others.
+        UserError: the official weights are missing, or the file holds others.
     """
     if setting is None:
         return None
@@ -101,7 +101,7 @@ def load_inception(
     import_torchvision()
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    # The extractor wants a file, and unpickles it: it gets the very bytes that were checked.
+    # The extractor unpickles a file by name: write the verified bytes to one.
     with tempfile.NamedTemporaryFile(suffix=".pth") as file:
         file.write(content)
         file.flush()

@@ -1,11 +1,11 @@
-"""What a metric is called, what it says, where it comes from, and what its suffixes mean."""
+"""Declaration of a metric: name, meaning, formula, source, range, direction."""
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-DO_NOTHING = "do_nothing_"
-"""Prefix of the same metric for the input itself, shown as it is or enlarged."""
+INPUT_BASELINE = "input_baseline_"
+"""Prefix of a metric of the input baseline: the input itself, enlarged where it is smaller."""
 LOW, HIGH = "_low", "_high"
 """Suffixes of the ends of a metric's interval over test inputs."""
 DEVIATION = "_deviation"
@@ -16,12 +16,12 @@ _PARTS["network"] = rf"(?:{_PARTS['features']}|inception)"
 
 
 class Group(StrEnum):
-    """What metrics of a kind speak about; also the order of a table."""
+    """Kinds of metrics, in the order of a table."""
 
-    NEAR = "Near the target"
-    VARIED = "Varied"
-    AGREES = "True to the input"
-    SETS = "As a set, beside the set of targets"
+    NEAR = "Distance to the target"
+    VARIED = "Diversity of samples"
+    AGREES = "Agreement with the input"
+    SETS = "Set of samples against set of targets"
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Metric:
     Attributes:
         template: its name, with `{features}` (an LPIPS backbone), `{network}` (that or Inception),
             `{count}` and `{sigma}` (as `0_15`) where they vary.
-        group: what it speaks about.
-        meaning: what it says, in a few words.
-        formula: how it is computed; d is LPIPS, y* the target, y_1 .. y_S the answers to an input.
+        group: its kind.
+        meaning: what it measures, in a few words.
+        formula: how it is computed; d is LPIPS, y* the target, y_1 .. y_S the samples of an input.
         source: paper, or the library whose value it is.
         lowest: lower end of its range; None: there is none.
         highest: upper end of its range; None: there is none.
-        higher_is_better: which way is better.
-        headline: whether it stands in the short file of a task.
+        higher_is_better: its direction.
+        headline: whether it is among the headline metrics of a task.
     """
 
     template: str
@@ -52,13 +52,18 @@ class Metric:
     headline: bool = False
 
     def matches(self, name: str) -> bool:
-        """Whether a name, without prefix and suffix, is one of this metric's."""
+        """Whether this metric declares a name without prefix and suffix."""
         pattern = re.sub(r"\{(\w+)\}", lambda part: _PARTS[part[1]], self.template)
         return re.fullmatch(pattern, name) is not None
 
     @property
+    def arrow(self) -> str:
+        """Direction: ↑ if higher is better, else ↓."""
+        return "↑" if self.higher_is_better else "↓"
+
+    @property
     def span(self) -> str:
-        """The range in words."""
+        """The range as text."""
         if self.lowest is None:
             return "any number" if self.highest is None else f"{self.highest:g} and below"
         if self.highest is None:

@@ -1,7 +1,7 @@
-"""Do samples lie where targets lie, and the other way round? Over features extracted once.
+"""Precision, recall, density and coverage (PRDC) of samples against targets, in feature space.
 
-A picture's surroundings are the ball that reaches to its k-th nearest neighbour in its own set.
-Every number is a mean over samples or targets, given all balls, so it has a share per input.
+The neighbourhood of an image is the ball up to its k-th nearest neighbour in its own set. Every
+metric is a mean over samples or targets, so it has one value per input.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ NEIGHBOUR = 3
 DENSITY_NEIGHBOUR = 5
 """k of density and coverage, as in their paper."""
 FEWEST = DENSITY_NEIGHBOUR + 2
-"""Smaller sets have no such numbers."""
+"""Images per set at least."""
 
 METRICS = (
     Metric(
         "precision_{network}",
         Group.SETS,
-        "share of samples that look like targets",
+        "share of samples near a target",
         "share of samples within a target's ball, k = 3, mean over the S sets",
         "Kynkaanniemi et al. 2019, arXiv 1904.06991",
         0,
@@ -31,7 +31,7 @@ METRICS = (
     Metric(
         "recall_{network}",
         Group.SETS,
-        "share of targets that a sample looks like",
+        "share of targets near a sample",
         "share of targets within a sample's ball, k = 3, mean over the S sets",
         "Kynkaanniemi et al. 2019, arXiv 1904.06991",
         0,
@@ -41,7 +41,7 @@ METRICS = (
     Metric(
         "density_{network}",
         Group.SETS,
-        "how crowded with targets the places of samples are",
+        "number of targets near each sample",
         "mean over samples of the number of targets' balls around it, over k = 5, mean over the S "
         "sets; about 1 for two equal sets",
         "Naeem et al. 2020, arXiv 2002.09797",
@@ -52,7 +52,7 @@ METRICS = (
     Metric(
         "coverage_{network}",
         Group.SETS,
-        "share of targets with a sample nearby",
+        "share of targets whose neighbourhood holds a sample",
         "share of targets whose ball, k = 5, holds a sample, mean over the S sets",
         "Naeem et al. 2020, arXiv 2002.09797",
         0,
@@ -62,14 +62,14 @@ METRICS = (
 )
 
 
-def _apart(first: Tensor, second: Tensor) -> Tensor:
+def _distances(first: Tensor, second: Tensor) -> Tensor:
     """Euclidean distances (N, M), exactly 0 between equal rows."""
     return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _reach(features: Tensor, neighbour: int) -> Tensor:
+def _radii(features: Tensor, neighbour: int) -> Tensor:
     """Distance of every row to its k-th nearest other row: (N,)."""
-    return _apart(features, features).kthvalue(neighbour + 1).values
+    return _distances(features, features).kthvalue(neighbour + 1).values
 
 
 def prdc(samples: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -81,26 +81,26 @@ def prdc(samples: Tensor, targets: Tensor) -> dict[str, Tensor]:
 
     Returns:
         `precision` and `density` (N,), `recall` and `coverage` (M,), float64. Their means are the
-        metrics. The edge of a ball belongs to it.
+        metrics. A ball includes its surface.
     """
     first, second = samples.double().cpu(), targets.double().cpu()
-    between = _apart(first, second)
-    near = between <= _reach(second, DENSITY_NEIGHBOUR)
+    between = _distances(first, second)
+    near = between <= _radii(second, DENSITY_NEIGHBOUR)
     return {
-        "precision": (between <= _reach(second, NEIGHBOUR)).any(dim=1).double(),
-        "recall": (_reach(first, NEIGHBOUR) >= between.T).any(dim=1).double(),
+        "precision": (between <= _radii(second, NEIGHBOUR)).any(dim=1).double(),
+        "recall": (_radii(first, NEIGHBOUR) >= between.T).any(dim=1).double(),
         "density": near.sum(dim=1).double() / DENSITY_NEIGHBOUR,
         "coverage": near.any(dim=0).double(),
     }
 
 
 def set_shares(samples: Tensor, targets: Tensor, suffix: str) -> dict[str, np.ndarray]:
-    """All four per input, each set of one sample per input on its own, mean over the S sets.
+    """PRDC per input: mean over the S sets of one sample per input.
 
     Args:
         samples: (N, S, D) features.
         targets: (N, D) features.
-        suffix: the network, which names end in.
+        suffix: name of the network, which ends the metrics' names.
 
     Returns:
         (N,) each.

@@ -18,8 +18,6 @@ from chimle.perceptual.lpips import load_perceptual
 from chimle.settings import PairSettings, PerceptualSettings
 from chimle.tasks import get_task
 
-_ARROWS = {True: "↑", False: "↓", None: ""}
-
 
 @dataclass(frozen=True)
 class ScoreRequest:
@@ -99,7 +97,6 @@ def score_table(content: dict[str, Any]) -> Table:
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in metric_rows(content["metrics"] | content["details"]):
         ends = "" if row.interval is None else "{:.4g} - {:.4g}".format(*row.interval)
-        nothing = "" if row.nothing is None else f"{row.nothing:.4g}"
-        arrow = _ARROWS[row.higher_is_better]
-        table.add_row(row.name, arrow, f"{row.value:.4g}", ends, nothing)
+        nothing = "" if row.baseline is None else f"{row.baseline:.4g}"
+        table.add_row(row.name, row.arrow, f"{row.value:.4g}", ends, nothing)
     return table

@@ -190,7 +190,7 @@ def _section(root: Path, task: str) -> dict[str, Any]:
         "gallery": _gallery(root / "pictures" / task),
         "rows": rows,
         "groups": [(group, [row for row in rows if row.group == group]) for group in groups],
-        "headline": [r for r in rows if r.name.startswith("lpips_") and r.nothing is not None],
+        "headline": [r for r in rows if r.name.startswith("lpips_") and r.baseline is not None],
         "best_of": best_of_chart(root / "curves" / "best_of_k" / f"{task}.csv"),
         "charts": charts(root / "curves" / f"{task}.csv"),
         "contact": _contact(root / "data" / "contact" / f"{task}.png"),

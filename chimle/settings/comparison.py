@@ -14,7 +14,7 @@ PARAMS = "comparison/params.yaml"
 
 
 class KnownModesSettings(Settings):
-    """The comparison on a problem whose answers are known (`chimle.baselines.known_modes`)."""
+    """The comparison on a problem whose targets are known (`chimle.baselines.known_modes`)."""
 
     methods: tuple[str, ...] = Field(min_length=1)
     """Names of methods (`chimle.baselines.methods`)."""
@@ -23,14 +23,14 @@ class KnownModesSettings(Settings):
     seconds: float = Field(60.0, gt=0)
     """Training time of each run, search included."""
     pairs: int = Field(480, ge=12)
-    """Training pairs, each with one of its input's targets: too many to be learnt by heart."""
+    """Training pairs, each with one of its input's targets: too many to memorise."""
     inputs: int = Field(12, ge=1)
-    """Unseen inputs that answers are drawn for."""
+    """Unseen inputs that samples are drawn for."""
     samples: int = Field(192, ge=2)
-    """Answers per input."""
+    """Samples per input."""
 
 
-class ContestSettings(Settings):
+class RunMethodSettings(Settings):
     """The comparison on the pairs of tasks."""
 
     tasks: tuple[str, ...] = Field(min_length=1)
@@ -42,7 +42,7 @@ class ContestSettings(Settings):
     seconds: float = Field(300.0, gt=0)
     """Training time of each run, search included."""
     shown: int = Field(4, ge=1)
-    """Test inputs in the picture grid."""
+    """Test inputs in the image grid."""
 
     @field_validator("tasks")
     @classmethod
@@ -56,7 +56,7 @@ class ComparisonSettings(Settings):
     """Both comparisons."""
 
     known_modes: KnownModesSettings
-    contest: ContestSettings
+    run_method: RunMethodSettings
 
 
 def load_comparison(root: Path = Path()) -> ComparisonSettings:

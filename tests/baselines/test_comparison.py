@@ -1,4 +1,4 @@
-"""The comparison's stages on a tiny project: runs become a table, a plot and a picture grid."""
+"""The comparison's stages on a tiny project: runs become a table, a plot and a image grid."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.settings import load_settings
 from chimle.settings.comparison import load_comparison
-from stages import compare, contest, known_modes, known_modes_table
+from stages import compare, known_modes, known_modes_table, run_method
 from tests.support.projects import TINY, write_photographs, write_project
 
 TASK = "colourization"
@@ -28,7 +28,7 @@ COMPARISON = {
         "inputs": 2,
         "samples": 4,
     },
-    "contest": {
+    "run_method": {
         "tasks": [TASK],
         "methods": ["chimle", "regression"],
         "seeds": [0, 1],
@@ -55,15 +55,15 @@ def test_runs_become_a_table_a_plot_and_a_grid(project: Path) -> None:
     make_pairs(settings, raw, pairs, project / "scratch")
     for name in ("chimle", "regression"):
         for seed in (0, 1):
-            contest.main(TASK, name, seed, project)
-    assert not any((project / "scratch" / "contest").iterdir())
+            run_method.main(TASK, name, seed, project)
+    assert not any((project / "scratch" / "run_method").iterdir())
     compare.main(project)
     results = project / "comparison" / "results"
     said = (results / "comparison.md").read_text()
     assert "| CHIMLE |" in said and "| regression |" in said and "±" in said and "% to " in said
     numbers = json.loads((results / "comparison.json").read_text())[TASK]
     assert numbers["regression"]["diversity_lpips_squeeze_random"] == 0
-    # Two inputs and targets above, two methods below with two answers each.
+    # Two inputs and targets above, two methods below with two samples each.
     assert read_rgb(results / f"{TASK}.png").shape == (3 * (96 + 4 + 22) + 4, 4 * 100 + 4, 3)
     assert read_rgb(results / "fidelity-diversity.png").std() > 5
 
@@ -90,8 +90,8 @@ def test_a_run_that_is_missing_is_a_sentence(project: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "field", "value", "said"),
     [
-        ("contest", "tasks", ["colouring"], "unknown task 'colouring'"),
-        ("contest", "second", 3, "unknown parameter `contest.second`"),
+        ("run_method", "tasks", ["colouring"], "unknown task 'colouring'"),
+        ("run_method", "second", 3, "unknown parameter `run_method.second`"),
         ("known_modes", "seconds", 0, "`known_modes.seconds` = 0"),
     ],
 )

@@ -1,6 +1,6 @@
-"""The promise of the method, on a problem whose answers are known; and the judge of it.
+"""The promise of the method, on a problem whose samples are known; and the judge of it.
 
-Every grey input has several equally likely answers; each training input shows only one of them.
+Every grey input has several equally likely samples; each training input shows only one of them.
 CHIMLE must give all of them for every input; direct regression settles between them and gives none.
 """
 
@@ -13,9 +13,9 @@ import torch
 from chimle.baselines.known_modes.mode_problem import (
     Layout,
     PixelDistance,
-    judge_modes,
     known_pairs,
     known_settings,
+    mode_coverage,
     targets,
 )
 from chimle.baselines.methods import adapt, get_method
@@ -33,11 +33,11 @@ def inputs_of(layout: Layout, count: int = 6) -> list[np.ndarray]:
 def test_who_answers_with_the_modes_is_found_to_cover_them(layout: Layout) -> None:
     inputs = inputs_of(layout)
     generator = np.random.default_rng(0)
-    answers = []
-    for picture in inputs:
-        every = targets(picture, layout)
-        answers.append(every[generator.integers(len(every), size=200)])
-    found = judge_modes(np.stack(answers), inputs, layout)
+    samples = []
+    for image in inputs:
+        every = targets(image, layout)
+        samples.append(every[generator.integers(len(every), size=200)])
+    found = mode_coverage(np.stack(samples), inputs, layout)
     assert found.modes == {"coarse": 3, "fine": 4, "both": 12}[layout]
     assert found.covered == 1 and found.off == 0
     assert found.frequency_error == pytest.approx(found.least_error, rel=0.35)
@@ -46,15 +46,15 @@ def test_who_answers_with_the_modes_is_found_to_cover_them(layout: Layout) -> No
 @pytest.mark.parametrize("layout", list(Layout))
 def test_who_answers_with_the_mean_covers_none(layout: Layout) -> None:
     inputs = inputs_of(layout)
-    means = [targets(picture, layout).mean(axis=0).round().astype(np.uint8) for picture in inputs]
-    found = judge_modes(np.stack(means)[:, None], inputs, layout)
+    means = [targets(image, layout).mean(axis=0).round().astype(np.uint8) for image in inputs]
+    found = mode_coverage(np.stack(means)[:, None], inputs, layout)
     assert (found.covered, found.off, found.frequency_error) == (0, 1, 1)
 
 
 def test_who_always_gives_one_mode_covers_one() -> None:
     inputs = inputs_of(Layout.BOTH)
-    answers = np.stack([targets(picture, Layout.BOTH)[:1].repeat(8, axis=0) for picture in inputs])
-    found = judge_modes(answers, inputs, Layout.BOTH)
+    samples = np.stack([targets(image, Layout.BOTH)[:1].repeat(8, axis=0) for image in inputs])
+    found = mode_coverage(samples, inputs, Layout.BOTH)
     assert found.covered == pytest.approx(1 / 12)
     assert found.frequency_error == pytest.approx(11 / 12)
 
@@ -79,7 +79,7 @@ def test_training_pairs_show_every_mode_equally_often() -> None:
     assert sorted(shown) == sorted(list(range(12)) * 2)
 
 
-def entrant(name: str, layout: Layout, tmp_path: Path) -> TrainedMethod:
+def trained(name: str, layout: Layout, tmp_path: Path) -> TrainedMethod:
     """A method after a fixed number of rounds, which is the same everywhere."""
     method, settings = get_method(name), known_settings()
     train = settings.train.model_copy(update={"rounds": 3, "images_per_round": 36})
@@ -91,15 +91,15 @@ def entrant(name: str, layout: Layout, tmp_path: Path) -> TrainedMethod:
     return TrainedMethod(method, settings, trainer.run().tower, 0.0, 0)
 
 
-def answered(entrant: TrainedMethod, inputs: list[np.ndarray], count: int) -> np.ndarray:
-    return entrant.answers(inputs, [str(number) for number in range(len(inputs))], count, 5)
+def answered(trained: TrainedMethod, inputs: list[np.ndarray], count: int) -> np.ndarray:
+    return trained.sample(inputs, [str(number) for number in range(len(inputs))], count, 5)
 
 
 def test_chimle_covers_every_mode_and_regression_none(tmp_path: Path) -> None:
     inputs = inputs_of(Layout.COARSE)
-    own = answered(entrant("chimle", Layout.COARSE, tmp_path / "own"), inputs, 48)
-    found = judge_modes(own, inputs, Layout.COARSE)
+    own = answered(trained("chimle", Layout.COARSE, tmp_path / "own"), inputs, 48)
+    found = mode_coverage(own, inputs, Layout.COARSE)
     assert found.covered == 1, found
-    other = answered(entrant("regression", Layout.COARSE, tmp_path / "other"), inputs, 4)
+    other = answered(trained("regression", Layout.COARSE, tmp_path / "other"), inputs, 4)
     assert (other == other[:, :1]).all()
-    assert judge_modes(other, inputs, Layout.COARSE).covered == 0
+    assert mode_coverage(other, inputs, Layout.COARSE).covered == 0

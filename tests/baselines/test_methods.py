@@ -43,18 +43,18 @@ def test_every_method_trains_within_its_time_and_answers(name: str, tmp_path: Pa
         pytest.importorskip("diffusers")
     pairs = known_pairs(Layout.COARSE, 48, 0)
     settings, state = settings_of(name), tmp_path / "state.pt"
-    entrant = train_method(METHODS[name], settings, pairs, PixelDistance(), state, CPU, 0.5)
-    assert entrant.seconds >= 0.5 and entrant.steps > 0
+    trained = train_method(METHODS[name], settings, pairs, PixelDistance(), state, CPU, 0.5)
+    assert trained.seconds >= 0.5 and trained.steps > 0
     inputs, ids = [pair.input for pair in pairs[:2]], [pair.id for pair in pairs[:2]]
-    answers = entrant.answers(inputs, ids, 3, seed=1)
-    assert answers.shape == (2, 3, 16, 16, 3) and answers.dtype == np.uint8
-    assert np.array_equal(answers, entrant.answers(inputs, ids, 3, seed=1))
-    one_answer = (answers == answers[:, :1]).all()
+    samples = trained.sample(inputs, ids, 3, seed=1)
+    assert samples.shape == (2, 3, 16, 16, 3) and samples.dtype == np.uint8
+    assert np.array_equal(samples, trained.sample(inputs, ids, 3, seed=1))
+    one_answer = (samples == samples[:, :1]).all()
     assert one_answer == (name == "regression")
     # Its time is up: begun again from its state it does not take another step.
     again = train_method(METHODS[name], settings, pairs, PixelDistance(), state, CPU, 0.5)
-    assert again.steps == entrant.steps
-    assert np.array_equal(answers, again.answers(inputs, ids, 3, seed=1))
+    assert again.steps == trained.steps
+    assert np.array_equal(samples, again.sample(inputs, ids, 3, seed=1))
 
 
 def test_methods_are_of_one_size() -> None:
@@ -147,12 +147,12 @@ def test_projections_keep_distances_on_average_and_are_fixed() -> None:
 def test_without_codes_a_tower_ignores_them_even_after_training(tmp_path: Path) -> None:
     pairs = known_pairs(Layout.FINE, 48, 0)
     state = tmp_path / "state.pt"
-    entrant = train_method(
+    trained = train_method(
         METHODS["regression"], settings_of("regression"), pairs, PixelDistance(), state, CPU, 0.3
     )
-    tower = entrant.network
+    tower = trained.network
     assert isinstance(tower, Tower)
-    batch = make_batch(entrant.settings.definition, entrant.settings.tower, pairs[:2])
+    batch = make_batch(trained.settings.definition, trained.settings.tower, pairs[:2])
     first, second = (
         tower(
             batch.conditioning,
@@ -185,9 +185,9 @@ def test_the_discriminator_scores_patches(channels: int) -> None:
 
 
 def test_chroma_is_what_makes_the_picture() -> None:
-    pictures = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
-    made = chroma_to_rgb(lightness(pictures), rgb_to_chroma(pictures))
-    assert (made - pictures).abs().max() < 0.02
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
+    made = chroma_to_rgb(lightness(images), rgb_to_chroma(images))
+    assert (made - images).abs().max() < 0.02
     assert TASKS["colourization"].wiring is Wiring.COLOURIZATION
 
 

@@ -1,4 +1,4 @@
-"""Any answers become the same numbers, however they come; records, intervals, seeds, Inception."""
+"""Evaluation: order, batches and caches change no metric; intervals, Inception."""
 
 import hashlib
 import json
@@ -15,8 +15,8 @@ from chimle.metrics import feature_records as records
 from chimle.metrics import inception as inception_module
 from chimle.metrics.evaluator import EvaluationConfig, evaluate, flat_values
 from chimle.metrics.inception import load_inception
-from chimle.metrics.intervals import bootstrap, over_seeds
-from chimle.metrics.metric import DEVIATION, DO_NOTHING, HIGH, LOW
+from chimle.metrics.intervals import bootstrap
+from chimle.metrics.metric import DEVIATION, HIGH, INPUT_BASELINE, LOW
 from chimle.metrics.metric_table import curve_csv, measured_with, metric_rows
 from chimle.metrics.prdc import FEWEST
 from chimle.metrics.prediction import Prediction
@@ -25,26 +25,26 @@ from chimle.perceptual.lpips import load_perceptual
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.settings import PerceptualSettings
 from chimle.tasks import get_task
-from tests.support.predictions import noise_cases, pictures
+from tests.support.predictions import noise_images, noise_predictions
 
 
 @pytest.fixture(scope="module")
-def judge() -> EvaluationConfig:
+def config() -> EvaluationConfig:
     with pytest.warns(UserWarning):
         perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
     return EvaluationConfig(perceptual, task=get_task("colourization"), resamples=200)
 
 
-def numbers(cases: list[Prediction], judge: EvaluationConfig) -> dict[str, float]:
-    return flat_values(*evaluate(cases, judge))
+def numbers(predictions: list[Prediction], config: EvaluationConfig) -> dict[str, float]:
+    return flat_values(*evaluate(predictions, config))
 
 
 @pytest.mark.parametrize("task", ["colourization", "decompression", "super_resolution"])
 def test_all_numbers_are_declared_finite_and_within_their_range(
-    judge: EvaluationConfig, task: str
+    config: EvaluationConfig, task: str
 ) -> None:
-    cases = noise_cases(input_side=2 if task == "super_resolution" else 32)
-    found = numbers(cases, replace(judge, task=get_task(task)))
+    predictions = noise_predictions(input_side=2 if task == "super_resolution" else 32)
+    found = numbers(predictions, replace(config, task=get_task(task)))
     for name, value in found.items():
         metric = find_metric(plain_name(name))
         assert metric is not None, name
@@ -55,13 +55,13 @@ def test_all_numbers_are_declared_finite_and_within_their_range(
         assert metric.lowest is None or value >= metric.lowest, name
         assert metric.highest is None or value <= metric.highest, name
     assert "lpips_squeeze_random_best_of_3" in found and "fid" not in found
-    assert DO_NOTHING + "psnr" in found and DO_NOTHING + "psnr" + LOW in found
+    assert INPUT_BASELINE + "psnr" in found and INPUT_BASELINE + "psnr" + LOW in found
 
 
-def test_the_short_file_is_short(judge: EvaluationConfig) -> None:
-    short, rest = split_headline(numbers(noise_cases(), judge))
+def test_the_short_file_is_short(config: EvaluationConfig) -> None:
+    short, rest = split_headline(numbers(noise_predictions(), config))
     assert 5 <= len(short) <= 7 and not set(short) & set(rest)
-    assert not any(name.startswith(DO_NOTHING) or name.endswith((LOW, HIGH)) for name in short)
+    assert not any(name.startswith(INPUT_BASELINE) or name.endswith((LOW, HIGH)) for name in short)
     assert sum("_best_of_" in name for name in short) == 1, "the gate of the flows wants one"
 
 
@@ -74,28 +74,30 @@ def test_every_metric_is_explained() -> None:
     assert find_metric("coverage_inception") is not None
 
 
-def test_order_of_inputs_changes_nothing(judge: EvaluationConfig) -> None:
-    cases = noise_cases()
-    shuffled = [cases[place] for place in np.random.default_rng(0).permutation(len(cases))]
-    assert numbers(shuffled, judge) == numbers(cases, judge)
+def test_order_of_inputs_changes_nothing(config: EvaluationConfig) -> None:
+    predictions = noise_predictions()
+    shuffled = [
+        predictions[place] for place in np.random.default_rng(0).permutation(len(predictions))
+    ]
+    assert numbers(shuffled, config) == numbers(predictions, config)
 
 
-def test_batch_size_and_threads_change_nothing_beyond_rounding(judge: EvaluationConfig) -> None:
-    cases, threads = noise_cases(), torch.get_num_threads()
-    expected = numbers(cases, judge)
+def test_batch_size_and_threads_change_nothing_beyond_rounding(config: EvaluationConfig) -> None:
+    predictions, threads = noise_predictions(), torch.get_num_threads()
+    expected = numbers(predictions, config)
     try:
         torch.set_num_threads(3 - min(threads, 2))
         for batch_size in (1, 4):
-            found = numbers(cases, replace(judge, batch_size=batch_size))
+            found = numbers(predictions, replace(config, batch_size=batch_size))
             assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
     finally:
         torch.set_num_threads(threads)
 
 
-def test_order_of_samples_changes_no_mean_over_inputs(judge: EvaluationConfig) -> None:
-    cases = noise_cases()
-    turned = [replace(case, answers=case.answers[::-1]) for case in cases]
-    (one, _), (other, _) = evaluate(cases, judge), evaluate(turned, judge)
+def test_order_of_samples_changes_no_mean_over_inputs(config: EvaluationConfig) -> None:
+    predictions = noise_predictions()
+    turned = [replace(prediction, samples=prediction.samples[::-1]) for prediction in predictions]
+    (one, _), (other, _) = evaluate(predictions, config), evaluate(turned, config)
     assert {k: v.mean() for k, v in other.rows.items()} == pytest.approx(
         {k: v.mean() for k, v in one.rows.items()}, rel=1e-4, abs=1e-6
     )
@@ -103,99 +105,99 @@ def test_order_of_samples_changes_no_mean_over_inputs(judge: EvaluationConfig) -
 
 
 def test_pictures_go_through_the_network_once(
-    judge: EvaluationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: EvaluationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cases, keeping = noise_cases(), replace(judge, records=tmp_path / "features")
-    found = numbers(cases, keeping)
-    assert found == numbers(cases, judge)
+    predictions, keeping = noise_predictions(), replace(config, records=tmp_path / "features")
+    found = numbers(predictions, keeping)
+    assert found == numbers(predictions, config)
     kept = sorted((tmp_path / "features").rglob("*.npz"))
-    assert len(kept) == 2 * len(cases), "answers and doing nothing, per input"
+    assert len(kept) == 2 * len(predictions), "samples and doing nothing, per input"
 
     def refuse(*_: object) -> None:
         raise AssertionError("extracted again")
 
     monkeypatch.setattr(records, "_compute_lpips_features", refuse)
-    assert numbers(cases[::-1], keeping) == found
+    assert numbers(predictions[::-1], keeping) == found
 
 
-def test_a_damaged_record_is_made_again(judge: EvaluationConfig, tmp_path: Path) -> None:
-    case, keeping = noise_cases(1)[0], replace(judge, records=tmp_path)
-    first = records.lpips_features(case, judge.perceptual, 16, keeping.records)
+def test_a_damaged_record_is_made_again(config: EvaluationConfig, tmp_path: Path) -> None:
+    prediction, keeping = noise_predictions(1)[0], replace(config, records=tmp_path)
+    first = records.lpips_features(prediction, config.perceptual, 16, keeping.records)
     (path,) = tmp_path.rglob("*.npz")
     for damage in (b"", path.read_bytes()[:100], b"text"):
         path.write_bytes(damage)
-        again = records.lpips_features(case, judge.perceptual, 16, keeping.records)
+        again = records.lpips_features(prediction, config.perceptual, 16, keeping.records)
         assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not list(tmp_path.rglob(".*")), "no temporary file is left"
 
 
 def test_another_picture_or_network_is_another_record(
-    judge: EvaluationConfig, tmp_path: Path
+    config: EvaluationConfig, tmp_path: Path
 ) -> None:
-    case = noise_cases(1)[0]
-    records.lpips_features(case, judge.perceptual, 16, tmp_path)
-    changed = case.answers.copy()
+    prediction = noise_predictions(1)[0]
+    records.lpips_features(prediction, config.perceptual, 16, tmp_path)
+    changed = prediction.samples.copy()
     changed[0, 0, 0, 0] ^= 1
-    records.lpips_features(replace(case, answers=changed), judge.perceptual, 16, tmp_path)
+    records.lpips_features(replace(prediction, samples=changed), config.perceptual, 16, tmp_path)
     with pytest.warns(UserWarning):
         other = load_perceptual(PerceptualSettings(backbone="alex", allow_random=True))
-    records.lpips_features(case, other, 16, tmp_path)
-    records.lpips_features(replace(case, id="renamed"), other, 16, tmp_path)
+    records.lpips_features(prediction, other, 16, tmp_path)
+    records.lpips_features(replace(prediction, id="renamed"), other, 16, tmp_path)
     assert len(list(tmp_path.rglob("*.npz"))) == 3
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"answers": pictures(2)}, "picture_0 has 2 answers and picture_1 3"),
-        ({"answers": pictures(3, side=16)}, "answers have 16x16 pixels and its target 32x32"),
+        ({"samples": noise_images(2)}, "picture_0 has 2 samples and picture_1 3"),
+        ({"samples": noise_images(3, side=16)}, "samples have 16x16 pixels and its target 32x32"),
         ({"id": "picture_1"}, "two inputs are called picture_1"),
         (
-            {"answers": pictures(3, side=8), "target": pictures(side=8)},
-            "picture_0 has 8x8 pixels: pictures from 11",
+            {"samples": noise_images(3, side=8), "target": noise_images(side=8)},
+            "picture_0 has 8x8 pixels: sides of at least 11",
         ),
     ],
 )
-def test_malformed_cases_are_refused(judge: EvaluationConfig, change: dict, words: str) -> None:
-    cases = noise_cases(2)
+def test_malformed_cases_are_refused(config: EvaluationConfig, change: dict, words: str) -> None:
+    predictions = noise_predictions(2)
     with pytest.raises(UserError, match=words):
-        evaluate([cases[1], replace(cases[0], **change)], judge)
+        evaluate([predictions[1], replace(predictions[0], **change)], config)
 
 
 def test_nothing_to_judge_and_what_is_no_number_are_refused(
-    judge: EvaluationConfig, monkeypatch: pytest.MonkeyPatch
+    config: EvaluationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserError, match="nothing to judge"):
-        evaluate([], judge)
+    with pytest.raises(UserError, match="nothing to evaluate"):
+        evaluate([], config)
     monkeypatch.setattr("chimle.metrics.evaluator.psnr", lambda *_: np.array([math.nan]))
     with pytest.raises(UserError, match="`psnr` is not finite"):
-        evaluate(noise_cases(2), judge)
+        evaluate(noise_predictions(2), config)
 
 
-def test_few_inputs_have_no_set_metrics_and_say_so(judge: EvaluationConfig) -> None:
-    scores, _ = evaluate(noise_cases(FEWEST - 1), judge)
+def test_few_inputs_have_no_set_metrics_and_say_so(config: EvaluationConfig) -> None:
+    scores, _ = evaluate(noise_predictions(FEWEST - 1), config)
     assert not any("frechet" in name or "recall" in name for name in scores.values)
-    assert "too few" in measured_with(judge, scores)["warnings"][-1]
+    assert "too few" in measured_with(config, scores)["warnings"][-1]
 
 
-def test_inputs_that_are_missing_leave_out_what_needs_them(judge: EvaluationConfig) -> None:
-    cases = [replace(case, input=None) for case in noise_cases()]
-    scores, nothing = evaluate(cases, judge)
-    assert nothing is None and not any("consistency" in name for name in scores.values)
+def test_inputs_that_are_missing_leave_out_what_needs_them(config: EvaluationConfig) -> None:
+    predictions = [replace(prediction, input=None) for prediction in noise_predictions()]
+    scores, baseline = evaluate(predictions, config)
+    assert baseline is None and not any("consistency" in name for name in scores.values)
 
 
-def test_table_puts_numbers_beside_doing_nothing(judge: EvaluationConfig) -> None:
-    found = numbers(noise_cases(), judge)
+def test_table_puts_numbers_beside_doing_nothing(config: EvaluationConfig) -> None:
+    found = numbers(noise_predictions(), config)
     rows = {row.name: row for row in metric_rows(found)}
     assert not any(plain_name(name) != name for name in rows)
     row = rows["psnr"]
-    assert row.nothing == found[DO_NOTHING + "psnr"] and row.verdict in ("better", "worse")
+    assert row.baseline == found[INPUT_BASELINE + "psnr"] and row.verdict in ("better", "worse")
     assert row.interval is not None and row.interval[0] <= row.value <= row.interval[1]
     assert rows["frechet_squeeze_random"].interval is None
 
 
-def test_the_curve_falls_from_the_mean_to_the_best(judge: EvaluationConfig) -> None:
-    scores, _ = evaluate(noise_cases(), judge)
+def test_the_curve_falls_from_the_mean_to_the_best(config: EvaluationConfig) -> None:
+    scores, _ = evaluate(noise_predictions(), config)
     lines = curve_csv(scores).splitlines()
     assert lines[0] == "k,lpips,low,high" and len(lines) == 4
     table = np.array([[float(value) for value in line.split(",")] for line in lines[1:]])
@@ -228,17 +230,6 @@ def test_bootstrap_covers_the_truth_as_often_as_it_says() -> None:
     assert 0.88 < hits / 200 < 0.99
 
 
-def test_seeds_aggregate_to_mean_and_deviation() -> None:
-    spread = over_seeds([{"psnr": 1.0}, {"psnr": 3.0}])["psnr"]
-    assert (spread.mean, spread.count) == (2, 2)
-    assert spread.deviation == pytest.approx(2**0.5)
-    assert over_seeds([{"psnr": 1.0}])["psnr"].deviation == 0
-    with pytest.raises(UserError, match="`ssim` was measured in some runs only"):
-        over_seeds([{"psnr": 1.0}, {"psnr": 1.0, "ssim": 0.1}])
-    with pytest.raises(UserError, match="no run"):
-        over_seeds([])
-
-
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of the official file's form, with random weights."""
@@ -267,7 +258,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_fid_is_that_of_the_official_file_or_none(
-    judge: EvaluationConfig, stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: EvaluationConfig, stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load_inception(None) is None
     with pytest.raises(UserError, match=r"nowhere\.pth does not exist"):
@@ -288,9 +279,9 @@ def test_fid_is_that_of_the_official_file_or_none(
     found = load_inception("official")
     assert found is not None and (found.origin, found.sha256) == ("cache", digest)
 
-    with_fid = replace(judge, inception=found, records=tmp_path / "features")
-    scores, nothing = evaluate(noise_cases(FEWEST, 2), with_fid)
-    assert scores.values["fid"] > 0 and "kid" in scores.values and nothing is not None
+    with_fid = replace(config, inception=found, records=tmp_path / "features")
+    scores, baseline = evaluate(noise_predictions(FEWEST, 2), with_fid)
+    assert scores.values["fid"] > 0 and "kid" in scores.values and baseline is not None
     assert "precision_inception" in scores.values and "frechet_squeeze_random" in scores.values
     assert "fid" in split_headline(scores.values)[0]
     assert measured_with(with_fid, scores)["inception"] == {"origin": "cache", "sha256": digest}

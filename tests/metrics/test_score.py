@@ -16,23 +16,23 @@ from chimle.metrics.prediction import Prediction
 from chimle.perceptual.lpips import load_perceptual
 from chimle.settings import PerceptualSettings
 from chimle.tasks import get_task
-from tests.support.predictions import noise_cases, pictures
+from tests.support.predictions import noise_images, noise_predictions
 
 
-def write(root: Path, cases: list[Prediction], name: Callable[[str, int], str]) -> None:
+def write(root: Path, predictions: list[Prediction], name: Callable[[str, int], str]) -> None:
     """Targets, inputs, and outputs under a naming."""
-    for case in cases:
-        write_png(root / "targets" / f"{case.id}.png", case.target)
-        assert case.input is not None
-        write_png(root / "inputs" / f"{case.id}.png", case.input)
-        for number, answer in enumerate(case.answers):
-            write_png(root / "outputs" / name(case.id, number), answer)
+    for prediction in predictions:
+        write_png(root / "targets" / f"{prediction.id}.png", prediction.target)
+        assert prediction.input is not None
+        write_png(root / "inputs" / f"{prediction.id}.png", prediction.input)
+        for number, sample in enumerate(prediction.samples):
+            write_png(root / "outputs" / name(prediction.id, number), sample)
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two inputs with three answers each, named NAME_0.png and so on."""
-    write(tmp_path, noise_cases(2), lambda name, number: f"{name}_{number}.png")
+    """Two inputs with three samples each, named NAME_0.png and so on."""
+    write(tmp_path, noise_predictions(2), lambda name, number: f"{name}_{number}.png")
     return tmp_path
 
 
@@ -65,13 +65,13 @@ def scored(root: Path, *extra: object, outputs: str = "outputs") -> dict:
     ],
 )
 def test_numbers_are_those_of_the_stage(tmp_path: Path, name: Callable[[str, int], str]) -> None:
-    cases = noise_cases(8)
-    write(tmp_path, cases, name)
+    predictions = noise_predictions(8)
+    write(tmp_path, predictions, name)
     found = scored(tmp_path, "--inputs", tmp_path / "inputs", "--task", "colourization")
     with pytest.warns(UserWarning):
         perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
     expected = flat_values(
-        *evaluate(cases, EvaluationConfig(perceptual, task=get_task("colourization")))
+        *evaluate(predictions, EvaluationConfig(perceptual, task=get_task("colourization")))
     )
     assert found["metrics"] | found["details"] == expected
     assert "consistency_lightness_error" in found["metrics"]
@@ -82,14 +82,14 @@ def test_numbers_are_those_of_the_stage(tmp_path: Path, name: Callable[[str, int
 
 def test_ten_answers_come_in_their_order(tmp_path: Path) -> None:
     """The sets of one sample per input depend on which sample is the tenth."""
-    cases = noise_cases(7, 11)
-    write(tmp_path, cases, lambda name, number: f"{name}_{number}.png")
+    predictions = noise_predictions(7, 11)
+    write(tmp_path, predictions, lambda name, number: f"{name}_{number}.png")
     with pytest.warns(UserWarning):
         perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
-    expected, _ = evaluate(cases, EvaluationConfig(perceptual))
-    assert scored(tmp_path)["provenance"]["pictures_sha256"] != expected.digest, "no inputs there"
+    expected, _ = evaluate(predictions, EvaluationConfig(perceptual))
+    assert scored(tmp_path)["provenance"]["images_sha256"] != expected.digest, "no inputs there"
     found = scored(tmp_path, "--inputs", tmp_path / "inputs")
-    assert found["provenance"]["pictures_sha256"] == expected.digest
+    assert found["provenance"]["images_sha256"] == expected.digest
 
 
 def test_a_table_gives_the_same(root: Path) -> None:
@@ -98,14 +98,14 @@ def test_a_table_gives_the_same(root: Path) -> None:
         for number in range(3):
             row = [f"outputs/{name}_{number}.png", f"targets/{name}.png", f"inputs/{name}.png", ""]
             lines.append(row)
-    with (root / "answers.csv").open("w", newline="") as stream:
+    with (root / "samples.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows(lines)
-    table, folder = scored(root, outputs="answers.csv"), scored(root, "--inputs", root / "inputs")
+    table, folder = scored(root, outputs="samples.csv"), scored(root, "--inputs", root / "inputs")
     assert table["metrics"] | table["details"] == folder["metrics"] | folder["details"]
 
 
 def test_answers_of_chimle_sample_and_single_answers_are_read(root: Path) -> None:
-    write_png(root / "outputs" / "picture_0_grid.png", pictures(side=64))
+    write_png(root / "outputs" / "picture_0_grid.png", noise_images(side=64))
     assert scored(root)["provenance"]["n"] == 2
     for path in (root / "outputs").iterdir():
         path.unlink()
@@ -135,17 +135,17 @@ def test_table_and_files(root: Path) -> None:
 
 def test_super_resolution_takes_any_factor(root: Path) -> None:
     for name in ("picture_0", "picture_1"):
-        write_png(root / "inputs" / f"{name}.png", pictures(side=8))
+        write_png(root / "inputs" / f"{name}.png", noise_images(side=8))
     given = ("--inputs", root / "inputs", "--task", "super_resolution")
     assert "consistency_input_size_psnr" in scored(root, *given)["metrics"]
 
 
 def _smaller_target(root: Path) -> None:
-    write_png(root / "targets" / "picture_1.png", pictures(side=16))
+    write_png(root / "targets" / "picture_1.png", noise_images(side=16))
 
 
 def _smaller_answer(root: Path) -> None:
-    write_png(root / "outputs" / "picture_1_1.png", pictures(side=16))
+    write_png(root / "outputs" / "picture_1_1.png", noise_images(side=16))
 
 
 @pytest.mark.parametrize(
@@ -153,19 +153,19 @@ def _smaller_answer(root: Path) -> None:
     [
         (lambda r: (r / "outputs" / "picture_0_2.png").unlink(), "equally many"),
         (lambda r: (r / "targets" / "picture_0.png").unlink(), "belongs to no target"),
-        (lambda r: write_png(r / "targets" / "new.png", pictures()), "has no answer in"),
-        (lambda r: write_png(r / "outputs" / "new_0.png", pictures()), "belongs to no target"),
+        (lambda r: write_png(r / "targets" / "new.png", noise_images()), "has no answer in"),
+        (lambda r: write_png(r / "outputs" / "new_0.png", noise_images()), "belongs to no target"),
         (lambda r: (r / "outputs" / "new").mkdir(), "belongs to no target"),
         (lambda r: (r / "inputs" / "picture_1.png").unlink(), "has no input in"),
-        (lambda r: write_png(r / "inputs" / "new.png", pictures()), "has no target in"),
+        (lambda r: write_png(r / "inputs" / "new.png", noise_images()), "has no target in"),
         (lambda r: (r / "targets" / "picture_0.jpg").write_bytes(b""), "have one name"),
-        (lambda r: write_png(r / "targets" / "picture.png", pictures()), "has no answer in"),
-        (lambda r: write_png(r / "outputs" / "picture_0.png", pictures()), "equally many"),
-        (lambda r: write_png(r / "targets" / "picture_0_1.png", pictures()), "may answer"),
+        (lambda r: write_png(r / "targets" / "picture.png", noise_images()), "has no answer in"),
+        (lambda r: write_png(r / "outputs" / "picture_0.png", noise_images()), "equally many"),
+        (lambda r: write_png(r / "targets" / "picture_0_1.png", noise_images()), "may answer"),
         (_smaller_target, "they must be of one size"),
         (_smaller_answer, "picture_1_1.png has 16x16 pixels"),
         (lambda r: (r / "outputs" / "picture_1_1.png").write_bytes(b"x"), "damaged or no picture"),
-        (lambda r: write_png(r / "inputs" / "picture_1.png", pictures(side=16)), "of one size"),
+        (lambda r: write_png(r / "inputs" / "picture_1.png", noise_images(side=16)), "of one size"),
     ],
 )
 def test_each_bad_folder_is_refused_with_one_sentence(
@@ -188,14 +188,14 @@ def test_each_bad_folder_is_refused_with_one_sentence(
     ],
 )
 def test_each_bad_table_is_refused_with_one_sentence(root: Path, text: str, words: str) -> None:
-    (root / "answers.csv").write_text(text)
-    refused(run(root, outputs="answers.csv"), words)
+    (root / "samples.csv").write_text(text)
+    refused(run(root, outputs="samples.csv"), words)
 
 
 def test_bad_usage_is_refused_with_one_sentence(root: Path) -> None:
-    (root / "answers.csv").write_text("output,target\n")
+    (root / "samples.csv").write_text("output,target\n")
     refused(
-        run(root, "--targets", root / "targets", outputs="answers.csv"), "leave out the folders"
+        run(root, "--targets", root / "targets", outputs="samples.csv"), "leave out the folders"
     )
     refused(run(root, "--task", "colourization"), "--inputs")
     refused(run(root, "--task", "painting"), "unknown task")

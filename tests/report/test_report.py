@@ -35,9 +35,9 @@ METRICS = {
     "precision_squeeze_random": 0.9,
     "recall_squeeze_random": 0.8,
     "frechet_squeeze_random_deviation": 0.1,
-    "do_nothing_lpips_squeeze_random": 0.07,
-    "do_nothing_psnr": 21.0,
-    "do_nothing_frechet_squeeze_random": 1.5,
+    "input_baseline_lpips_squeeze_random": 0.07,
+    "input_baseline_psnr": 21.0,
+    "input_baseline_frechet_squeeze_random": 1.5,
 }
 EVIL = "<script>alert('x')</script>&"
 
@@ -221,7 +221,13 @@ def test_report_needs_a_task(tmp_path: Path) -> None:
 
 
 def test_rows_compare_in_the_better_direction() -> None:
-    values = {"psnr": 2.0, "do_nothing_psnr": 1.0, "fid": 2.0, "do_nothing_fid": 1.0, "new": 1.0}
+    values = {
+        "psnr": 2.0,
+        "input_baseline_psnr": 1.0,
+        "fid": 2.0,
+        "input_baseline_fid": 1.0,
+        "new": 1.0,
+    }
     rows = {row.name: row for row in metric_rows(values)}
     assert list(rows) == ["psnr", "fid", "new"]
     assert [row.verdict for row in rows.values()] == ["better", "worse", ""]

@@ -45,7 +45,7 @@ def test_headlines_are_compared_alone_and_the_rest_on_demand(project: Path) -> N
     assert sorted(shown) == sorted(f"metrics/{task}.json" for task in TASKS)
     assert all(3 <= len(found["data"]) <= 7 for found in shown.values())
     own = json.loads(run(project, "dvc", "metrics", "show", "--json", name))[""]["data"]
-    assert own[name]["data"]["do_nothing_psnr"] > 0
+    assert own[name]["data"]["input_baseline_psnr"] > 0
     assert run(project, "git", "ls-files", name) == ""
 
 
@@ -100,7 +100,7 @@ def test_a_model_opens_from_git_and_packs_with_its_metrics(project: Path, tmp_pa
     details = json.loads((project / "metrics" / "details" / f"{TASKS[-1]}.json").read_text())
     assert content["metrics"] == measured and content["details"] == details
     assert card.startswith("---\nlicense: cc0-1.0\n") and "{{" not in card
-    assert f"| psnr | {measured['psnr']:.4g} | {details['do_nothing_psnr']:.4g} |" in card
+    assert f"| psnr | {measured['psnr']:.4g} | {details['input_baseline_psnr']:.4g} |" in card
     assert "random features" in card
 
     # Another model of the same task: its card must not boast with these numbers.

@@ -1,17 +1,17 @@
-"""Pictures and cases from noise."""
+"""Images and predictions from noise."""
 
 import numpy as np
 
 from chimle.metrics.prediction import Prediction, predictions_of
 
 
-def pictures(*shape: int, seed: int = 0, side: int = 32) -> np.ndarray:
+def noise_images(*shape: int, seed: int = 0, side: int = 32) -> np.ndarray:
     """(..., side, side, 3) uint8 noise."""
     return np.random.default_rng(seed).integers(0, 256, (*shape, side, side, 3), dtype=np.uint8)
 
 
-def noise_cases(count: int = 8, samples: int = 3, input_side: int = 32) -> list[Prediction]:
-    """Cases whose answers, targets and inputs are noise."""
-    targets, inputs = pictures(count, seed=1), pictures(count, seed=2, side=input_side)
+def noise_predictions(count: int = 8, samples: int = 3, input_side: int = 32) -> list[Prediction]:
+    """Predictions whose samples, targets and inputs are noise."""
+    targets, inputs = noise_images(count, seed=1), noise_images(count, seed=2, side=input_side)
     ids = [f"picture_{number}" for number in range(count)]
-    return list(predictions_of(ids, pictures(count, samples), list(targets), list(inputs)))
+    return list(predictions_of(ids, noise_images(count, samples), list(targets), list(inputs)))

@@ -1,15 +1,14 @@
-"""A problem whose conditional distribution is known exactly: the test bench of the method.
+"""Known modes: a problem whose conditional distribution is known exactly.
 
-An input is grey: a smooth picture and fine detail on it. It has K equally likely targets, of which
+An input is grey: a smooth image with fine detail. It has K equally likely targets, of which
 each training pair shows one. They differ
 
 - at the coarse level: one of three tints;
 - at the fine level: the detail comes back weakly or strongly, as it is or inverted, which no
-  picture at half the size can show;
+  image at half the size can show;
 - or at both: every tint with every strength.
 
-Whoever gives a picture per input that is right for one target can be told from whoever settles
-between them, and how often each target comes can be counted.
+So samples on a mode and samples between modes can be distinguished, and modes be counted.
 """
 
 from dataclasses import dataclass
@@ -24,18 +23,18 @@ from chimle.perceptual.lpips import Distance, Features
 from chimle.settings import RunSettings, build_settings
 
 SIDE = 16
-"""Pixels of a picture's side; a tower of two levels makes 8 and 16."""
+"""Pixels of an image's side; a tower of two levels makes 8 and 16."""
 TINTS = ((1.0, 0.3, 0.3), (0.3, 1.0, 0.3), (0.3, 0.3, 1.0))
 """Factors on red, green and blue of the coarse modes."""
 STRENGTHS = (-1.75, -0.75, 0.75, 1.75)
-"""Factors on the detail of the fine modes. Their mean, which regression gives, lies farther from
-all of them than `NEAR` reaches, even when it leans to one."""
+"""Factors on the detail of the fine modes. Their mean, which regression gives, is farther from
+all of them than `NEAR` allows, even when it leans to one."""
 DETAIL = 30.0
 """Amplitude of an input's detail, levels of 255."""
 NEAR = 0.4
-"""A picture lies on a mode when its smooth part and its detail both are nearer to the mode's than
+"""An image is on a mode when its smooth part and its detail both are nearer to the mode's than
 this share of the least distance at which two modes of its input differ there (details: two modes
-of one tint). From 0.5 on, a picture could lie on two."""
+of one tint). From 0.5 on, an image could be on two modes."""
 
 
 class Layout(StrEnum):
@@ -47,10 +46,10 @@ class Layout(StrEnum):
 
 
 class PixelDistance(Distance):
-    """Mean squared difference of pixels: under it the best single answer, the mean, is known."""
+    """Mean squared difference of pixels: under it the best single sample, the mean, is known."""
 
     def features(self, images: Tensor) -> Features:
-        """The pictures themselves."""
+        """The images themselves."""
         return (images,)
 
     def distance(self, images: Tensor, target: Features) -> Tensor:
@@ -59,17 +58,17 @@ class PixelDistance(Distance):
         return difference.float().square().mean(dim=(2, 3, 4)).flatten()
 
 
-def _parts(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _parts(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The smooth part and the detail of (..., H, W, C): means of 2x2 blocks, and what is left."""
-    *more, height, width, channels = pictures.shape
-    blocks = pictures.reshape(*more, height // 2, 2, width // 2, 2, channels)
+    *more, height, width, channels = images.shape
+    blocks = images.reshape(*more, height // 2, 2, width // 2, 2, channels)
     smooth = blocks.mean(axis=(-2, -4)).repeat(2, axis=-3).repeat(2, axis=-2)
-    return smooth, pictures - smooth
+    return smooth, images - smooth
 
 
-def targets(picture: np.ndarray, layout: Layout) -> np.ndarray:
+def targets(image: np.ndarray, layout: Layout) -> np.ndarray:
     """All K equally likely targets of an input (H, W, 3) uint8: (K, H, W, 3) uint8."""
-    smooth, detail = _parts(picture[..., :1].astype(np.float64))
+    smooth, detail = _parts(image[..., :1].astype(np.float64))
     tints = np.array(TINTS if layout is not Layout.FINE else ((0.7, 0.7, 0.7),))
     strengths = STRENGTHS if layout is not Layout.COARSE else (0.0,)
     made = [(smooth + s * detail) * tint for tint in tints for s in strengths]
@@ -89,23 +88,23 @@ def known_pairs(layout: Layout, count: int, seed: int) -> list[Pair]:
     generator = np.random.default_rng((seed, list(Layout).index(layout)))
     pairs = []
     for number in range(count):
-        picture = draw_input(generator)
-        every = targets(picture, layout)
-        pairs.append(Pair(f"{seed}_{number}", picture, every[number % len(every)]))
+        image = draw_input(generator)
+        every = targets(image, layout)
+        pairs.append(Pair(f"{seed}_{number}", image, every[number % len(every)]))
     return pairs
 
 
 @dataclass(frozen=True)
 class ModeCoverage:
-    """Which modes answers lie on.
+    """Modes that the samples cover.
 
     Attributes:
         modes: K.
-        covered: share of an input's modes that one of its answers lies on at least.
-        frequency_error: half the sum over modes of how far their share of an input's answers on
-            modes lies from 1/K (total variation); 1 where no answer lies on a mode.
-        least_error: the same of a perfect sampler with as many answers.
-        off: share of answers that lie on no mode.
+        covered: share of an input's modes with at least one sample on them.
+        frequency_error: total variation distance between the modes' shares of the samples on modes
+            and 1/K; 1 where no sample is on a mode.
+        least_error: the same for a perfect sampler with as many samples.
+        off: share of samples on no mode.
     """
 
     modes: int
@@ -115,7 +114,7 @@ class ModeCoverage:
     off: float
 
 
-def _apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def _rms_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Root mean square differences (A, B) of (A, H, W, 3) and (B, H, W, 3)."""
     flat = [p.reshape(len(p), -1).astype(np.float64) for p in (first, second)]
     return np.sqrt(np.square(flat[0][:, None] - flat[1][None]).mean(axis=2))
@@ -127,20 +126,20 @@ def _least(between: np.ndarray) -> float:
     return float(differing.min()) if differing.size else 0.0
 
 
-def modes_of(answers: np.ndarray, every: np.ndarray) -> np.ndarray:
-    """The number of the mode that each answer lies on, -1 for none: (S,).
+def nearest_modes(samples: np.ndarray, every: np.ndarray) -> np.ndarray:
+    """Index of the mode that each sample is on, -1 for none: (S,).
 
     Args:
-        answers: (S, H, W, 3) uint8.
+        samples: (S, H, W, 3) uint8.
         every: (K, H, W, 3) uint8, all targets of the input.
     """
-    own, modes = (_parts(pictures.astype(np.float64)) for pictures in (answers, every))
-    coarse, fine = (_apart(part, part) for part in modes)
-    # Details are told apart within one tint: of two tints, the same detail differs as well.
+    own, modes = (_parts(images.astype(np.float64)) for images in (samples, every))
+    coarse, fine = (_rms_distances(part, part) for part in modes)
+    # Compare details within one tint only: between tints the same detail differs as well.
     least = [_least(coarse), _least(np.where(coarse > 1, 0, fine))]
-    # Where modes do not differ, an answer may be as wrong as where they do.
+    # Where modes do not differ, the tolerance is that of the other part.
     allowed = [NEAR * (one or max(least)) for one in least]
-    away = [_apart(a, b) / limit for a, b, limit in zip(own, modes, allowed, strict=True)]
+    away = [_rms_distances(a, b) / limit for a, b, limit in zip(own, modes, allowed, strict=True)]
     worst = np.maximum(*away)
     return np.where(worst.min(axis=1) < 1, worst.argmin(axis=1), -1)
 
@@ -153,16 +152,16 @@ def _variation(counts: np.ndarray) -> np.ndarray:
     return np.where(total[..., 0] > 0, far, 1.0)
 
 
-def judge_modes(answers: np.ndarray, inputs: list[np.ndarray], layout: Layout) -> ModeCoverage:
-    """How (N, S, H, W, 3) uint8 answers to N inputs are spread over the known modes."""
+def mode_coverage(samples: np.ndarray, inputs: list[np.ndarray], layout: Layout) -> ModeCoverage:
+    """Mode coverage of (N, S, H, W, 3) uint8 samples of N inputs."""
     counts, off = [], []
-    for own, picture in zip(answers, inputs, strict=True):
-        every = targets(picture, layout)
-        modes = modes_of(own, every)
+    for own, image in zip(samples, inputs, strict=True):
+        every = targets(image, layout)
+        modes = nearest_modes(own, every)
         counts.append(np.bincount(modes[modes >= 0], minlength=len(every)))
         off.append((modes < 0).mean())
     table = np.stack(counts)
-    number, samples = table.shape[1], answers.shape[1]
+    number, samples = table.shape[1], samples.shape[1]
     perfect = np.random.default_rng(0).multinomial(samples, np.full(number, 1 / number), 1000)
     return ModeCoverage(
         modes=number,
@@ -177,7 +176,7 @@ def known_settings() -> RunSettings:
     """CHIMLE on this problem: a small tower of two levels."""
     return build_settings(
         {
-            "task": "decompression",  # Its wiring: pictures go in, pictures of their size come out.
+            "task": "decompression",  # Its wiring: input and output have equal size.
             "preset": "known_modes",
             "pair": {"size": SIDE},
             "tower": {

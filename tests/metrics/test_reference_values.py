@@ -1,4 +1,4 @@
-"""Metrics against known answers. LPIPS has its own in `tests/perceptual/test_lpips.py`."""
+"""Metrics against values known by construction or from other programs."""
 
 import itertools
 import math
@@ -20,20 +20,20 @@ from chimle.perceptual.lpips import Perceptual
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.settings import PairSettings
 from chimle.tasks import get_task
-from tests.support.predictions import pictures
+from tests.support.predictions import noise_images
 
 
-class Pictures(torch.utils.data.Dataset):
+class Images(torch.utils.data.Dataset):
     """(N, 3, H, W) uint8 as torch-fidelity reads them."""
 
-    def __init__(self, pictures: np.ndarray) -> None:
-        self.pictures = torch.from_numpy(pictures)
+    def __init__(self, images: np.ndarray) -> None:
+        self.images = torch.from_numpy(images)
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, place: int) -> torch.Tensor:
-        return self.pictures[place]
+        return self.images[place]
 
 
 def clouds(count: int, features: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,13 +53,13 @@ def test_frechet_of_gaussians_has_its_closed_form() -> None:
 
 @pytest.mark.parametrize(("count", "features"), [(21, 64), (200, 8)])
 def test_distances_of_sets_are_torch_fidelitys(count: int, features: int) -> None:
-    """Its whole path from pictures to numbers, and ours from the same features."""
+    """Its whole path from images to numbers, and ours from the same features."""
     import_torchvision()
     import torch_fidelity
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
     class Projection(FeatureExtractorBase):
-        """Features of 8-bit pictures by a fixed random projection."""
+        """Features of 8-bit images by a fixed random projection."""
 
         def __init__(self, name: str, features_list: list[str], **_: object) -> None:
             super().__init__(name, features_list)
@@ -87,8 +87,8 @@ def test_distances_of_sets_are_torch_fidelitys(count: int, features: int) -> Non
     name = f"projection-{features}"
     torch_fidelity.register_feature_extractor(name, Projection)
     found = torch_fidelity.calculate_metrics(
-        input1=Pictures(first),
-        input2=Pictures(second),
+        input1=Images(first),
+        input2=Images(second),
         feature_extractor=name,
         feature_layer_fid="own",
         feature_layer_kid="own",
@@ -170,7 +170,7 @@ def test_sets_are_averaged_over() -> None:
 
 
 def test_psnr_and_ssim_agree_with_scikit_image() -> None:
-    first, second = pictures(2), pictures(2, seed=1)
+    first, second = noise_images(2), noise_images(2, seed=1)
     expected = [peak_signal_noise_ratio(b, a) for a, b in zip(first, second, strict=True)]
     np.testing.assert_allclose(psnr(first, second), expected, rtol=1e-6)
     assert psnr(first, first)[0] == pytest.approx(58.92, abs=0.01)
@@ -215,11 +215,11 @@ def test_one_pass_says_what_the_package_says(perceptual: Perceptual) -> None:
     import_torchvision()
     import lpips
 
-    target, answers = pictures(1)[0], pictures(3, seed=1)
-    record = lpips_features(Prediction("a", answers, target), perceptual, 16, None)
+    target, samples = noise_images(1)[0], noise_images(3, seed=1)
+    record = lpips_features(Prediction("a", samples, target), perceptual, 16, None)
     package = lpips.LPIPS(net="squeeze", pnet_rand=True, spatial=True, verbose=False).eval()
     package.net.load_state_dict(perceptual.backbone.state_dict())
-    images = torch.from_numpy(np.stack([*answers, target])).permute(0, 3, 1, 2) / 127.5 - 1
+    images = torch.from_numpy(np.stack([*samples, target])).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.no_grad():
         places = package(images[:3], images[3:].expand(3, -1, -1, -1))[:, 0]
     package.spatial = False
@@ -231,15 +231,17 @@ def test_one_pass_says_what_the_package_says(perceptual: Perceptual) -> None:
     np.testing.assert_allclose(record["between"][0, 1], apart, rtol=1e-4)
     np.testing.assert_allclose(record["to_mean"], middle, rtol=1e-4)
     np.testing.assert_allclose(record["best"], places.mean(dim=(1, 2)).min(), rtol=1e-4)
-    np.testing.assert_allclose(record["best_by_place"], places.min(dim=0)[0].mean(), rtol=1e-4)
+    np.testing.assert_allclose(record["best_per_pixel"], places.min(dim=0)[0].mean(), rtol=1e-4)
 
 
 def test_diversity_of_equal_samples_is_none(perceptual: Perceptual) -> None:
-    answers = np.repeat(pictures(1), 3, axis=0)
-    record = lpips_features(Prediction("a", answers, pictures(1, seed=1)[0]), perceptual, 16, None)
+    samples = np.repeat(noise_images(1), 3, axis=0)
+    record = lpips_features(
+        Prediction("a", samples, noise_images(1, seed=1)[0]), perceptual, 16, None
+    )
     assert pairwise(record["between"]) == 0
-    best, by_place = float(record["best"]), float(record["best_by_place"])
-    assert ntire_diversity(best, by_place) == pytest.approx(0, abs=1e-4)
+    best, per_pixel = float(record["best"]), float(record["best_per_pixel"])
+    assert ntire_diversity(best, per_pixel) == pytest.approx(0, abs=1e-4)
     assert ntire_diversity(0, 0) == 0 and ntire_diversity(0.2, 0.1) == 50
 
 
@@ -253,7 +255,7 @@ def test_a_target_agrees_with_its_own_input(task: str, expected: float) -> None:
     target = coarse.repeat(8, axis=0).repeat(8, axis=1)
     given, _ = degrade(target, definition, settings, 0)
     ((_, mine),) = consistency(target[None], given, definition, settings).items()
-    ((name, other),) = consistency(pictures(1), given, definition, settings).items()
+    ((name, other),) = consistency(noise_images(1), given, definition, settings).items()
     if task == "colourization":
         assert name == "consistency_lightness_error" and mine < expected < other
     else:

@@ -1,4 +1,4 @@
-"""Train one method on one task's pairs for the comparison's time, and judge its answers."""
+"""Train one method on one task's pairs for the comparison's time and evaluate its samples."""
 
 import shutil
 from pathlib import Path
@@ -23,71 +23,71 @@ from chimle.provenance import code_version, digest
 from chimle.settings import RunSettings, load_settings
 from chimle.settings.comparison import load_comparison
 from stages._command import task_parser
-from stages.evaluate import load_judge
+from stages.evaluate import load_evaluation
 
-PICTURED = 3
-"""Answers per input that the picture grid shows."""
+SHOWN_SAMPLES = 3
+"""Samples per input that the image grid shows."""
 
 
 def train(
     name: str, seed: int, settings: RunSettings, root: Path, device: torch.device, seconds: float
 ) -> tuple[TrainedMethod, Path]:
-    """Train a method; the entrant, and the folder that holds its state until it is judged."""
+    """The trained method and the folder of its training state, to be removed once evaluated."""
     method = get_method(name)
-    own = adapt(settings, method, seed)
+    adapted = adapt(settings, method, seed)
     pairs = root / "data" / "pairs" / settings.task
-    perceptual = load_perceptual(own.perceptual, str(device), root)
-    origin = [name, seconds, own.model_dump(mode="json"), pairs_hash(pairs), code_version()]
-    scratch = root / "scratch" / "contest" / digest([*origin, device.type])[:16]
+    perceptual = load_perceptual(adapted.perceptual, str(device), root)
+    origin = [name, seconds, adapted.model_dump(mode="json"), pairs_hash(pairs), code_version()]
+    scratch = root / "scratch" / "run_method" / digest([*origin, device.type])[:16]
     index = PairIndex(pairs, "train")
     state = scratch / "state.pt"
-    return train_method(method, own, index, perceptual, state, device, seconds), scratch
+    return train_method(method, adapted, index, perceptual, state, device, seconds), scratch
 
 
-def write_pictures(folder: Path, pairs: list[Pair], answers: np.ndarray, shown: int) -> None:
-    """Inputs, targets and answers of a few test pairs, spread over the ids."""
+def write_images(folder: Path, pairs: list[Pair], samples: np.ndarray, shown: int) -> None:
+    """Inputs, targets and samples of a few test pairs, evenly spaced over the sorted ids."""
     rows = np.linspace(0, len(pairs) - 1, min(shown, len(pairs))).round().astype(int)
     for number, row in enumerate(rows):
         write_png(folder / f"{number}_input.png", pairs[row].input)
         write_png(folder / f"{number}_target.png", pairs[row].target)
-        for sample, picture in enumerate(answers[row, :PICTURED]):
-            write_png(folder / f"{number}_answer_{sample}.png", picture)
+        for sample, image in enumerate(samples[row, :SHOWN_SAMPLES]):
+            write_png(folder / f"{number}_sample_{sample}.png", image)
 
 
-def described(
-    entrant: TrainedMethod, seed: int, judge: EvaluationConfig, scores: Scores
+def run_record(
+    trained: TrainedMethod, seed: int, config: EvaluationConfig, scores: Scores
 ) -> dict[str, Any]:
-    """What a run was and what came of it."""
+    """Content of `scores.json`: settings, cost and scores of one run."""
     return {
-        "method": entrant.method.name,
-        "task": entrant.settings.task,
-        "preset": entrant.settings.preset,
+        "method": trained.method.name,
+        "task": trained.settings.task,
+        "preset": trained.settings.preset,
         "seed": seed,
-        "parameters": entrant.parameters,
-        "seconds": round(entrant.seconds, 1),
-        "steps": entrant.steps,
+        "parameters": trained.parameters,
+        "seconds": round(trained.seconds, 1),
+        "steps": trained.steps,
         "values": scores.values,
         "deviations": scores.deviations,
         "rows": {name: [float(f"{x:.6g}") for x in row] for name, row in scores.rows.items()},
-        "provenance": measured_with(judge, scores),
+        "provenance": measured_with(config, scores),
     }
 
 
 def main(task: str, name: str, seed: int, root: Path) -> None:
     """Write `comparison/runs/TASK-METHOD-SEED`."""
     settings, device = load_settings(task, root), choose_device()
-    chosen = load_comparison(root).contest
-    entrant, scratch = train(name, seed, settings, root, device, chosen.seconds)
+    comparison = load_comparison(root).run_method
+    trained, scratch = train(name, seed, settings, root, device, comparison.seconds)
     index = PairIndex(root / "data" / "pairs" / task, "test")
     pairs = [centre(p, settings.definition, settings.tower.resolution) for p in index]
     ids, inputs = [pair.id for pair in pairs], [pair.input for pair in pairs]
-    answers = entrant.answers(inputs, ids, settings.evaluate.samples, seed)
-    judge = load_judge(settings, root, str(device))
-    scores, _ = evaluate(predictions_of(ids, answers, [p.target for p in pairs], inputs), judge)
-    found = described(entrant, seed, judge, scores)
+    samples = trained.sample(inputs, ids, settings.evaluate.samples, seed)
+    config = load_evaluation(settings, root, str(device))
+    scores, _ = evaluate(predictions_of(ids, samples, [p.target for p in pairs], inputs), config)
+    record = run_record(trained, seed, config, scores)
     with replaced_folder(root / "comparison" / "runs" / f"{task}-{name}-{seed}") as folder:
-        write_text(folder / "scores.json", as_json(found))
-        write_pictures(folder, pairs, answers, chosen.shown)
+        write_text(folder / "scores.json", as_json(record))
+        write_images(folder, pairs, samples, comparison.shown)
     shutil.rmtree(scratch)
 
 
@@ -95,5 +95,5 @@ if __name__ == "__main__":
     parser = task_parser(__doc__)
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("seed", metavar="SEED", type=int)
-    given = parser.parse_args()
-    guarded(lambda: main(given.task, given.method, given.seed, given.root))
+    arguments = parser.parse_args()
+    guarded(lambda: main(arguments.task, arguments.method, arguments.seed, arguments.root))
