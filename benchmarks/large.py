@@ -26,7 +26,7 @@ from skimage import data
 from benchmarks.measure import machine, peak_gib
 from chimle.inference.banded import BandedTower
 from chimle.inference.model import load
-from chimle.inference.sample_files import SampleRequest, answer
+from chimle.inference.sample_files import SampleRequest, sample_file
 from chimle.tasks import TASKS
 from chimle.tower.generator import Level
 
@@ -50,9 +50,9 @@ def measure(bundle: str, photo: Path, out: Path) -> dict[str, float]:
 
     model = load(bundle)
     with patch("chimle.inference.model.BandedTower", RecordedTower):
-        report = answer(model, photo, SampleRequest(count=1, degrade=True), out, grid=False)
+        report = sample_file(model, photo, SampleRequest(count=1, degrade=True), out, grid=False)
     peak = peak_gib()
-    (file,) = report["answers"].values()
+    (file,) = report["samples"].values()
     image = np.asarray(Image.open(file), dtype=np.float32)
     steps = np.abs(np.diff(image, axis=0)).mean(axis=(1, 2))
     # steps[r - 1] lies between the rows r - 1 and r.

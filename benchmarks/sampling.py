@@ -18,8 +18,8 @@ import torch
 from benchmarks import reference
 from benchmarks.measure import interleaved, machine, peak_gib
 from chimle.images.pyramid import to_uint8
-from chimle.inference.banded import BandedTower, answers_at_once
-from chimle.inference.sample_names import Codes, plain, recipe
+from chimle.inference.banded import BandedTower, samples_at_once
+from chimle.inference.sample_names import Codes, mixture_of, plain
 from chimle.search.codes import draw
 from chimle.settings import TowerSettings
 from chimle.tasks import Wiring
@@ -77,13 +77,13 @@ def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
         return np.concatenate(images)
 
     def engine() -> np.ndarray:
-        recipes = [recipe(name) for name in plain(case.samples, settings.levels)]
-        batch_size = answers_at_once(tower, case.side, case.side, torch.device("cpu"))
+        mixtures = [mixture_of(name) for name in plain(case.samples, settings.levels)]
+        batch_size = samples_at_once(tower, case.side, case.side, torch.device("cpu"))
         parts = []
-        for start in range(0, len(recipes), batch_size):
-            part = recipes[start : start + batch_size]
+        for start in range(0, len(mixtures), batch_size):
+            part = mixtures[start : start + batch_size]
             codes = Codes(part, shapes, 1, 0, torch.device("cpu"))
-            parts.append(BandedTower(tower, conditioning, codes).picture())
+            parts.append(BandedTower(tower, conditioning, codes).images())
         return np.concatenate(parts)
 
     sides = {"published": published, "engine": engine}

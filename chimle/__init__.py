@@ -1,6 +1,6 @@
-"""CHIMLE: many plausible pictures from one, by conditional hierarchical IMLE (arXiv 2211.14286).
+"""CHIMLE: many plausible samples per input image, by conditional hierarchical IMLE.
 
-`chimle.load(bundle).sample(picture)` is the way in; torch is imported when it is used.
+Paper: arXiv 2211.14286. Start with `chimle.load(bundle).sample(image)`; torch is imported then.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`python -m chimle`: the command line where the package is not installed."""
+"""`python -m chimle`: the command line where the command `chimle` is not installed."""
 
 from chimle.cli.main import main
 

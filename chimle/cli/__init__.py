@@ -1,1 +1,1 @@
-"""A trained tower in people's hands."""
+"""The command line `chimle`: one file per command, assembled in `main`."""

@@ -1,4 +1,4 @@
-"""What is in a bundle, a folder of pairs, a manifest or a checkpoint: in words and a picture."""
+"""Contents of a bundle, a folder of pairs, a manifest or a checkpoint: as values and an image."""
 
 import json
 from pathlib import Path
@@ -19,20 +19,20 @@ from chimle.images.decode import write_png
 from chimle.tasks import TASKS, Wiring
 
 CHECKPOINTS = frozenset({".pth", ".pt", ".tar", ".ckpt"})
-"""Endings of files that torch saved."""
+"""File name suffixes of checkpoints."""
 _PAIRS_SHOWN = 8
 _SAMPLES_SHOWN = 4
 _ORIGINS_SHOWN = 5
 
 
 def _describe_bundle(bundle: Bundle) -> dict[str, Any]:
-    settings, origin = bundle.settings, bundle.provenance
+    settings, provenance = bundle.settings, bundle.provenance
     tower = settings.tower
     known = ("extractor", "seed", "commit", "pairs_sha256", "imported_from", "imported_sha256")
     return {
         "what": "model bundle",
         "task": settings.task,
-        "licence": bundle.license,
+        "license": bundle.license,
         "preset": settings.preset,
         "levels": tower.levels,
         "resolution": tower.resolution,
@@ -43,12 +43,12 @@ def _describe_bundle(bundle: Bundle) -> dict[str, Any]:
         "rounds": settings.train.rounds,
         "steps_per_round": settings.train.steps_per_round,
         "candidates": list(settings.search.candidates),
-        **{key: origin[key] for key in known if key in origin},
+        **{key: provenance[key] for key in known if key in provenance},
     }
 
 
 def _packed_metrics(path: Path) -> dict[str, Any]:
-    """Metrics of a packed bundle; empty if it has none."""
+    """Metrics of a packed bundle; empty where it has none."""
     try:
         content = json.loads(read_member(path, METRICS, 2**20))
         return {"metrics": dict(content["metrics"])}
@@ -85,7 +85,7 @@ def _describe_source(folder: Path) -> dict[str, Any]:
             origins.add(record.get("version") or record["source"])
     shown = sorted(origins)[:_ORIGINS_SHOWN]
     return {
-        "what": "fetched photographs",
+        "what": "fetched images",
         "kind": header["kind"],
         "files": count,
         "megabytes": round(size / 1e6, 1),
@@ -96,8 +96,8 @@ def _describe_source(folder: Path) -> dict[str, Any]:
 
 
 def _describe_data(folder: Path) -> dict[str, Any]:
-    """What has been fetched and paired, a line per task."""
-    said: dict[str, Any] = {"what": "data"}
+    """Fetched files and pairs per task."""
+    lines: dict[str, Any] = {"what": "data"}
     for task in TASKS:
         raw, pairs = folder / "raw" / task, folder / "pairs" / task
         parts = []
@@ -107,8 +107,8 @@ def _describe_data(folder: Path) -> dict[str, Any]:
         if (pairs / PAIRS).is_file():
             counts = read_manifest(pairs)["counts"]
             parts.append(", ".join(f"{count:,} {split}" for split, count in counts.items()))
-        said[task] = "; pairs: ".join(parts) if parts else "nothing yet"
-    return said
+        lines[task] = "; pairs: ".join(parts) if parts else "none"
+    return lines
 
 
 def _describe_checkpoint(path: Path) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _pairs_folder(path: Path) -> Path | None:
-    """The folder of pairs that `path`, or the manifest that it is, belongs to."""
+    """The folder of pairs at `path`, which may be its manifest; None where there is none."""
     folder = path.parent if path.name == "manifest.json" else path
     return folder if (folder / "manifest.json").is_file() else None
 
@@ -145,14 +145,14 @@ def _is_bundle(address: str) -> bool:
 
 
 def describe(address: str | Path) -> dict[str, Any]:
-    """What there is.
+    """Plain values about what an address holds.
 
     Args:
-        address: a bundle wherever it lies, pairs or their manifest, a fetched source, a project's
+        address: of a bundle; or a folder of pairs, their manifest, a fetched source, a project's
             folder `data`, or a checkpoint.
 
     Raises:
-        UserError: it is none of these, or damaged.
+        UserError: the address holds none of these, or it is damaged.
     """
     path = Path(address)
     if _is_bundle(str(address)):
@@ -172,7 +172,7 @@ def describe(address: str | Path) -> dict[str, Any]:
 
 
 def _sample_rows(address: str) -> list[list[np.ndarray]]:
-    """The input, samples and original of a photograph that scikit-image carries."""
+    """Input, samples and target of a photograph that scikit-image ships."""
     from skimage import data
 
     from chimle.inference.model import load
@@ -185,17 +185,17 @@ def _sample_rows(address: str) -> list[list[np.ndarray]]:
 
 
 def draw(address: str | Path, out: Path) -> None:
-    """Write what there is to see: samples of a bundle, or pairs.
+    """Write a contact sheet: samples of a bundle, or pairs.
 
     Raises:
-        UserError: there is nothing to see.
+        UserError: the address holds neither.
     """
     if _is_bundle(str(address)):
         rows = _sample_rows(str(address))
-        names = ["input", *(f"sample {i}" for i in range(_SAMPLES_SHOWN)), "original"]
+        names = ["input", *(f"sample {i}" for i in range(_SAMPLES_SHOWN)), "target"]
     elif folder := _pairs_folder(Path(address)):
         pairs = PairIndex(folder, "train")[:_PAIRS_SHOWN]
         rows, names = [[pair.input, pair.target] for pair in pairs], ["input", "target"]
     else:
-        raise UserError(f"{address} has nothing to see: import it first")
+        raise UserError(f"{address} has no images to draw: import it first")
     write_png(out, contact_sheet(rows, 128, names))

@@ -1,8 +1,8 @@
-"""A page on this machine: drop a picture, see answers, pick one, vary its finer levels.
+"""The page of `chimle explore`: drop an image, see samples, pick one, vary its finer levels.
 
-The hierarchy is what one walks through: the first answers differ in everything; those after a pick
-share its coarsest level, the next its two coarsest, down to the finest detail. Nothing leaves the
-machine: the server listens on loopback, and neither telemetry nor fonts of others are loaded.
+The samples of the first page share no code; those after a pick share its coarsest level, the next
+its two coarsest, down to the finest. Nothing leaves the machine: the server listens on loopback
+only, and the page loads no telemetry and no remote fonts.
 """
 
 import os
@@ -18,71 +18,71 @@ from chimle.errors import UserError
 from chimle.images.decode import png_bytes, read_photograph
 from chimle.images.pyramid import resize
 from chimle.inference.model import Model
-from chimle.inference.sample_names import Name, plain, recipe, variations
+from chimle.inference.sample_names import Name, mixture_of, plain, variations
 
 SHOWN = 8
-"""Answers on the page."""
+"""Samples on a page."""
 LARGEST_SIDE = 1024
-"""A page answers at once: larger pictures are reduced to this longest side of the answer."""
+"""Longest side of a sample: larger images are reduced, so that the page responds quickly."""
 _QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 
 CSS = """
 .gradio-container {max-width: 1100px !important; margin: 0 auto}
 footer {display: none !important}
 #files .label-clear-button {display: none}
-#answers .grid-container {grid-template-columns: repeat(4, minmax(0, 1fr)) !important}
+#samples .grid-container {grid-template-columns: repeat(4, minmax(0, 1fr)) !important}
 @media (max-width: 640px) {
-    #answers .grid-wrap {max-height: none !important; min-height: 0 !important}
-    #answers .grid-container {grid-template-columns: repeat(2, minmax(0, 1fr)) !important}
+    #samples .grid-wrap {max-height: none !important; min-height: 0 !important}
+    #samples .grid-container {grid-template-columns: repeat(2, minmax(0, 1fr)) !important}
 }
 """
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of answers: their names, and how many coarse levels they share with the pick."""
+    """Names of the samples on a page, and how many coarse levels they share with the pick."""
 
     names: tuple[Name, ...]
-    kept: int
+    shared: int
 
 
 @dataclass(frozen=True)
 class History:
-    """A way through the hierarchy; the last step is what is shown."""
+    """The pages seen so far; the last one is shown."""
 
-    steps: tuple[Page, ...] = field(default=())
+    pages: tuple[Page, ...] = field(default=())
 
     def picked(self, index: int, levels: int) -> "History":
-        """Pick an answer: it stays first among variations of the next finer levels."""
-        here = self.steps[-1]
-        if not 0 <= index < len(here.names):
+        """The history after a pick: the sample, then variations of its next finer levels."""
+        page = self.pages[-1]
+        if not 0 <= index < len(page.names):
             return self
-        base, kept = here.names[index], min(here.kept + 1, levels - 1)
-        names = (base, *variations(base, kept, SHOWN - 1))
-        return History((*self.steps, Page(names, kept)))
+        base, shared = page.names[index], min(page.shared + 1, levels - 1)
+        names = (base, *variations(base, shared, SHOWN - 1))
+        return History((*self.pages, Page(names, shared)))
 
     def back(self) -> "History":
-        """The step before; the first stays."""
-        return History(self.steps[:-1]) if len(self.steps) > 1 else self
+        """The history without its last page; the first page stays."""
+        return History(self.pages[:-1]) if len(self.pages) > 1 else self
 
 
 def begin(levels: int) -> History:
-    """The first page: samples that share nothing."""
+    """A history with the first page: samples that share no code."""
     return History((Page(tuple(plain(SHOWN, levels)), 0),))
 
 
-def told(walk: History, levels: int) -> str:
-    """What is on the page, in words."""
-    here = walk.steps[-1]
-    if not here.kept:
-        return "Eight answers that share nothing but the input. **Pick one** to vary it."
-    share = "level" if here.kept == 1 else f"{here.kept} levels"
-    finest = " These differ in the finest level only." if here.kept == levels - 1 else ""
-    return f"Variations of **{here.names[0]}**: they share its coarsest {share}.{finest}"
+def page_text(history: History, levels: int) -> str:
+    """The sentence above the samples."""
+    page = history.pages[-1]
+    if not page.shared:
+        return "Eight samples that share nothing but the input. **Pick one** to vary it."
+    share = "level" if page.shared == 1 else f"{page.shared} levels"
+    finest = " These differ in the finest level only." if page.shared == levels - 1 else ""
+    return f"Variations of **{page.names[0]}**: they share its coarsest {share}.{finest}"
 
 
 def fitted(rgb: np.ndarray, model: Model, degrade: bool) -> np.ndarray:
-    """(h, w, 3) uint8 as the model's input, small enough to be answered at once."""
+    """The model's input for a dropped image (h, w, 3) uint8, reduced to `LARGEST_SIDE`."""
     largest = LARGEST_SIDE if degrade else LARGEST_SIDE // model.factor
     scale = min(1.0, largest / max(rgb.shape[:2]))
     height, width = (max(round(side * scale), 1) for side in rgb.shape[:2])
@@ -91,62 +91,64 @@ def fitted(rgb: np.ndarray, model: Model, degrade: bool) -> np.ndarray:
 
 
 class ExplorePage:
-    """What the page's controls do. `folder` holds the answers that can be downloaded."""
+    """Handlers of the page's controls. `folder` holds the samples offered for download."""
 
     def __init__(self, model: Model, folder: Path) -> None:
         self.model, self.folder = model, folder
 
-    def _answers(self, given: np.ndarray, walk: History) -> list[tuple[str, str]]:
-        """Files of the answers, and what stands under them."""
-        names = walk.steps[-1].names
+    def _samples(self, given: np.ndarray, history: History) -> list[tuple[str, str]]:
+        """Files of the samples, and their captions."""
+        names = history.pages[-1].names
         place = Path(tempfile.mkdtemp(dir=self.folder))
-        shown = []
-        drawn = self.model.draw(given, [recipe(name) for name in names])
-        for number, (name, answer) in enumerate(zip(names, drawn, strict=True), 1):
-            file = place / f"answer_{name}.png"
-            file.write_bytes(png_bytes(answer))
-            shown.append((str(file), f"{number}: {name}"))
-        return shown
+        captioned = []
+        drawn = self.model.draw(given, [mixture_of(name) for name in names])
+        for number, (name, sample) in enumerate(zip(names, drawn, strict=True), 1):
+            file = place / f"sample_{name}.png"
+            file.write_bytes(png_bytes(sample))
+            captioned.append((str(file), f"{number}: {name}"))
+        return captioned
 
-    def _state(self, given: np.ndarray, walk: History) -> tuple[Any, ...]:
+    def _state(self, given: np.ndarray, history: History) -> tuple[Any, ...]:
         import gradio as gr
 
-        shown = self._answers(given, walk)
-        words = told(walk, self.model.levels)
-        # The pick stands first among its variations: what was selected is no longer in its place.
-        gallery = gr.Gallery(value=shown, selected_index=None)
-        return given, walk, gallery, words, [file for file, _ in shown], None
+        captioned = self._samples(given, history)
+        text = page_text(history, self.model.levels)
+        # The pick moves to the first place, so the selected index is no longer its own.
+        gallery = gr.Gallery(value=captioned, selected_index=None)
+        return given, history, gallery, text, [file for file, _ in captioned], None
 
     def drop(self, path: str | None, degrade: bool) -> tuple[Any, ...]:
-        """A picture was dropped, or taken away."""
+        """An image is dropped, or removed."""
         if not path:
-            return (*_nothing("Drop a picture."), None)
+            return (*_empty("Drop an image."), None)
         try:
             given = fitted(read_photograph(Path(path)).rgb, self.model, degrade)
         except UserError as error:
-            return (*_nothing(f"**{Path(path).name}**{str(error).split(path)[-1]}"), None)
+            return (*_empty(f"**{Path(path).name}**{str(error).split(path)[-1]}"), None)
         return (*self._state(given, begin(self.model.levels)), Image.fromarray(given))
 
-    def pick(self, given: np.ndarray | None, walk: History | None, index: int) -> tuple[Any, ...]:
-        """Answer number `index` was picked."""
-        if given is None or walk is None:
-            return _nothing("Drop a picture first.")
-        return self._state(given, walk.picked(index, self.model.levels))
+    def pick(
+        self, given: np.ndarray | None, history: History | None, index: int
+    ) -> tuple[Any, ...]:
+        """Sample number `index` is picked."""
+        if given is None or history is None:
+            return _empty("Drop an image first.")
+        return self._state(given, history.picked(index, self.model.levels))
 
-    def back(self, given: np.ndarray | None, walk: History | None) -> tuple[Any, ...]:
-        """The step before was asked for."""
-        if given is None or walk is None:
-            return _nothing("Drop a picture first.")
-        return self._state(given, walk.back())
+    def back(self, given: np.ndarray | None, history: History | None) -> tuple[Any, ...]:
+        """The page before is asked for."""
+        if given is None or history is None:
+            return _empty("Drop an image first.")
+        return self._state(given, history.back())
 
 
-def _nothing(words: str) -> tuple[Any, ...]:
-    """Input, walk, answers, words, files, picked number: a page without a picture."""
-    return None, None, [], words, [], None
+def _empty(text: str) -> tuple[Any, ...]:
+    """A page without an image: input, history, samples, text, files, picked number."""
+    return None, None, [], text, [], None
 
 
 def build(model: Model, folder: Path) -> Any:
-    """The page as Gradio blocks."""
+    """The page as Gradio blocks; `UserError` where Gradio is not installed."""
     os.environ.update(_QUIET)
     try:
         import gradio as gr
@@ -154,28 +156,28 @@ def build(model: Model, folder: Path) -> Any:
         raise UserError("explore needs gradio: pip install 'chimle[explore]'") from None
     page, title = ExplorePage(model, folder), model.bundle.settings.definition.title
     with gr.Blocks(title=f"CHIMLE · {title}", analytics_enabled=False) as blocks:
-        gr.Markdown(f"# {title}\nOne picture in, many plausible pictures out.")
-        given, walk = gr.State(None), gr.State(None)
+        gr.Markdown(f"# {title}\nMany plausible samples of one image.")
+        given, history = gr.State(None), gr.State(None)
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 dropped = gr.File(
-                    label="Picture", file_types=["image"], type="filepath", elem_id="drop"
+                    label="Image", file_types=["image"], type="filepath", elem_id="drop"
                 )
                 degrade = gr.Checkbox(
                     value=True,
-                    label="It is a good photograph: make the input from it first",
+                    label="Make the input from the image first, by the task",
                     elem_id="degrade",
                 )
                 shown = gr.Image(
                     label="Input", interactive=False, elem_id="input", height=260, buttons=[]
                 )
             with gr.Column(scale=3, min_width=280):
-                words = gr.Markdown("Drop a picture.", elem_id="words")
-                answers = gr.Gallery(
-                    label="Answers",
+                text = gr.Markdown("Drop an image.", elem_id="text")
+                samples = gr.Gallery(
+                    label="Samples",
                     columns=4,
                     allow_preview=False,
-                    elem_id="answers",
+                    elem_id="samples",
                     object_fit="contain",
                     height="auto",
                 )
@@ -189,19 +191,19 @@ def build(model: Model, folder: Path) -> Any:
                     value=None,
                 )
                 files = gr.Files(label="Download", elem_id="files", interactive=False)
-        step = [given, walk, answers, words, files, numbers]
+        outputs = [given, history, samples, text, files, numbers]
 
-        def clicked(given: Any, walk: Any, event: gr.SelectData) -> tuple[Any, ...]:
-            return page.pick(given, walk, int(event.index))
+        def clicked(given: Any, history: Any, event: gr.SelectData) -> tuple[Any, ...]:
+            return page.pick(given, history, int(event.index))
 
-        def numbered(given: Any, walk: Any, number: str | None) -> tuple[Any, ...]:
-            return page.pick(given, walk, int(number or 1) - 1)
+        def numbered(given: Any, history: Any, number: str | None) -> tuple[Any, ...]:
+            return page.pick(given, history, int(number or 1) - 1)
 
         for event in (dropped.change, degrade.change, again.click):
-            event(page.drop, [dropped, degrade], [*step, shown])
-        answers.select(clicked, [given, walk], step)
-        numbers.input(numbered, [given, walk, numbers], step)
-        back.click(page.back, [given, walk], step)
+            event(page.drop, [dropped, degrade], [*outputs, shown])
+        samples.select(clicked, [given, history], outputs)
+        numbers.input(numbered, [given, history, numbers], outputs)
+        back.click(page.back, [given, history], outputs)
     return blocks
 
 

@@ -8,7 +8,7 @@ from chimle.tasks import TASKS
 
 
 def task_names() -> list[str]:
-    """What completes `--task`."""
+    """Completions of `--task`."""
     return list(TASKS)
 
 
@@ -26,4 +26,4 @@ TaskOption = Annotated[
     typer.Option(help=", ".join(TASKS), show_default=False, autocompletion=task_names),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for a script.")]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

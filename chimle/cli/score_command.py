@@ -1,4 +1,4 @@
-"""`chimle score`: the command; what it does is in `chimle.metrics.score_files`."""
+"""`chimle score`: evaluate the output files of any tool."""
 
 import json
 import warnings
@@ -13,7 +13,7 @@ from chimle.errors import guarded
 
 
 class BackboneName(StrEnum):
-    """Networks that LPIPS knows."""
+    """Backbones of LPIPS."""
 
     SQUEEZE = "squeeze"
     ALEX = "alex"
@@ -29,7 +29,8 @@ def score_command(
         Path | None, typer.Option(help="Folder of NAME.png, the observed targets.")
     ] = None,
     inputs: Annotated[
-        Path | None, typer.Option(help="Folder of NAME.png, what was answered.")
+        Path | None,
+        typer.Option(help="Folder of NAME.png, the inputs of the outputs."),
     ] = None,
     task: TaskOption = None,
     out: Annotated[
@@ -43,22 +44,23 @@ def score_command(
         typer.Option(help="File of its weights.  [default: torch's cache, then the download]"),
     ] = None,
     random: Annotated[
-        bool, typer.Option("--random", help="Fixed random features where weights cannot be had.")
+        bool,
+        typer.Option("--random", help="Use fixed random features where weights are missing."),
     ] = False,
     inception: Annotated[
-        str | None, typer.Option(help="File of the FID's weights, or `official`.")
+        str | None, typer.Option(help="File of Inception weights for FID and KID, or `official`.")
     ] = None,
     jpeg_quality: Annotated[
-        int, typer.Option(min=1, max=100, help="Of decompression's inputs.")
+        int, typer.Option(min=1, max=100, help="JPEG quality of the inputs of decompression.")
     ] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap intervals.")] = 0,
     features: Annotated[
-        Path | None, typer.Option(help="Folder that keeps features, to score again faster.")
+        Path | None, typer.Option(help="Folder that caches features, to score again faster.")
     ] = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Judge any tool's outputs as the pipeline judges its own models: table, JSON, provenance."""
+    """Evaluate the outputs of any tool as the pipeline evaluates its models: table, JSON files."""
 
     def run() -> None:
         from rich.console import Console
@@ -69,12 +71,12 @@ def score_command(
         perceptual = PerceptualSettings(
             backbone=backbone.value, weights=weights, allow_random=random
         )
-        question = ScoreRequest(
+        request = ScoreRequest(
             outputs, targets, inputs, task, perceptual, inception, jpeg_quality, seed, features
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Said below, and in the provenance.
-            scores, content = score(question)
+            warnings.simplefilter("ignore")  # Printed below, and in the provenance.
+            scores, content = score(request)
         if out is not None:
             write_scores(out, scores, content)
         if as_json:

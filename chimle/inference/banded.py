@@ -1,9 +1,9 @@
-"""A tower over a picture of any size, in bands of rows: the same picture in bounded memory.
+"""Evaluation of a tower in bands of rows: an image of any size in bounded memory.
 
-What is wide (the dense blocks' growing concatenations) lives for one band and its neighbourhood at
-a time; only the narrow trunk is kept whole. Instance normalisation takes its statistics over the
-whole picture, the noise is one field and the style one code, so there is nothing that a border
-between bands could show: a banded picture is the whole picture up to rounding.
+The wide activations (the dense blocks' concatenations) exist for one band and its receptive field
+at a time; only the narrow trunk is stored whole. Instance normalisation takes its statistics over
+the whole image, the noise is one field and the style one code, so no border between bands shows:
+the banded image equals the image of one pass up to rounding.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,14 +29,14 @@ from chimle.tower.blocks import (
 from chimle.tower.generator import FEATURE_SCALE, Level, Tower
 
 BAND_BYTES = {"cpu": 2**26, "cuda": 2**30, "mps": 2**28}
-"""Memory that the widest activations of a band may take; on a CPU, what its caches like."""
+"""Bytes of a band's widest activations, by device type; on a CPU, about the size of its caches."""
 DENSE_REACH = 5
-"""Rows that a dense block sees above and below: five 3x3 convolutions."""
+"""Rows of context above and below that a dense block needs: five 3x3 convolutions."""
 ENTRY_REACH = 3
-"""Rows that a level's first convolution sees behind the two of the way up."""
+"""Rows of context of a level's entry: its first convolution and the two of the upsampling."""
 
 Rows = Callable[[int, int], Tensor]
-"""(N, C, bottom - top, W) for rows `top` to `bottom`, right but for rows near an inner border."""
+"""(top, bottom) to (N, C, bottom - top, W); rows near a border inside the map are not exact."""
 
 
 def rows_of(values: Tensor, top: int, bottom: int) -> Tensor:
@@ -45,17 +45,17 @@ def rows_of(values: Tensor, top: int, bottom: int) -> Tensor:
 
 
 def band_borders(height: int, width: int, channels: int, reach: int, budget: int) -> list[int]:
-    """Where bands begin and end: 0, .., `height`.
+    """Borders of the bands: 0, .., `height`.
 
     Args:
-        height: rows in all.
-        width: of a row, pixels.
-        channels: floats per pixel, all samples counted, that live at once.
-        reach: rows that a band needs on either side of it.
-        budget: bytes for all of that.
+        height: rows of the map.
+        width: pixels of a row.
+        channels: floats per pixel that exist at once, over all samples.
+        reach: rows of context on either side of a band.
+        budget: bytes of a band with its context.
     """
     fitting = budget // (4 * channels * width)
-    # Lower bands would spend more than a quarter on their surroundings.
+    # Lower bands would spend more than a quarter of the work on their context.
     rows = max(fitting - 2 * reach, 8 * reach)
     return [*range(0, height, rows), height]
 
@@ -66,10 +66,10 @@ def by_bands(
     """The whole map (N, C, H, W) from `source`, band by band.
 
     Args:
-        source: gives rows, right but for `reach` of them near a border that is not the map's.
-        borders: see `band_borders`.
-        reach: rows that the source needs on either side.
-        into: where the map goes; None: into new memory.
+        source: gives rows; up to `reach` of them next to a border inside the map are not exact.
+        borders: of the bands, see `band_borders`.
+        reach: rows of context that the source needs on either side.
+        into: memory of the result; None: it is allocated.
     """
     if len(borders) == 2 and into is None:
         return source(0, borders[1])
@@ -89,23 +89,23 @@ def by_bands(
 def replace_by_bands(
     values: Tensor, change: Callable[[Tensor], Tensor], borders: Sequence[int], reach: int
 ) -> None:
-    """Overwrite a map with what `change` makes of it, band by band.
+    """Overwrite a map with `change` of it, band by band.
 
-    A band's old last rows are what the next band sees above itself, so they are kept aside.
+    The next band needs the last rows of a band as they were: they are copied first.
     """
-    kept = values[:, :, :0]
+    above = values[:, :, :0]
     for top, bottom in pairwise(borders):
         below = min(borders[-1], bottom + reach)
-        seen = torch.cat((kept, values[:, :, top:below]), dim=2)
-        seen = seen.contiguous(memory_format=torch.channels_last)
+        joined = torch.cat((above, values[:, :, top:below]), dim=2)
+        joined = joined.contiguous(memory_format=torch.channels_last)
         last = max(0, bottom - reach)
-        height = kept.shape[2]
-        kept = seen[:, :, height + last - top : height + bottom - top].clone()
-        values[:, :, top:bottom] = change(seen)[:, :, height : height + bottom - top]
+        height = above.shape[2]
+        above = joined[:, :, height + last - top : height + bottom - top].clone()
+        values[:, :, top:bottom] = change(joined)[:, :, height : height + bottom - top]
 
 
 def modulate(values: Tensor, modulation: StyleModulation, style: Tensor) -> None:
-    """Put `values` (N, C, H, W) under instance normalisation and style, in their place."""
+    """Instance normalisation and style modulation of `values` (N, C, H, W), in place."""
     pixels = values.permute(0, 2, 3, 1)
     total = values.new_zeros(values.shape[:2], dtype=torch.float64)
     square, size = torch.zeros_like(total), values.shape[2] * values.shape[3]
@@ -123,20 +123,20 @@ def modulate(values: Tensor, modulation: StyleModulation, style: Tensor) -> None
 
 
 def live_channels(level: Level) -> int:
-    """Floats per pixel that live at once in a dense block of `level`."""
+    """Floats per pixel that exist at once in a dense block of `level`."""
     growth = level.body.blocks[0].dense[0].convolutions[0].out_channels  # type: ignore[union-attr,index]
-    # The concatenation, its copy, and what a convolution makes of it.
+    # The concatenation, its copy, and the output of a convolution.
     return 2 * (level.width + 4 * int(growth)) + level.width  # type: ignore[arg-type,operator]
 
 
-def answers_at_once(tower: Tower, height: int, width: int, device: torch.device) -> int:
-    """How many answers of height x width keep a device busy: what a band holds, at least one."""
+def samples_at_once(tower: Tower, height: int, width: int, device: torch.device) -> int:
+    """Samples of height x width that fit into one band, at least one."""
     bytes_each = 4 * live_channels(tower.levels[-1]) * height * width  # type: ignore[arg-type]
     return max(1, BAND_BYTES[device.type] // bytes_each)
 
 
 class BandedTower:
-    """One evaluation of a tower for N samples of one picture.
+    """One evaluation of a tower for N samples of one image.
 
     Args:
         tower: the generator.
@@ -146,7 +146,7 @@ class BandedTower:
 
     def __init__(self, tower: Tower, conditioning: Sequence[Tensor], codes: Codes) -> None:
         self.tower, self.conditioning, self.codes = tower, conditioning, codes
-        self.samples = len(codes.recipes)
+        self.samples = len(codes.mixtures)
 
     def _borders(self, level: Level, height: int, width: int, reach: int) -> list[int]:
         channels = self.samples * live_channels(level)
@@ -167,7 +167,7 @@ class BandedTower:
         return rows
 
     def _body(self, level: Level, features: Tensor, style: Tensor) -> Tensor:
-        """The level's body over its whole trunk, which it overwrites."""
+        """The level's body; overwrites the trunk `features`."""
         height, width = features.shape[2:]
         borders = self._borders(level, height, width, DENSE_REACH)
         inner = features
@@ -182,7 +182,7 @@ class BandedTower:
 
     @staticmethod
     def _block(block: ResidualDenseBlocks, start: Tensor, borders: Sequence[int]) -> Tensor:
-        """Three dense blocks inside a residual, as a new map."""
+        """A residual of three dense blocks, as a new map."""
         first, *others = block.dense
         inner = by_bands(
             lambda top, bottom: first(rows_of(start, top, bottom)), borders, DENSE_REACH
@@ -191,35 +191,35 @@ class BandedTower:
             replace_by_bands(inner, dense, borders, DENSE_REACH)
         return inner.mul_(RESIDUAL_SCALE).add_(start)
 
-    def _raised(self, level: Level, feature: Tensor) -> Rows:
-        """The level's way up, in rows of what it leads to."""
+    def _upsampled(self, level: Level, feature: Tensor) -> Rows:
+        """The level's upsampling; rows are those of the upsampled map."""
         up = level.up
         assert up is not None
 
         def rows(top: int, bottom: int) -> Tensor:
             if not up.enlarge:
-                raised: Tensor = up(rows_of(feature, top, bottom))
-                return raised
+                upsampled: Tensor = up(rows_of(feature, top, bottom))
+                return upsampled
             first = top // 2
-            # One more row on either side where the cut is odd; the way up doubles them.
-            raised = rows_of(feature, first, (bottom + 1) // 2)
-            enlarged = F.interpolate(raised, scale_factor=2, mode="nearest")
+            # Upsampling doubles rows: a border at an odd row takes one row more.
+            source = rows_of(feature, first, (bottom + 1) // 2)
+            enlarged = F.interpolate(source, scale_factor=2, mode="nearest")
             return up.convolve(enlarged[:, :, top - 2 * first : bottom - 2 * first])
 
         return rows
 
     def _draw(self, level: Level, source: Rows, size: tuple[int, int]) -> Tensor:
-        """The raw picture (N, 2 or 3, H, W) in [-1, 1]."""
+        """The raw image (N, 2 or 3, H, W) in [-1, 1]."""
         borders = self._borders(level, *size, ENTRY_REACH)
         return by_bands(lambda top, bottom: level.draw(source(top, bottom)), borders, ENTRY_REACH)
 
     @torch.no_grad()
-    def picture(self) -> np.ndarray:
-        """The finest level's pictures, (N, H, W, 3) uint8."""
+    def images(self) -> np.ndarray:
+        """The finest level's images, (N, H, W, 3) uint8."""
         with parametrize.cached():
-            return self._picture()
+            return self._images()
 
-    def _picture(self) -> np.ndarray:
+    def _images(self) -> np.ndarray:
         tower, last = self.tower, len(self.tower.levels) - 1
         chained = tower.wiring is Wiring.SUPER_RESOLUTION
         styles: list[Tensor] = []
@@ -234,7 +234,7 @@ class BandedTower:
             features = by_bands(self._enter(number, conditioning, below), borders, ENTRY_REACH)
             feature = self._body(level, features, styles[-1])
             del features
-            below = self._raised(level, feature) if level.up is not None else None
+            below = self._upsampled(level, feature) if level.up is not None else None
             if chained or number == last:
                 factor = 2 if chained else 1
                 source = below if level.draws_after_up and below else partial(rows_of, feature)
@@ -242,8 +242,8 @@ class BandedTower:
         return self._finish(drawn)
 
     def _finish(self, raw: Tensor) -> np.ndarray:
-        """Raw pictures to (N, H, W, 3) uint8, in bands for the sake of what colours need."""
-        pictures = np.empty((len(raw), *raw.shape[2:], 3), dtype=np.uint8)
+        """Raw images to (N, H, W, 3) uint8, in bands: the conversion of colours needs memory."""
+        images = np.empty((len(raw), *raw.shape[2:], 3), dtype=np.uint8)
         for top in range(0, raw.shape[2], 256):
             part = raw[:, :, top : top + 256]
             if self.tower.wiring is Wiring.COLOURIZATION:
@@ -251,5 +251,5 @@ class BandedTower:
                 image = chroma_to_rgb(light.expand(len(part), -1, -1, -1), part)
             else:
                 image = (part + 1) / 2
-            pictures[:, top : top + 256] = to_uint8(image)
-        return pictures
+            images[:, top : top + 256] = to_uint8(image)
+        return images

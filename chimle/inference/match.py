@@ -1,4 +1,4 @@
-"""How near can a model come to a given picture? A search over its samples' codes."""
+"""Search the codes of a model for the sample nearest to a target image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ from chimle.bundles.bundle import Bundle
 from chimle.data.batch import Batch
 from chimle.errors import UserError
 from chimle.images.pyramid import resize, to_tensor
-from chimle.inference.inputs import conditioning_for, padded, picture_key
+from chimle.inference.inputs import conditioning_for, image_key, padded
 from chimle.inference.sample_names import Name
 from chimle.perceptual.lpips import Perceptual
 from chimle.search.chunking import plan_chunks
 from chimle.search.hierarchical import search
 
 LARGEST_SIDE = 1024
-"""Longest side of a target, pixels: every candidate is a whole picture in memory."""
+"""Longest side of a target, pixels: every candidate is a whole image in memory."""
 MEMORY = 2 * 2**30
-"""Bytes that candidates judged at once may hold."""
+"""Bytes that the candidates compared at once may take."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """How near a model's answers come to a picture.
+    """The sample found by a search, and its distance to the target.
 
     Attributes:
-        name: the sample found; `sample(..., names=[name])` makes it again.
+        name: the sample found; `sample(..., names=[name])` draws it.
         distances: LPIPS to the target at every level, coarse first.
-        unsearched: LPIPS of sample 0 at every level: what comes without looking.
-        features: what the distance was measured with, as `squeeze`.
+        unsearched: LPIPS of sample 0 at every level: the distance without a search.
+        features: name of the features that the distance uses, as `squeeze`.
     """
 
     name: Name
@@ -51,26 +51,26 @@ def find_match(
     candidates: Sequence[int],
     seed: int,
 ) -> Match:
-    """Search the samples of one picture for the one nearest to a target (paper, section 3).
+    """Search the samples of one input for the one nearest to a target (paper, section 3).
 
     Args:
         bundle: the model, on the device of `perceptual`.
         perceptual: the distance.
         rgb: the input (h, w, 3) uint8.
-        target: (H, W, 3) uint8, of the answers' size.
+        target: (H, W, 3) uint8, of the samples' size.
         candidates: per level, coarse first.
         seed: seed of the samples.
 
     Raises:
-        UserError: the sizes do not belong together, are too large, or candidates are not one count
-            per level.
+        UserError: the sizes do not match or are too large, or `candidates` is not one count per
+            level.
     """
     settings, levels = bundle.settings, bundle.settings.tower.levels
     factor = settings.definition.reduction
     height, width = (side * factor for side in rgb.shape[:2])
     if target.shape[:2] != (height, width):
         raise UserError(
-            f"the target has {target.shape[1]}x{target.shape[0]} pixels, but answers to this input "
+            f"the target has {target.shape[1]}x{target.shape[0]} pixels, but samples of this input "
             f"have {width}x{height}"
         )
     if max(height, width) > LARGEST_SIDE:
@@ -86,7 +86,7 @@ def find_match(
         to_tensor([resize(whole, (whole.shape[0] >> shift, whole.shape[1] >> shift))])
         for shift in shifts
     )
-    batch = Batch((picture_key(rgb),), conditioning_for(settings, rgb), targets)
+    batch = Batch((image_key(rgb),), conditioning_for(settings, rgb), targets)
     batch = batch.to(next(bundle.tower.parameters()).device)
 
     chunks = plan_chunks(bundle.tower, perceptual, batch.conditioning, MEMORY)

@@ -1,4 +1,4 @@
-"""What `chimle sample` does: pictures are read, answered and written, one after another."""
+"""Sampling of image files for `chimle sample`: each image is read, sampled and written in turn."""
 
 import time
 from collections.abc import Sequence
@@ -14,28 +14,28 @@ from chimle.images.decode import SUFFIXES, Photograph, read_photograph, write_pn
 from chimle.images.pyramid import resize
 from chimle.inference.match import Match
 from chimle.inference.model import Model
-from chimle.inference.sample_names import CodeMixture, blends, plain, recipe
+from chimle.inference.sample_names import CodeMixture, blends, mixture_of, plain
 
 GRID_SIDE = 160
-"""Pixels of a picture in the overview grid."""
+"""Side of an image in the overview grid, pixels."""
 
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What to draw for every picture. At most one of `names`, `base` and `target` is set.
+    """Which samples to draw of every image. At most one of `names`, `base` and `target` is set.
 
     Attributes:
-        count: answers per picture.
+        count: samples per image.
         seed: seed of the samples.
         first: number of the first sample.
-        names: samples wanted by name.
-        base: sample to vary, or to start a blend from.
+        names: samples by name.
+        base: sample to vary, or the start of a blend.
         keep_level: coarse levels that a variation keeps.
         end: sample that a blend ends at.
-        target: picture that an answer shall come near to.
-        candidates: of a match, per level; empty: as many as is usual.
-        weights: file of perceptual weights for a match.
-        degrade: make the input from a good photograph first.
+        target: image whose nearest sample is searched.
+        candidates: of that search, per level; empty: the default number.
+        weights: file of perceptual weights for that search.
+        degrade: make the input from a target image first.
     """
 
     count: int = 8
@@ -51,7 +51,7 @@ class SampleRequest:
     degrade: bool = False
 
     def check(self, levels: int) -> None:
-        """`UserError` where parts of the wish exclude each other or a model of `levels`."""
+        """`UserError` where fields exclude each other or do not fit a model of `levels` levels."""
         if sum((bool(self.names), self.base is not None, self.target is not None)) > 1:
             raise UserError("`--sample`, `--from` and `--match` exclude each other: give one")
         if self.end is not None and self.base is None:
@@ -60,11 +60,11 @@ class SampleRequest:
             raise UserError(f"`--keep-level` {self.keep_level}: this model has {levels} levels")
 
 
-def find_pictures(names: Sequence[str]) -> dict[str, Path]:
-    """Files, folders and patterns as pictures by the stem that their answers are named after.
+def find_images(names: Sequence[str]) -> dict[str, Path]:
+    """Image files of files, folders and patterns, by the stem that names their samples.
 
     Raises:
-        UserError: nothing is there, or two pictures would write the same answers.
+        UserError: a name matches nothing, or two images would have the same output files.
     """
     found: list[Path] = []
     for name in names:
@@ -72,7 +72,7 @@ def find_pictures(names: Sequence[str]) -> dict[str, Path]:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
             if not inside:
-                raise UserError(f"{path} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+                raise UserError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})")
             found += inside
         elif path.exists():
             found.append(path)
@@ -84,73 +84,73 @@ def find_pictures(names: Sequence[str]) -> dict[str, Path]:
     for path in dict.fromkeys(found):
         other = by_stem.setdefault(path.stem, path)
         if other != path:
-            raise UserError(f"{other} and {path} would write the same answers: rename one")
+            raise UserError(f"{other} and {path} would write the same samples: rename one")
     return by_stem
 
 
 def _labelled(
-    model: Model, wish: SampleRequest, found: Match | None
+    model: Model, request: SampleRequest, found: Match | None
 ) -> list[tuple[str, CodeMixture]]:
-    """Recipes and what their files are called behind the picture's name."""
+    """Code mixtures to draw, each with the part of the file name that follows the image's."""
     if found is not None:
-        return [(f"match_{found.name}", recipe(found.name))]
-    if wish.base is not None and wish.end is not None:
-        start, end = model.name(wish.base), model.name(wish.end)
-        steps = enumerate(blends(start, end, wish.count))
+        return [(f"match_{found.name}", mixture_of(found.name))]
+    if request.base is not None and request.end is not None:
+        start, end = model.name(request.base), model.name(request.end)
+        steps = enumerate(blends(start, end, request.count))
         return [(f"{start}_to_{end}_{i:02}", step) for i, step in steps]
-    if wish.base is not None:
-        names = model.variations(wish.base, wish.keep_level, wish.count)
-    elif wish.names:
-        names = [model.name(name) for name in wish.names]
+    if request.base is not None:
+        names = model.variations(request.base, request.keep_level, request.count)
+    elif request.names:
+        names = [model.name(name) for name in request.names]
     else:
-        names = plain(wish.count, model.levels, wish.first)
-    return [(str(name), recipe(name)) for name in names]
+        names = plain(request.count, model.levels, request.first)
+    return [(str(name), mixture_of(name)) for name in names]
 
 
-def _match(model: Model, wish: SampleRequest, rgb: np.ndarray) -> Match | None:
-    if wish.target is None:
+def _match(model: Model, request: SampleRequest, rgb: np.ndarray) -> Match | None:
+    if request.target is None:
         return None
-    target = read_photograph(wish.target).rgb
-    if wish.degrade:
-        target = model.whole_inputs(target)
-    return model.match(rgb, target, wish.candidates or None, wish.seed, wish.weights)
+    target = read_photograph(request.target).rgb
+    if request.degrade:
+        target = model.resized_to_factor(target)
+    return model.match(rgb, target, request.candidates or None, request.seed, request.weights)
 
 
-def _write(path: Path, answer: np.ndarray, photo: Photograph) -> None:
-    """An answer with the transparency and the EXIF block of its photograph."""
-    alpha = None if photo.alpha is None else resize(photo.alpha, answer.shape[:2])
-    write_png(path, answer, alpha, photo.exif)
+def _write(path: Path, sample: np.ndarray, source: Photograph) -> None:
+    """Write a sample with the transparency and the EXIF block of its source image."""
+    alpha = None if source.alpha is None else resize(source.alpha, sample.shape[:2])
+    write_png(path, sample, alpha, source.exif)
 
 
-def answer(
-    model: Model, path: Path, wish: SampleRequest, out: Path, grid: bool = True
+def sample_file(
+    model: Model, path: Path, request: SampleRequest, out: Path, grid: bool = True
 ) -> dict[str, Any]:
-    """Draw and write the answers to one picture: `out`/STEM_NAME.png, and STEM_grid.png.
+    """Draw and write the samples of one image: `out`/STEM_NAME.png, and STEM_grid.png.
 
     Returns:
-        Plain values: the picture, its answers' names and files, and the seconds spent.
+        Plain values: the image, its samples' names and files, and the seconds spent.
 
     Raises:
-        UserError: the picture cannot be read, or the wish does not fit it.
+        UserError: the image cannot be read, or the request does not fit it.
     """
     started = time.monotonic()
-    photo = read_photograph(path)
-    rgb = model.degraded(photo.rgb) if wish.degrade else photo.rgb
-    found = _match(model, wish, rgb)
-    labelled = _labelled(model, wish, found)
-    row, files = [_small(rgb)], {}
-    for (label, _), drawn in zip(
-        labelled, model.draw(rgb, [r for _, r in labelled], wish.seed), strict=True
-    ):
+    source = read_photograph(path)
+    rgb = model.degraded(source.rgb) if request.degrade else source.rgb
+    found = _match(model, request, rgb)
+    labelled = _labelled(model, request, found)
+    mixtures = [mixture for _, mixture in labelled]
+    row, files = [_thumbnail(rgb)], {}
+    drawn = model.draw(rgb, mixtures, request.seed)
+    for (label, _), sample in zip(labelled, drawn, strict=True):
         file = out / f"{path.stem}_{label}.png"
-        _write(file, drawn, photo)
+        _write(file, sample, source)
         files[label] = str(file)
-        row.append(_small(drawn))
+        row.append(_thumbnail(sample))
     if grid:
-        if wish.degrade:
-            row.append(_small(photo.rgb))
+        if request.degrade:
+            row.append(_thumbnail(source.rgb))
         write_png(out / f"{path.stem}_grid.png", contact_sheet([row], GRID_SIDE))
-    report: dict[str, Any] = {"picture": str(path), "seed": wish.seed, "answers": files}
+    report: dict[str, Any] = {"image": str(path), "seed": request.seed, "samples": files}
     if found is not None:
         report["distances"] = list(found.distances)
         report["distances_of_sample_0"] = list(found.unsearched)
@@ -159,12 +159,12 @@ def answer(
     return report
 
 
-def _small(rgb: np.ndarray) -> np.ndarray:
-    """The picture within a grid's square, its shape kept, on white."""
+def _thumbnail(rgb: np.ndarray) -> np.ndarray:
+    """The image fitted into a square of the grid, on white."""
     height, width = rgb.shape[:2]
     scale = GRID_SIDE / max(height, width)
     fitted = resize(rgb, (max(round(height * scale), 1), max(round(width * scale), 1)))
-    page = np.full((GRID_SIDE, GRID_SIDE, 3), 255, dtype=np.uint8)
+    square = np.full((GRID_SIDE, GRID_SIDE, 3), 255, dtype=np.uint8)
     top, left = (GRID_SIDE - fitted.shape[0]) // 2, (GRID_SIDE - fitted.shape[1]) // 2
-    page[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
-    return page
+    square[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
+    return square

@@ -1,7 +1,7 @@
-"""Samples have names, and a name makes the sample again.
+"""Names of samples: a name, the seed and the image determine the sample.
 
-A sample is named by the number of its code at every level: `7` has code 7 at every level, `7.7.2.5`
-takes the two finest levels from elsewhere. A blend weighs the codes of two samples.
+A name holds the number of the sample's code at every level: `7` has code 7 at every level,
+`7.7.2.5` has other codes at the two finest levels. A blend is a weighted sum of two samples' codes.
 """
 
 import math
@@ -17,7 +17,7 @@ from chimle.search.codes import CodeShape, Stream
 
 @dataclass(frozen=True)
 class Name:
-    """The numbers of a sample's codes, one per level, coarse first."""
+    """Numbers of a sample's codes, one per level, coarse first."""
 
     numbers: tuple[int, ...]
 
@@ -29,13 +29,13 @@ class Name:
 
 @dataclass(frozen=True)
 class CodeMixture:
-    """A weighted sum of the codes of samples; weights have a sum of squares of 1."""
+    """A weighted sum of samples' codes; the squares of the weights sum to 1."""
 
     parts: tuple[tuple[float, Name], ...]
 
 
 def parse_name(text: str, levels: int) -> Name:
-    """`7` or `7.7.2.5` as a name; `UserError` when it is none, or has other than `levels` parts."""
+    """`7` or `7.7.2.5` as a name; `UserError` unless it has one part or `levels` parts."""
     parts = text.split(".")
     if not all(part.isdecimal() for part in parts) or len(parts) not in (1, levels):
         example = ".".join(str(number) for number in [7] * (levels - 1) + [2])
@@ -48,12 +48,12 @@ def parse_name(text: str, levels: int) -> Name:
 
 
 def plain(count: int, levels: int, first: int = 0) -> list[Name]:
-    """Samples number `first` to `first + count - 1`."""
+    """Names of samples `first` to `first + count - 1`: one number for every level."""
     return [Name((number,) * levels) for number in range(first, first + count)]
 
 
 def variations(base: Name, keep: int, count: int) -> list[Name]:
-    """`count` samples with the codes of `base` at the `keep` coarsest levels, others elsewhere."""
+    """`count` names that share the codes of `base` at the `keep` coarsest levels only."""
     first = max(base.numbers) + 1
     return [
         Name(base.numbers[:keep] + (number,) * (len(base.numbers) - keep))
@@ -61,16 +61,16 @@ def variations(base: Name, keep: int, count: int) -> list[Name]:
     ]
 
 
-def recipe(name: Name) -> CodeMixture:
-    """The sample itself."""
+def mixture_of(name: Name) -> CodeMixture:
+    """The mixture of one sample: its own codes with weight 1."""
     return CodeMixture(((1.0, name),))
 
 
 def blends(start: Name, end: Name, count: int) -> list[CodeMixture]:
-    """`count` steps from one sample to another, both included, along the arc between their codes.
+    """`count` mixtures along the arc from one sample's codes to another's, both included.
 
-    Codes of different samples are independent normals, so cos and sin keep their variance; codes
-    that the samples share stay what they are (see `Codes`).
+    Codes of different samples are independent normals, so weights cos and sin preserve the
+    variance; a code that both samples share is unchanged (see `Codes`).
     """
     angles = [0.5 * math.pi * i / max(count - 1, 1) for i in range(count)]
     return [CodeMixture(((math.cos(a), start), (math.sin(a), end))) for a in angles]
@@ -78,24 +78,24 @@ def blends(start: Name, end: Name, count: int) -> list[CodeMixture]:
 
 @dataclass(frozen=True)
 class Codes:
-    """The codes of N samples of one picture, made where they are needed.
+    """Codes of N samples of one image, drawn when they are needed.
 
     Attributes:
-        recipes: N recipes.
+        mixtures: one per sample.
         shapes: (style_size, noise_channels, height, width) per level.
-        image: key of the picture.
+        image: key of the image.
         seed: seed of the samples.
-        device: where codes come.
+        device: of the codes.
     """
 
-    recipes: Sequence[CodeMixture]
+    mixtures: Sequence[CodeMixture]
     shapes: Sequence[CodeShape]
     image: int
     seed: int
     device: torch.device
 
     def _parts(self, mixture: CodeMixture, level: int) -> list[tuple[float, Stream]]:
-        """Weights and streams; parts of one number at this level are one part of weight 1."""
+        """Weights and streams; a code that all parts share at this level has weight 1."""
         numbers = {name.numbers[level] for _, name in mixture.parts}
         parts = mixture.parts if len(numbers) > 1 else ((1.0, mixture.parts[0][1]),)
         return [
@@ -109,16 +109,16 @@ class Codes:
     def style(self, level: int) -> Tensor:
         """(N, style_size) style codes."""
         size = self.shapes[level][0]
-        return self._weighed(level, lambda stream: stream.normals(0, size))
+        return self._weighted(level, lambda stream: stream.normals(0, size))
 
     def noise(self, level: int, top: int, bottom: int) -> Tensor:
         """(N, noise_channels, bottom - top, width): rows of the spatial noise."""
         shape = self.shapes[level]
-        return self._weighed(level, lambda stream: stream.noise_rows(shape, top, bottom))
+        return self._weighted(level, lambda stream: stream.noise_rows(shape, top, bottom))
 
-    def _weighed(self, level: int, take: Callable[[Stream], Tensor]) -> Tensor:
+    def _weighted(self, level: int, take: Callable[[Stream], Tensor]) -> Tensor:
         rows = []
-        for mixture in self.recipes:
+        for mixture in self.mixtures:
             parts = [weight * take(stream) for weight, stream in self._parts(mixture, level)]
             rows.append(torch.stack(parts).sum(dim=0))
         return torch.cat(rows)

@@ -1,4 +1,4 @@
-"""Samples: one forward pass each, named by (seed, image, number of the code at every level)."""
+"""Sampling: one forward pass per sample; its codes follow from (seed, image key, code numbers)."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ from chimle.tower.generator import Tower, select_state
 
 
 def plain_names(count: int, levels: int, first: int = 0) -> Tensor:
-    """(count, levels) int64: sample j has code j at every level, from `first` on."""
+    """(count, levels) int64 code numbers: sample j, from `first` on, has code j at every level."""
     return torch.arange(first, first + count).unsqueeze(1).expand(-1, levels)
 
 
 def varied_names(number: int, keep: int, count: int, levels: int, first: int = 0) -> Tensor:
-    """(count, levels) int64: sample `number` below level `keep`, other codes from there on."""
+    """(count, levels) int64 code numbers: sample `number` below level `keep`, others from there."""
     names = plain_names(count, levels, first).clone()
     names[:, :keep] = number
     return names
@@ -34,32 +34,32 @@ def sample(
     seed: int = 0,
     batch_size: int = 16,
 ) -> np.ndarray:
-    """Draw S pictures for each of N conditioning images.
+    """Draw S samples for each of N conditioning images.
 
     Args:
         tower: the generator.
         conditioning: per level (N, C, h, w) in [0, 1].
-        keys: N image keys; with the seed and a sample's name they name its codes.
-        names: (S, L) int64, number of the code at every level (`plain_names`, `varied_names`).
+        keys: N image keys; key, seed and code numbers determine the codes.
+        names: (S, L) int64 code numbers per level (`plain_names`, `varied_names`).
         seed: seed of the samples.
-        batch_size: pictures made at once.
+        batch_size: samples in one forward pass.
 
     Returns:
         (N, S, H, W, 3) uint8.
     """
     shapes = tower.code_shapes_for(conditioning)
     device = conditioning[0].device
-    pictures = []
+    images = []
     with parametrize.cached():
-        whole = tower.begin(conditioning)
+        start = tower.begin(conditioning)
         for row, key in enumerate(keys):
-            prefix = select_state(whole, torch.tensor([row], device=device))
+            prefix = select_state(start, torch.tensor([row], device=device))
             for part in names.to(device).split(batch_size):
                 state = prefix
                 for level, shape in enumerate(shapes):
                     numbers = part[:, level].unsqueeze(0)
                     code = draw(shape, [key], numbers, level=level, seed=seed, purpose="sample")
                     image, state = tower.step(level, state, code)
-                pictures.append(to_uint8(image))
-    flat = np.concatenate(pictures)
+                images.append(to_uint8(image))
+    flat = np.concatenate(images)
     return flat.reshape(len(keys), len(names), *flat.shape[1:])

@@ -68,7 +68,7 @@ def test_the_command_line_reads_s3_and_tells_no_secret(
     bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = run("show", "s3://towers/one.zip", "--json")
-    assert done.returncode == 0 and '"licence": "cc0-1.0"' in done.stdout, done.stderr
+    assert done.returncode == 0 and '"license": "cc0-1.0"' in done.stdout, done.stderr
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     done = run("show", "s3://towers/one.zip")

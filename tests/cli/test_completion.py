@@ -1,4 +1,4 @@
-"""A shell that completes `chimle` is told commands, options and tasks."""
+"""Shell completion offers commands, options and tasks."""
 
 import os
 import subprocess

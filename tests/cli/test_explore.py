@@ -1,4 +1,4 @@
-"""The page as a person uses it: a real server, a real browser, real clicks and keys."""
+"""The page of `chimle explore` in a real browser, by clicks and keys."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import chimle
-from chimle.cli.explore_page import begin, told
+from chimle.cli.explore_page import begin, page_text
 from chimle.inference.sample_names import Name
 from tests.support.command import run
 from tests.support.helpers import ROOT
@@ -35,20 +35,24 @@ DROP = """(zone, [text, name]) => {
 }"""
 
 
-def test_a_walk_goes_down_the_levels_and_back() -> None:
-    walk = begin(4)
-    assert "nothing but the input" in told(walk, 4)
-    down = walk.picked(3, 4)
-    first, second, *_ = down.steps[-1].names
-    assert first == Name((3, 3, 3, 3)) and second == Name((3, 4, 4, 4))
+def test_history_goes_down_the_levels_and_back() -> None:
+    start = begin(4)
+    assert "nothing but the input" in page_text(start, 4)
+    down = start.picked(3, 4)
+    first, second, *_ = down.pages[-1].names
+    assert first == Name((3, 3, 3, 3))
+    assert second == Name((3, 4, 4, 4))
     further = down.picked(1, 4).picked(2, 4)
-    assert further.steps[-1].kept == 3 and "finest level only" in told(further, 4)
-    assert further.picked(1, 4).steps[-1].kept == 3, "the finest level is always free"
-    assert further.back().back() == down and down.back() == walk and walk.back() == walk
-    assert walk.picked(8, 4) == walk
+    assert further.pages[-1].shared == 3
+    assert "finest level only" in page_text(further, 4)
+    assert further.picked(1, 4).pages[-1].shared == 3, "the finest level always varies"
+    assert further.back().back() == down
+    assert down.back() == start
+    assert start.back() == start
+    assert start.picked(8, 4) == start
 
 
-def answers_on(port: int) -> bool:
+def listens_on(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -68,7 +72,7 @@ def port(bundle: Path) -> Iterator[int]:
     server = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         for _ in range(600):
-            if answers_on(chosen) or server.poll() is not None:
+            if listens_on(chosen) or server.poll() is not None:
                 break
             time.sleep(0.2)
         assert server.poll() is None, "explore ended at its start"
@@ -93,15 +97,15 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, port: int) -> Iterator[Any]:
-    """A fresh page that asks nobody but this machine."""
+    """A fresh page; fails where it requests anything from another machine."""
     context = browser.new_context(viewport={"width": 1200, "height": 1000}, accept_downloads=True)
-    page, asked = context.new_page(), []
-    page.on("request", lambda request: asked.append(request.url))
+    page, requested = context.new_page(), []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(f"http://127.0.0.1:{port}")
     page.wait_for_selector("#drop button")
     yield page
     own = re.compile(rf"(blob:|data:|http://(127\.0\.0\.1|localhost):{port}/)")
-    foreign = [url for url in asked if not own.match(url)]
+    foreign = [url for url in requested if not own.match(url)]
     assert not foreign, foreign
     context.close()
 
@@ -120,17 +124,17 @@ def png(size: tuple[int, int]) -> bytes:
 
 def captions(page: Any) -> list[str]:
     return [
-        text.split(": ")[1] for text in page.locator("#answers .caption-label").all_inner_texts()
+        text.split(": ")[1] for text in page.locator("#samples .caption-label").all_inner_texts()
     ]
 
 
-def wait_for_words(page: Any, words: str) -> None:
-    page.locator("#words", has_text=words).wait_for(timeout=60_000)
-    page.wait_for_function("document.querySelectorAll('#answers .caption-label').length == 8")
+def wait_for_text(page: Any, text: str) -> None:
+    page.locator("#text", has_text=text).wait_for(timeout=60_000)
+    page.wait_for_function("document.querySelectorAll('#samples .caption-label').length == 8")
 
 
 def screenshot(page: Any, name: str) -> None:
-    """Keep what the page looks like where a person asks for it."""
+    """Save a screenshot in the folder that CHIMLE_SCREENSHOTS names."""
     if folder := os.environ.get("CHIMLE_SCREENSHOTS"):
         page.mouse.move(2, 2)
         page.wait_for_timeout(1500)
@@ -139,22 +143,22 @@ def screenshot(page: Any, name: str) -> None:
 
 def test_from_drop_to_download(page: Any, bundle: Path) -> None:
     drop(page, png((48, 64)), "street.png")
-    wait_for_words(page, "share nothing but the input")
+    wait_for_text(page, "share nothing but the input")
     assert captions(page) == [f"{number:02}" for number in range(8)]
     screenshot(page, "dropped.png")
 
-    page.locator("#answers .thumbnail-item").nth(3).click()
-    wait_for_words(page, "Variations of 03: they share its coarsest level")
+    page.locator("#samples .thumbnail-item").nth(3).click()
+    wait_for_text(page, "Variations of 03: they share its coarsest level")
     assert captions(page)[:3] == ["03", "3.4.4.4", "3.5.5.5"]
     screenshot(page, "picked.png")
-    page.locator("#answers .thumbnail-item").nth(2).click()
-    wait_for_words(page, "Variations of 3.5.5.5: they share its coarsest 2 levels")
+    page.locator("#samples .thumbnail-item").nth(2).click()
+    wait_for_text(page, "Variations of 3.5.5.5: they share its coarsest 2 levels")
     assert captions(page)[:2] == ["3.5.5.5", "3.5.6.6"]
 
     with page.expect_download() as waiting:
         page.locator("#files a").nth(1).click()
     name = waiting.value.suggested_filename
-    assert name == "answer_3.5.6.6.png"
+    assert name == "sample_3.5.6.6.png"
     with Image.open(waiting.value.path()) as image:
         found = np.asarray(image)
     model = chimle.load(bundle)
@@ -162,35 +166,35 @@ def test_from_drop_to_download(page: Any, bundle: Path) -> None:
     np.testing.assert_array_equal(found, model.sample(given, names=["3.5.6.6"])[0])
 
     page.locator("#back").click()
-    wait_for_words(page, "Variations of 03")
+    wait_for_text(page, "Variations of 03")
     page.locator("#again").click()
-    wait_for_words(page, "share nothing but the input")
+    wait_for_text(page, "share nothing but the input")
 
 
 def test_by_keyboard_alone(page: Any) -> None:
     drop(page, png((40, 24)), "portrait.png")
-    wait_for_words(page, "share nothing but the input")
+    wait_for_text(page, "share nothing but the input")
     page.locator("#numbers input").nth(4).focus()
     page.keyboard.press("Space")
-    wait_for_words(page, "Variations of 04")
+    wait_for_text(page, "Variations of 04")
     page.locator("#back").focus()
     page.keyboard.press("Enter")
-    wait_for_words(page, "share nothing but the input")
+    wait_for_text(page, "share nothing but the input")
 
 
 def test_on_a_narrow_window(page: Any) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     drop(page, png((24, 40)), "landscape.png")
-    wait_for_words(page, "share nothing but the input")
+    wait_for_text(page, "share nothing but the input")
     screenshot(page, "narrow.png")
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 360
-    page.locator("#answers .thumbnail-item").nth(7).click()
-    wait_for_words(page, "Variations of 07")
+    page.locator("#samples .thumbnail-item").nth(7).click()
+    wait_for_text(page, "Variations of 07")
 
 
-def test_a_file_that_is_no_picture_is_named(page: Any) -> None:
-    drop(page, b"no picture", "notes.png")
-    page.locator("#words", has_text="notes.png").wait_for(timeout=60_000)
+def test_a_file_that_is_no_image_is_named(page: Any) -> None:
+    drop(page, b"no image", "notes.png")
+    page.locator("#text", has_text="notes.png").wait_for(timeout=60_000)
     assert not captions(page)
 
 

@@ -1,4 +1,4 @@
-"""`chimle sample`: pictures of every kind, and one sentence for what is none."""
+"""`chimle sample`: images of every kind, and one sentence for bad input."""
 
 import json
 import shutil
@@ -16,27 +16,27 @@ from tests.support.projects import noise_picture, tiny_bundle
 
 
 def write_kinds(folder: Path) -> dict[str, tuple[int, int]]:
-    """Pictures of many kinds, and the (height, width) of what they show."""
+    """Write images of many kinds; returns (height, width) by stem."""
     folder.mkdir()
     rgb = noise_picture((24, 40))
-    picture = Image.fromarray(rgb)
-    picture.save(folder / "plain.jpg")
+    image = Image.fromarray(rgb)
+    image.save(folder / "plain.jpg")
     Image.fromarray(noise_picture((1, 1))).save(folder / "tiny.png")
     Image.fromarray(noise_picture((60, 20))).save(folder / "portrait.webp")
     Image.fromarray(noise_picture((700, 900))).save(folder / "large.png")
     Image.fromarray(rgb[..., 0].astype(np.uint16) * 257).save(folder / "deep_grey.png")
     tifffile.imwrite(folder / "deep.tif", rgb.astype(np.uint16) * 257, photometric="rgb")
-    picture.convert("CMYK").save(folder / "cmyk.jpg")
+    image.convert("CMYK").save(folder / "cmyk.jpg")
     Image.fromarray(np.dstack((rgb, rgb[..., 0]))).save(folder / "alpha.png")
     exif = Image.Exif()
     exif[0x0112], exif[0x0110] = 6, "a camera"
-    picture.save(folder / "rotated.jpg", exif=exif)
-    picture.convert("L").save(folder / "grey.bmp")
+    image.save(folder / "rotated.jpg", exif=exif)
+    image.convert("L").save(folder / "grey.bmp")
     frames = [Image.new("RGB", (40, 24), colour) for colour in ("red", "blue")]
     frames[0].save(folder / "animated.gif", save_all=True, append_images=frames[1:])
-    usual = dict.fromkeys(("plain", "deep_grey", "deep", "cmyk", "alpha", "grey"), (24, 40))
+    common = dict.fromkeys(("plain", "deep_grey", "deep", "cmyk", "alpha", "grey"), (24, 40))
     return {
-        **usual,
+        **common,
         "tiny": (1, 1),
         "portrait": (60, 20),
         "large": (700, 900),
@@ -45,7 +45,7 @@ def write_kinds(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def test_every_kind_of_picture_and_a_damaged_one(tmp_path: Path) -> None:
+def test_every_kind_of_image_and_a_damaged_one(tmp_path: Path) -> None:
     kinds = write_kinds(tmp_path / "photos")
     (tmp_path / "photos" / "damaged.jpg").write_bytes(
         (tmp_path / "photos" / "plain.jpg").read_bytes()[:300]
@@ -55,18 +55,18 @@ def test_every_kind_of_picture_and_a_damaged_one(tmp_path: Path) -> None:
     assert done.returncode == 2
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and "damaged.jpg is damaged" in errors[0]
-    report = json.loads(done.stdout)["pictures"]
-    assert {Path(entry["picture"]).stem for entry in report} == set(kinds)
+    report = json.loads(done.stdout)["images"]
+    assert {Path(entry["image"]).stem for entry in report} == set(kinds)
     for name, size in kinds.items():
-        answers = [read_photograph(out / f"{name}_{number:02}.png") for number in (0, 1)]
-        assert all(answer.rgb.shape[:2] == size for answer in answers)
+        samples = [read_photograph(out / f"{name}_{number:02}.png") for number in (0, 1)]
+        assert all(sample.rgb.shape[:2] == size for sample in samples)
     alpha = read_photograph(tmp_path / "photos" / "alpha.png").alpha
     assert alpha is not None
     assert np.array_equal(alpha, read_photograph(out / "alpha_00.png").alpha)
     assert dict(Image.open(out / "rotated_00.png").getexif()) == {0x0110: "a camera"}
 
 
-def test_answers_a_grid_and_names(tmp_path: Path) -> None:
+def test_samples_grid_and_names(tmp_path: Path) -> None:
     bundle, photos = tiny_bundle(tmp_path / "bundle", "super_resolution"), tmp_path / "photos"
     photos.mkdir()
     Image.fromarray(noise_picture((40, 64))).save(photos / "a.png")
@@ -74,7 +74,7 @@ def test_answers_a_grid_and_names(tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = run("sample", photos, "--model", bundle, "-n", 2, "-o", out, "--degrade")
     assert done.returncode == 0, done.stderr
-    assert "4 answers in" in done.stdout and "/s)" in done.stdout
+    assert "4 samples in" in done.stdout and "/s)" in done.stdout
     names = sorted(p.name for p in out.iterdir())
     assert names == [f"{x}_{y}.png" for x in "ab" for y in ("00", "01", "grid")]
     assert read_rgb(out / "a_00.png").shape == (32, 64, 3)
@@ -95,7 +95,7 @@ def test_answers_a_grid_and_names(tmp_path: Path) -> None:
         (("--first", "7", "-n", "1"), ["a_07.png"]),
     ],
 )
-def test_ways_to_wish(tmp_path: Path, options: tuple[str, ...], names: list[str]) -> None:
+def test_kinds_of_request(tmp_path: Path, options: tuple[str, ...], names: list[str]) -> None:
     bundle = tiny_bundle(tmp_path / "bundle", "night_to_day")
     Image.fromarray(noise_picture((24, 16))).save(tmp_path / "a.png")
     done = run(
@@ -115,9 +115,9 @@ def test_a_match_from_the_command_line(tmp_path: Path) -> None:
         "--candidates", "3,2,2,2", "-o", tmp_path / "out",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    entry = json.loads(done.stdout)["pictures"][0]
+    entry = json.loads(done.stdout)["images"][0]
     assert entry["distances"][0] <= entry["distances_of_sample_0"][0]
-    (name, file), *none = entry["answers"].items()
+    (name, file), *none = entry["samples"].items()
     assert not none and name.startswith("match_") and Path(file).is_file()
 
 
@@ -133,13 +133,13 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
     model = ("--model", bundle)
     cases = (
         (("sample", tmp_path / "none.png", *model), "does not exist"),
-        (("sample", tmp_path / "empty", *model), "holds no pictures"),
+        (("sample", tmp_path / "empty", *model), "holds no images"),
         (("sample", tmp_path / "half.png", *model, *out), "is damaged"),
         (("sample", good, "--model", tmp_path), "there is no model bundle"),
         (("sample", good, *out), "name a bundle by `--model`"),
         (("sample", good, *model, "--task", "colourization"), "is a model for night_to_day"),
         (("sample", good, *model, "--task", "painting"), "unknown task 'painting'"),
-        (("sample", good, tmp_path / "good.tif", *model), "would write the same answers"),
+        (("sample", good, tmp_path / "good.tif", *model), "would write the same samples"),
         (("sample", good, *model, *out, "--sample", "1.2"), "names no sample of this model"),
         (("sample", good, *model, "--sample", "1", "--from", "2"), "exclude each other"),
         (("sample", good, *model, "--to", "2"), "give both"),
@@ -164,15 +164,15 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         run("sample", tmp_path / "none.png", *model, "--debug")
 
 
-def test_a_process_of_its_own_says_and_ends_the_same(tmp_path: Path) -> None:
-    """As the tests above, but for whatever else a process might print, import or lack."""
+def test_a_process_of_its_own_prints_and_exits_alike(tmp_path: Path) -> None:
+    """Other tests run in this process: a new one may print more, or lack an import."""
     bundle, photo = tiny_bundle(tmp_path / "bundle", "night_to_day"), tmp_path / "a.png"
     Image.fromarray(noise_picture((8, 8))).save(photo)
     command = ("--model", bundle, "-n", 1, "-o")
     alone = run_alone("sample", photo, *command, tmp_path / "alone", "--no-grid")
     here = run("sample", photo, *command, tmp_path / "here", "--no-grid")
     assert alone.returncode == here.returncode == 0, alone.stderr
-    assert "1 answers in" in alone.stdout and "a.png: 00" in alone.stderr
+    assert "1 samples in" in alone.stdout and "a.png: 00" in alone.stderr
     alone_and_here = [tmp_path / folder / "a_00.png" for folder in ("alone", "here")]
     one, other = (read_rgb(path).astype(int) for path in alone_and_here)
     assert np.abs(one - other).max() <= 1
@@ -181,7 +181,7 @@ def test_a_process_of_its_own_says_and_ends_the_same(tmp_path: Path) -> None:
     assert bad.stderr == run("sample", tmp_path / "none.png", *command, tmp_path / "none").stderr
 
 
-def test_help_says_what_to_do() -> None:
-    said = run("--help").stdout
+def test_help_lists_the_commands() -> None:
+    text = run("--help").stdout
     for word in ("sample", "import", "export", "pack", "show", "explore", "Exit codes"):
-        assert word in said
+        assert word in text

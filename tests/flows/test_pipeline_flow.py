@@ -151,7 +151,7 @@ def test_bundles_lie_on_s3_and_are_listed(project: Path, night: dict, tmp_path: 
     objects = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="bundles/")["Contents"]
     assert len(objects) == len(TASKS)
     address = f"s3://{BUCKET}/{objects[0]['Key']}"
-    assert '"licence": "apache-2.0"' in run(project, "chimle", "show", address, "--json")
+    assert '"license": "apache-2.0"' in run(project, "chimle", "show", address, "--json")
 
 
 def test_nothing_stays_behind(stack: Stack, project: Path, night: dict) -> None:

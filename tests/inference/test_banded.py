@@ -1,4 +1,4 @@
-"""Bands are invisible: a banded picture is the whole picture, whatever its size."""
+"""Banded evaluation equals one pass over the whole image, at any size."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chimle.images.pyramid import to_uint8
 from chimle.inference import banded as bands
 from chimle.inference.banded import BandedTower, band_borders
-from chimle.inference.sample_names import Codes, Name, recipe
+from chimle.inference.sample_names import Codes, Name, mixture_of
 from chimle.search.codes import Stream, draw
 from chimle.settings import TowerSettings
 from chimle.tasks import Wiring
@@ -34,8 +34,8 @@ def build(wiring: Wiring) -> Tower:
     return Tower(sizes, wiring).eval()
 
 
-def pictures(wiring: Wiring, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The whole forward pass's pictures and the banded ones for inputs of one size."""
+def whole_and_banded(wiring: Wiring, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images of one forward pass and of the banded evaluation, for inputs of one size."""
     tower, generator = build(wiring), torch.Generator().manual_seed(1)
     channels = 1 if wiring is Wiring.COLOURIZATION else 3
     shifts = (0,) if wiring is Wiring.SUPER_RESOLUTION else (2, 1, 0)
@@ -43,7 +43,7 @@ def pictures(wiring: Wiring, height: int, width: int) -> tuple[np.ndarray, np.nd
         torch.rand((1, channels, height >> s, width >> s), generator=generator) for s in shifts
     ]
     shapes = tower.code_shapes_for(inputs)
-    codes = Codes([recipe(n) for n in NAMES], shapes, 99, 0, torch.device("cpu"))
+    codes = Codes([mixture_of(n) for n in NAMES], shapes, 99, 0, torch.device("cpu"))
     plain = [
         draw(shape, [99], torch.tensor([[n.numbers[level] for n in NAMES]]), level=level, seed=0,
              purpose="sample")
@@ -51,18 +51,18 @@ def pictures(wiring: Wiring, height: int, width: int) -> tuple[np.ndarray, np.nd
     ]  # fmt: skip
     with torch.no_grad():
         whole = to_uint8(tower(inputs, plain)[-1])
-    return whole, BandedTower(tower, inputs, codes).picture()
+    return whole, BandedTower(tower, inputs, codes).images()
 
 
 @pytest.mark.parametrize("wiring", list(Wiring))
 @pytest.mark.parametrize("size", [(4, 8), (176, 12), (252, 8)])
-def test_many_bands_are_the_whole(
+def test_many_bands_equal_one_pass(
     monkeypatch: pytest.MonkeyPatch, wiring: Wiring, size: tuple[int, int]
 ) -> None:
     monkeypatch.setitem(bands.BAND_BYTES, "cpu", 1)
-    whole, banded = pictures(wiring, *size)
+    whole, banded = whole_and_banded(wiring, *size)
     assert banded.shape == whole.shape
-    # Where a value lies on the edge between two steps, rounding may fall either way.
+    # A value half way between two steps may be rounded either way.
     assert np.abs(banded.astype(int) - whole).max() <= 1
     assert (banded != whole).mean() < 1e-3
 

@@ -1,4 +1,4 @@
-"""The Python guide's examples, run as they are printed."""
+"""The examples of the Python guide, run as printed."""
 
 import doctest
 import re
@@ -11,7 +11,7 @@ from tests.support.projects import tiny_bundle
 
 
 @pytest.mark.filterwarnings("ignore:.*random features")
-def test_the_guide_tells_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_give_the_printed_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_bundle(tmp_path / "models" / "colourization", "colourization")
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")

@@ -22,14 +22,14 @@ def test_any_size_and_type(tmp_path: Path, task: str) -> None:
     factor = TASKS[task].reduction
     for size in SIZES[:3] if factor > 1 else SIZES:
         array = noise_picture(size)
-        answers = model.sample(array, n=3, seed=4)
-        assert [a.shape for a in answers] == [(size[0] * factor, size[1] * factor, 3)] * 3
-        assert size == (1, 1) or not np.array_equal(answers[0], answers[1])
-        assert np.array_equal(model.sample(Image.fromarray(array), n=1, seed=4)[0], answers[0])
+        samples = model.sample(array, n=3, seed=4)
+        assert [s.shape for s in samples] == [(size[0] * factor, size[1] * factor, 3)] * 3
+        assert size == (1, 1) or not np.array_equal(samples[0], samples[1])
+        assert np.array_equal(model.sample(Image.fromarray(array), n=1, seed=4)[0], samples[0])
         tensor = torch.from_numpy(array).permute(2, 0, 1) / 255
         assert torch.equal(
             (model.sample(tensor, n=1, seed=4)[0] * 255).round().to(torch.uint8),
-            torch.from_numpy(answers[0]).permute(2, 0, 1),
+            torch.from_numpy(samples[0]).permute(2, 0, 1),
         )
 
 
@@ -42,22 +42,22 @@ def test_other_types_are_refused(tmp_path: Path) -> None:
         model.sample(np.zeros((0, 4, 3), dtype=np.uint8))
 
 
-def test_a_sample_is_its_name_whatever_it_is_drawn_with(tmp_path: Path) -> None:
+def test_a_name_gives_the_same_sample_alone_and_among_others(tmp_path: Path) -> None:
     model = chimle.load(tiny_bundle(tmp_path / "bundle", "night_to_day"))
-    picture = noise_picture((32, 40))
-    answers = model.sample(picture, n=6)
-    alone = model.sample(picture, n=1, first=5)[0]
-    named = model.sample(picture, names=["5.5.5.5", "3"])
-    for mine, theirs in ((answers[5], alone), (answers[5], named[0]), (answers[3], named[1])):
+    image = noise_picture((32, 40))
+    samples = model.sample(image, n=6)
+    alone = model.sample(image, n=1, first=5)[0]
+    named = model.sample(image, names=["5.5.5.5", "3"])
+    for mine, theirs in ((samples[5], alone), (samples[5], named[0]), (samples[3], named[1])):
         assert np.abs(mine.astype(int) - theirs).max() <= 1
     assert str(parse_name("5.5.5.5", 4)) == "05" and str(Name((1, 1, 2, 5))) == "1.1.2.5"
     for wrong in ("", "-1", "1.2", "a", "1.2.3.4.5", "1..2.3"):
         with pytest.raises(UserError, match="names no sample of this model"):
-            model.sample(picture, names=[wrong])
+            model.sample(image, names=[wrong])
 
 
-def spread(pictures: list[np.ndarray], base: np.ndarray) -> float:
-    return float(np.mean([np.abs(p.astype(int) - base).mean() for p in pictures]))
+def spread(images: list[np.ndarray], base: np.ndarray) -> float:
+    return float(np.mean([np.abs(p.astype(int) - base).mean() for p in images]))
 
 
 def test_variations_keep_the_coarse_levels(tmp_path: Path) -> None:
@@ -85,20 +85,20 @@ def test_a_blend_goes_from_one_sample_to_the_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["super_resolution", "night_to_day"])
-def test_a_match_is_nearer_than_what_comes_unsearched(tmp_path: Path, task: str) -> None:
+def test_a_match_is_nearer_than_sample_0(tmp_path: Path, task: str) -> None:
     model = chimle.load(tiny_bundle(tmp_path / "bundle", task))
     given = noise_picture((2, 3) if task == "super_resolution" else (30, 41))
-    # An answer of the model is the target: the search must find it again.
+    # The target is a sample of the model: the search must find it.
     hidden = Name((3, 2, 1, 0))
     target = model.sample(given, names=[hidden])[0]
     with pytest.warns(UserWarning, match="random features"):
         found = model.match(given, target, candidates=[5, 4, 3, 2])
-    # A coarse level is searched before the finer ones, and is not asked again.
+    # A coarse level is searched before the finer ones, and not again.
     assert found.distances[0] <= found.unsearched[0] and found.features.endswith("_random")
     assert len(found.distances) == 4
     near = model.sample(given, names=[found.name])[0]
     assert near.shape == target.shape
-    with pytest.raises(UserError, match="but answers to this input have"):
+    with pytest.raises(UserError, match="but samples of this input have"):
         model.match(given, target[:-1])
     with pytest.raises(UserError, match="each of the model's 4 levels"), pytest.warns(UserWarning):
         model.match(given, target, candidates=[5, 4])

@@ -1,0 +1,126 @@
+"""`chimle sample`: draw samples of image files."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chimle.cli.open_model import open_model
+from chimle.cli.options import DebugOption, JsonOption, ModelOption, TaskOption
+from chimle.errors import UserError, guarded
+
+if TYPE_CHECKING:
+    from chimle.inference.sample_files import SampleRequest
+
+
+def sample_command(
+    images: Annotated[list[str], typer.Argument(help="Images, folders or patterns.")],
+    task: TaskOption = None,
+    model: ModelOption = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="Samples per image.")] = 8,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("samples"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
+    first: Annotated[
+        int, typer.Option(min=0, help="First sample's number: `--first 7 -n 1` is sample 7 alone.")
+    ] = 0,
+    sample: Annotated[
+        list[str] | None,
+        typer.Option(help="Draw this sample, as 7 or 7.7.2.5; may be repeated."),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option("--from", help="Vary this sample: see --keep-level and --to.")
+    ] = None,
+    keep_level: Annotated[
+        int, typer.Option(min=0, help="With --from: coarse levels that keep their code.")
+    ] = 2,
+    to: Annotated[
+        str | None, typer.Option(help="With --from: blend from that sample to this in -n steps.")
+    ] = None,
+    match: Annotated[
+        Path | None,
+        typer.Option(help="Search the codes for the sample nearest to this image."),
+    ] = None,
+    candidates: Annotated[
+        str, typer.Option(help="With --match: codes searched per level, as 64,32,16,8.")
+    ] = "",
+    weights: Annotated[
+        str | None, typer.Option(help="With --match: file of perceptual weights.")
+    ] = None,
+    degrade: Annotated[
+        bool, typer.Option("--degrade", help="Make the input from each image by the task first.")
+    ] = False,
+    grid: Annotated[bool, typer.Option(help="Write an overview grid per image.")] = True,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Draw samples of images: OUT/NAME_00.png and so on, and OUT/NAME_grid.png."""
+
+    def run() -> None:
+        from chimle.inference.sample_files import SampleRequest
+
+        counts = parse_candidates(candidates)
+        request = SampleRequest(
+            n, seed, first, tuple(sample or ()), base, keep_level, to, match, counts, weights,
+            degrade,
+        )  # fmt: skip
+        _sample_all(images, task, model, request, out, grid, as_json, debug)
+
+    guarded(run, debug)
+
+
+def _sample_all(
+    names: list[str],
+    task: str | None,
+    model: str | None,
+    request: "SampleRequest",
+    out: Path,
+    grid: bool,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Sample every image; an image that fails is reported, and the others are still sampled."""
+    from chimle.inference.sample_files import find_images, sample_file
+
+    images = find_images(names)
+    loaded = open_model(model, task)
+    request.check(loaded.levels)
+    started, failed = time.monotonic(), 0
+    reports: list[dict[str, Any]] = []
+    for number, path in enumerate(images.values(), 1):
+        try:
+            reports.append(sample_file(loaded, path, request, out, grid))
+        except UserError as error:
+            if debug:
+                raise
+            failed += 1
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        typer.echo(f"{number}/{len(images)} {_line(reports[-1])}", err=True)
+    spent, drawn = time.monotonic() - started, sum(len(r["samples"]) for r in reports)
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), "images": reports}, indent=1))
+    elif drawn:
+        typer.echo(f"{drawn} samples in {spent:.1f} s ({drawn / spent:.2g}/s) in {out}")
+    if failed:
+        raise typer.Exit(2)
+
+
+def parse_candidates(text: str) -> tuple[int, ...]:
+    """`64,32,16,8` as numbers; `UserError` for any other text."""
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if not all(part.isdecimal() for part in parts):
+        raise UserError(f"`--candidates` {text}: write whole numbers, as 64,32,16,8")
+    return tuple(map(int, parts))
+
+
+def _line(report: dict[str, Any]) -> str:
+    """One image's report as a line."""
+    line = f"{report['image']}: {', '.join(report['samples'])} ({report['seconds']:.1f} s)"
+    if "distances" in report:
+        levels = " ".join(f"{d:.4f}" for d in report["distances"])
+        unsearched = " ".join(f"{d:.4f}" for d in report["distances_of_sample_0"])
+        line += f"; {report['distance']} per level {levels}, of sample 0 {unsearched}"
+    return line

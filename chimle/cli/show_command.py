@@ -1,0 +1,30 @@
+"""`chimle show`: describe a bundle, pairs, a manifest or a checkpoint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chimle.cli.options import DebugOption, JsonOption
+from chimle.cli.print_values import print_values
+from chimle.errors import guarded
+
+
+def show_command(
+    address: Annotated[str, typer.Argument(help="Bundle, pairs, manifest or checkpoint.")],
+    image: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet of it to this PNG file.")
+    ] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Describe a bundle, a folder of pairs, a manifest or a checkpoint."""
+
+    def run() -> None:
+        from chimle.cli.describe import describe, draw
+
+        print_values(describe(address), as_json)
+        if image is not None:
+            draw(address, image)
+
+    guarded(run, debug)
