@@ -1,4 +1,4 @@
-# What a run in a container needs but for the code, which its pull step clones at each run:
+# The environment of a run in a container; the code is cloned by the pull step of each run.
 #   docker build -t chimle:0.1 .
 # For other CUDA versions name PyTorch's index: --build-arg EXTRA_INDEX=https://download.pytorch.org/whl/cu128
 FROM python:3.12-slim
@@ -13,5 +13,5 @@ RUN useradd --create-home chimle && install -d -o chimle -g chimle /work
 USER chimle
 WORKDIR /work
 ENV PYTHONUNBUFFERED=1
-# Reaps what a killed training leaves behind.
+# Reaps orphaned processes of a killed training.
 ENTRYPOINT ["tini", "--"]

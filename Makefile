@@ -2,7 +2,8 @@
 # make compare: CHIMLE beside other methods on equal time: hours (comparison/params.yaml).
 # make faults: the tests that kill processes at random moments, twenty times each.
 # make serve: a local Prefect server and worker that run the pipeline every night.
-# make bench: what search, training and sampling cost, and what the published algorithm costs, on this machine.
+# make bench: search, training and sampling compared with the published algorithm on this machine.
+# make install: the virtual environment alone, from requirements.lock.
 VENV ?= .venv
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
@@ -10,10 +11,12 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONWARNINGS := ignore
-# Where it is set, every process would compile anew whatever it imports: make test took thrice as long.
+# With it, every process compiles all that it imports, and the tests take three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test faults compare serve server-setup bench lint format clean check-python
+.PHONY: install run test faults compare serve server-setup bench lint format clean check-python
+
+install: $(VENV)/.installed
 
 run: $(VENV)/.installed .git
 	dvc repro

@@ -1,4 +1,4 @@
-"""In which order test files begin, and what several of them compare their results with."""
+"""Order of the test files, and fixtures that several of them share."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,18 +17,18 @@ LONGEST = (
     "test_stop.py",
     "test_pipeline.py",
 )
-"""Mostly they wait. They begin first, so that the others use the processors meanwhile; pytest-xdist
-keeps this order with --no-loadscope-reorder."""
+"""Files that mostly wait. They start first, so that others use the processors meanwhile;
+pytest-xdist keeps this order with --no-loadscope-reorder."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, the others as they were found."""
+    """Put the longest files first; keep the order of the others."""
 
-    def place(item: pytest.Item) -> int:
+    def position(item: pytest.Item) -> int:
         name = item.path.name
         return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
-    items.sort(key=place)
+    items.sort(key=position)
 
 
 @pytest.fixture(scope="session")
@@ -40,16 +40,16 @@ def perceptual() -> Perceptual:
 
 @pytest.fixture(autouse=True)
 def denormals() -> Iterator[None]:
-    """Undo what `quicken_cpu` did to this process: hypothesis refuses to work without denormals."""
+    """Undo `flush_denormals`, since hypothesis refuses to run without denormals."""
     yield
     torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A tiny repository after a serial `dvc repro`, committed: to copy or compare, not to change.
+    """A tiny repository, committed after a serial `dvc repro`; tests copy it or compare with it.
 
-    All workers share one: whoever comes first makes it, the others wait.
+    All workers share one: the first makes it, the others wait.
     """
     base = tmp_path_factory.getbasetemp()
     return reference_repository(base if worker_id == "master" else base.parent)

@@ -1,4 +1,4 @@
-"""The command line, in this process or in one of its own."""
+"""Run the command line, in this process or in a new one."""
 
 import subprocess
 import sys
@@ -14,6 +14,6 @@ def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.Com
 
 
 def run_alone(*arguments: object) -> subprocess.CompletedProcess:
-    """`python -m chimle` with these arguments, in a process of its own."""
+    """`python -m chimle` with these arguments, in a new process."""
     command = [sys.executable, "-W", "ignore", "-m", "chimle", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

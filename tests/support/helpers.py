@@ -1,4 +1,4 @@
-"""What several test modules share."""
+"""Paths and markers that several test modules share."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ SHARED = ROOT.parent / "shared"
 """Development data beside the checkout; absent on a user's machine."""
 PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 KILLS = int(os.environ.get("CHIMLE_KILLS", "5"))
-"""How often a test of kills at random moments kills; `make faults` sets 20."""
+"""Number of kills of a test that kills at random moments; `make faults` sets 20."""
 
 
 def needs_shared(*names: str) -> pytest.MarkDecorator:

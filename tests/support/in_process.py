@@ -1,4 +1,4 @@
-"""A command line run in this process: what it says and its exit code, without a start of Python."""
+"""Run a command line in this process: its output and exit code, without starting Python."""
 
 import io
 import os
@@ -15,27 +15,27 @@ from tests.support.helpers import ROOT
 def in_process(
     main: Callable[[], None], *arguments: object, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess:
-    """Run a command's `main` as a process at `ROOT` with `-W ignore` would.
+    """Run a command's `main` like a process at `ROOT` with `-W ignore`.
 
     Args:
-        main: reads `sys.argv`; what it raises but for `SystemExit` is raised here.
+        main: reads `sys.argv`; exceptions other than `SystemExit` propagate.
         arguments: the command's arguments.
-        env: variables beside those of this process.
+        env: environment variables to add.
     """
-    said, complained, code = io.StringIO(), io.StringIO(), 0
+    stdout, stderr, code = io.StringIO(), io.StringIO(), 0
     command = ["program", *map(str, arguments)]
     with (
         patch.object(sys, "argv", command),
         patch.object(sys, "excepthook", sys.excepthook),
         patch.dict(os.environ, env or {}),
         chdir(ROOT),
-        redirect_stdout(said),
-        redirect_stderr(complained),
+        redirect_stdout(stdout),
+        redirect_stderr(stderr),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
         try:
             main()
-        except SystemExit as stopped:
-            code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
-    return subprocess.CompletedProcess(command, code, said.getvalue(), complained.getvalue())
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    return subprocess.CompletedProcess(command, code, stdout.getvalue(), stderr.getvalue())

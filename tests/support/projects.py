@@ -36,17 +36,17 @@ TINY = {
 
 
 def write_photographs(folder: Path, count: int = 16, size: int = 48, seed: int = 0) -> None:
-    """Smooth random colour pictures as PNG files."""
+    """Write smooth random colour images as PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
     for number in range(count):
         coarse = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-        picture = Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
-        picture.save(folder / f"photo_{number:02}.png")
+        image = Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
+        image.save(folder / f"photo_{number:02}.png")
 
 
 def write_project(root: Path, tasks: dict[str, dict], preset: dict | None = None) -> Path:
-    """`params.yaml` and one preset named `demo` under `root`; returns `root`."""
+    """Write `params.yaml` and a preset `demo` under `root`; returns `root`."""
     (root / "presets").mkdir(parents=True, exist_ok=True)
     (root / "presets" / "demo.yaml").write_text(yaml.safe_dump(preset or TINY))
     params = {"preset": "demo", "seed": 1, "tasks": tasks}
@@ -55,7 +55,7 @@ def write_project(root: Path, tasks: dict[str, dict], preset: dict | None = None
 
 
 def tiny_bundle(folder: Path, task: str, levels: int = 4) -> Path:
-    """An untrained tower as a bundle at `folder`; returns `folder`."""
+    """Write an untrained tower as a bundle to `folder`; returns `folder`."""
     tower = {name: TINY["tower"][name][:levels] for name in ("widths", "growth")}
     sizes = {
         "tower": TINY["tower"] | tower,
