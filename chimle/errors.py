@@ -27,6 +27,9 @@ class TransientError(Exception):
         self.wait = wait
 
 
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses after which another attempt may succeed."""
+
 _FULL = {errno.ENOSPC: "no space is left on the device", errno.EDQUOT: "the disk quota is used up"}
 
 

@@ -2,6 +2,6 @@
 
 import os
 
-# Prefect's own short-lived server makes its database first, for which 20 seconds are too few where
-# a training runs beside it. Read when Prefect is imported.
+# Prefect's ephemeral server creates its database first; beside a training its 20 seconds are too
+# few. Prefect reads this when it is imported.
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")

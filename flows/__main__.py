@@ -1,6 +1,6 @@
-"""`python -m flows FLOW [NAME=VALUE ...]`: run a flow here and now, with or without a server.
+"""`python -m flows FLOW [NAME=VALUE ...]`: run a flow in this process, with or without a server.
 
-Values are JSON, or text where they are none: `python -m flows pipeline branch=nightly`.
+A value is JSON; what is not JSON is text: `python -m flows pipeline branch=nightly`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def read_parameters(words: list[str]) -> dict[str, Any]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            raise UserError(f"`{word}` is no parameter: write NAME=VALUE")
+            raise UserError(f"`{word}` is not a parameter: write NAME=VALUE")
         try:
             parameters[name] = json.loads(text)
         except ValueError:
@@ -35,10 +35,10 @@ def read_parameters(words: list[str]) -> dict[str, Any]:
 
 
 def run(name: str, words: list[str]) -> None:
-    """Run a flow; what a person can mend is one sentence and exit code 2."""
+    """Run a flow; a failure becomes a `UserError` with its message."""
     parameters = read_parameters(words)
     if not PREFECT_API_URL.value():
-        # Prefect's own short-lived server: nobody else could have told it how many slots there are.
+        # Prefect's ephemeral server starts without the concurrency limit.
         with open_project() as project, get_client(sync_client=True) as client:
             set_slots(client, project.settings.slots, None)
     try:

@@ -1,4 +1,4 @@
-"""Model bundles on S3: a version per content, uploaded once, checked, never overwritten."""
+"""Model bundles on S3: versioned by content, uploaded once, read back, never overwritten."""
 
 import hashlib
 import re
@@ -7,28 +7,27 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import boto3
-from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import BotoCoreError, ClientError
 from ruamel.yaml import YAML
 
 from chimle.errors import TransientError, UserError
+from chimle.io import s3
 from chimle.io.files import write_text
 
-_ADDRESS = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]+)(?:/(?P<prefix>.*?))?/?")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]+")
 _CHUNK = 8 * 2**20
 """Bytes per part of an upload, and per read of a check."""
+_FIX = "correct `bundles`, or what boto3 reads: AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL"
 
 
 @dataclass(frozen=True)
 class Published:
-    """A bundle that lies on S3.
+    """A bundle on S3.
 
     Attributes:
         version: the first twelve digits of its SHA-256.
         address: `s3://BUCKET/PREFIX/TASK/TASK-VERSION.zip`.
-        sha256: of the file.
+        sha256: SHA-256 of the file.
     """
 
     version: str
@@ -37,11 +36,11 @@ class Published:
 
 
 def check_address(address: str) -> tuple[str, str]:
-    """Bucket and prefix of `s3://BUCKET[/PREFIX]`; `UserError` if it is no such address."""
-    found = _ADDRESS.fullmatch(address)
-    if found is None:
-        raise UserError(f"`{address}` is no address of a bucket: write s3://BUCKET/PREFIX")
-    return found["bucket"], found["prefix"] or ""
+    """Bucket and prefix of `s3://BUCKET[/PREFIX]`; `UserError` if it is not such an address."""
+    bucket, prefix = s3.split_address(address) or ("", "")
+    if not _BUCKET.fullmatch(bucket):
+        raise UserError(f"`{address}` is not the address of a bucket: write s3://BUCKET/PREFIX")
+    return bucket, prefix.removesuffix("/")
 
 
 def _hash(chunks: Any) -> str:
@@ -52,11 +51,11 @@ def _hash(chunks: Any) -> str:
 
 
 def _stored_hash(client: Any, bucket: str, key: str) -> str | None:
-    """SHA-256 of an object as the store gives it back; None if there is none."""
+    """SHA-256 of an object as the store returns it; None if there is no such object."""
     try:
         body = client.get_object(Bucket=bucket, Key=key)["Body"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+    except s3.errors() as error:
+        if s3.code(error) in ("NoSuchKey", "404"):
             return None
         raise
     return _hash(body.iter_chunks(_CHUNK))
@@ -78,7 +77,7 @@ def upload(file: Path, task: str, address: str) -> Published:
     key = "/".join(part for part in (prefix, task, f"{task}-{version}.zip") if part)
     published = Published(version, f"s3://{bucket}/{key}", sha256)
     try:
-        client = boto3.client("s3")
+        client = s3.connect()
         stored = _stored_hash(client, bucket, key)
         if stored is None:
             config = TransferConfig(multipart_threshold=_CHUNK, multipart_chunksize=_CHUNK)
@@ -89,7 +88,7 @@ def upload(file: Path, task: str, address: str) -> Published:
                 raise TransientError(
                     f"{published.address} is not what was sent: its SHA-256 differs"
                 )
-    except (BotoCoreError, ClientError, Boto3Error) as error:
+    except s3.errors() as error:
         raise _refusal(published.address, error) from None
     if stored != sha256:
         raise UserError(f"{published.address} holds other content: remove it or change the prefix")
@@ -97,16 +96,12 @@ def upload(file: Path, task: str, address: str) -> Published:
 
 
 def _refusal(address: str, error: Exception) -> Exception:
-    said = f"{address} cannot be written ({' '.join(str(error).split())})"
-    status = 0
-    if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    lost = isinstance(error, BotoCoreError) and "credentials" not in str(error).lower()
-    return TransientError(said) if status >= 500 or lost else UserError(said)
+    reason = f"{address} cannot be written ({s3.describe(error)})"
+    return TransientError(reason) if s3.is_transient(error) else UserError(f"{reason}: {_FIX}")
 
 
 def list_artifacts(dvc_yaml: Path, published: dict[str, Published]) -> None:
-    """Write where each task's bundle lies into the `artifacts:` of `dvc.yaml`; comments stay."""
+    """Write the address of each task's bundle into `artifacts:` of `dvc.yaml`; comments stay."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096

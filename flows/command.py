@@ -1,5 +1,7 @@
-"""Commands of a flow: guarded against its death, streamed as they speak, and their failures told
-apart: what may pass is worth another attempt, bad input is not."""
+"""Subprocesses of a flow: ended with it, output streamed, failures classified.
+
+A transient failure is worth another attempt; bad input is not.
+"""
 
 import os
 import re
@@ -27,23 +29,23 @@ _GUARD = str(Path(__file__).resolve().parent / "process_guard.py")
 
 
 class CommandError(Exception):
-    """A failure that another attempt would repeat."""
+    """A permanent failure of a command."""
 
 
-def failure(code: int, said: str) -> Exception:
-    """What the end of a command means.
+def failure(code: int, output: str) -> Exception:
+    """The exception that a failed command stands for.
 
     Args:
         code: its exit code, not 0; above 128 a signal ended it.
-        said: the last lines that it printed.
+        output: the last lines that it printed.
     """
-    lines = [line for line in said.splitlines() if line.strip()] or [f"exit code {code}"]
+    lines = [line for line in output.splitlines() if line.strip()] or [f"exit code {code}"]
     errors = [line for line in lines if line.lower().startswith("error: ")]
     sentence = (errors or lines)[-1].strip()
-    if _BAD_INPUT.search(said):
+    if _BAD_INPUT.search(output):
         own = next((line for line in lines if line.startswith("error: ")), sentence)
         return UserError(own.removeprefix("error: "))
-    if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) or _TRANSIENT.search(said):
+    if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) or _TRANSIENT.search(output):
         return TransientError(sentence)
     return CommandError(sentence)
 
@@ -55,15 +57,15 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 class Commands:
-    """Runs the commands of one flow run; `stop` ends all that run.
+    """The commands of one flow run; `stop` ends those that run.
 
     Attributes:
-        root: the project; its forsaken work trees are removed should this process die.
+        root: the project; its orphaned work trees are removed if this process dies.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._running: set[subprocess.Popen] = set()
+        self._running: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -76,22 +78,22 @@ class Commands:
         env: Mapping[str, str] | None = None,
         locks: Sequence[int] = (),
     ) -> str:
-        """Run a command; pass each line of its output to `say` as it comes.
+        """Run a command and pass each line of its output to `say`.
 
         Args:
             command: program and arguments.
             cwd: directory to run in.
-            say: called with every line, without its end.
+            say: called with each line, without its newline.
             env: added to the environment.
-            locks: file descriptors of locks to hold until the command is surely gone.
+            locks: file descriptors of locks that the command holds until it has ended.
 
         Returns:
             The last lines of its output.
 
         Raises:
             UserError: a stage ended with exit code 2; its own sentence.
-            TransientError: a failure that may pass.
-            CommandError: any other.
+            TransientError: a transient failure.
+            CommandError: any other failure.
         """
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
         with self._guarded(command, cwd, env or {}, locks) as process:
@@ -110,10 +112,10 @@ class Commands:
     @contextmanager
     def _guarded(
         self, command: Sequence[str], cwd: Path, env: Mapping[str, str], locks: Sequence[int]
-    ) -> Iterator[subprocess.Popen]:
-        """The command under its guard, which ends it when the block does."""
+    ) -> Iterator[subprocess.Popen[str]]:
+        """The command under `process_guard`, which ends it when the block ends."""
         read_end, write_end = os.pipe()
-        # By its path: a work tree's revision may have another guard, or none.
+        # By its path: the revision in the work tree may have another guard, or none.
         guard = [sys.executable, "-P", _GUARD, str(read_end), str(self.root)]
         process = None
         try:
@@ -142,7 +144,7 @@ class Commands:
                 self._running.discard(process)
 
     def stop(self) -> None:
-        """End every running command and its descendants; start no more."""
+        """End all running commands with their descendants; refuse new ones."""
         with self._lock:
             self._stopped = True
             for process in self._running:

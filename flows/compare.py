@@ -1,4 +1,4 @@
-"""What changed: metrics beside those of the base revision, as a table and as the gate's verdict."""
+"""Metrics compared with those of a base revision: a table, and the gate."""
 
 import json
 from dataclasses import dataclass
@@ -26,18 +26,18 @@ class MetricChange:
     now: float | None
 
     def row(self) -> dict[str, str]:
-        """As a table's row, six significant digits."""
+        """A row of the table; numbers have six significant digits."""
         delta = None if self.base is None or self.now is None else self.now - self.base
         return {
             "task": self.task,
             "metric": self.metric,
-            "base": _shown(self.base),
-            "now": _shown(self.now),
+            "base": _format(self.base),
+            "now": _format(self.now),
             "change": "" if delta is None else f"{delta:+.6g}" if delta else "0",
         }
 
 
-def _shown(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
@@ -57,8 +57,8 @@ def read_changes(diff: str, tasks: list[str]) -> list[MetricChange]:
     return sorted(found, key=lambda change: (tasks.index(change.task), change.metric))
 
 
-def judge(changes: list[MetricChange], task: str, gate: GateSettings) -> str | None:
-    """Why a task's model must not be published; None if it may.
+def gate_rejection(changes: list[MetricChange], task: str, gate: GateSettings) -> str | None:
+    """Why the gate refuses a task's model; None if it passes.
 
     A task that the base revision did not measure passes: there is nothing to be worse than.
 

@@ -1,4 +1,4 @@
-"""The typed, validated content of `flows.yaml`: every number that the flows decide by."""
+"""Typed, validated settings of the flows: the content of `flows.yaml`."""
 
 from pathlib import Path
 
@@ -15,51 +15,51 @@ class _Section(BaseModel):
 
 
 class SlotSettings(_Section):
-    """GPU slots: how many trainings run at once over all machines of one Prefect server."""
+    """GPU slots: the trainings that run at once on all machines of one Prefect server."""
 
     limit: str = Field("chimle-gpu", min_length=1)
     """Name of the server's global concurrency limit; `make server-setup` creates it."""
     lease_seconds: int = Field(60, ge=60)
-    """A slot whose holder died is free again after at most this long. The server's least is 60."""
+    """After this time the slot of a dead holder is free again. Prefect requires at least 60."""
 
 
 class RetrySettings(_Section):
-    """What happens after a failure that may pass: network, S3 5xx, a busy lock, a killed process.
+    """Retries after a transient failure: network, S3 5xx, a busy lock, a killed process.
 
-    Bad input and bad parameters are never tried again.
+    Bad input and bad parameters are not retried.
     """
 
     delays_seconds: list[float] = Field([10, 60, 300], max_length=50)
-    """Pause before each new attempt of a step, in order; their number is the number of retries."""
+    """Pause before each retry of a step; as many retries as there are pauses."""
     restarts: int = Field(3, ge=0)
-    """How often a run whose whole process died is started again."""
+    """How often a run whose process died is started again."""
 
 
 class GateSettings(_Section):
-    """A model that is worse than the base revision's is not published."""
+    """The gate: a model that is worse than the base revision's is not published."""
 
     metric: str = Field("lpips_*_best_of_*", min_length=1)
     """The deciding metric of `metrics/TASK.json`: a name or a pattern that one name matches."""
     higher_is_better: bool = False
     """Direction of that metric."""
     tolerance: float = Field(0.1, ge=0)
-    """How much worse it may get, relative to the base revision's absolute value."""
+    """Largest loss that passes, relative to the absolute value at the base revision."""
 
 
-class PictureSettings(_Section):
-    """Pictures in a run's summary."""
+class ImageSettings(_Section):
+    """Images in a run's summary."""
 
     rows: int = Field(3, ge=0)
-    """Test pictures per task."""
-    answers: int = Field(4, ge=1)
-    """Samples shown of each."""
+    """Test inputs per task."""
+    samples: int = Field(4, ge=1)
+    """Samples per input."""
 
 
 class SweepSettings(_Section):
     """Grids of parameters."""
 
     most_points: int = Field(32, ge=1)
-    """Largest grid; a typo must not fill the night."""
+    """Largest grid that a sweep accepts."""
 
 
 class FlowSettings(_Section):
@@ -70,11 +70,11 @@ class FlowSettings(_Section):
     retry: RetrySettings = RetrySettings()
     """Retries of steps, restarts of runs."""
     gate: GateSettings = GateSettings()
-    """What is good enough to publish."""
-    pictures: PictureSettings = PictureSettings()
-    """What a summary shows."""
+    """Which models are published."""
+    images: ImageSettings = ImageSettings()
+    """Images in a summary."""
     sweep: SweepSettings = SweepSettings()
-    """How large a sweep may be."""
+    """Size of a sweep."""
 
 
 def load_flow_settings(root: Path) -> FlowSettings:
@@ -89,7 +89,7 @@ def load_flow_settings(root: Path) -> FlowSettings:
     except FileNotFoundError:
         raise UserError(f"{path} is missing: restore it from Git") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     try:
         return FlowSettings.model_validate(content or {})
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""`pipeline`: a revision becomes data, models, numbers and, if they are good enough, a release."""
+"""`pipeline`: fetch, pair, train, evaluate, compare and publish one revision."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from chimle.errors import UserError
 from chimle.tasks import TASKS
 from flows import publish
-from flows.compare import MetricChange, judge
+from flows.compare import MetricChange, gate_rejection
 from flows.project import Project, Span, open_project
 from flows.revisions import check_branch, fetch, find_commit, get_commit, message, results_ref
 from flows.run_states import NOT_PUBLISHED, NOTHING_CHANGED, emit_end_event, skip_if_ended
@@ -35,7 +35,7 @@ from flows.worktrees import WorkTree
 
 
 class Plan(BaseModel):
-    """What a run was asked for, with every name resolved."""
+    """The request of a run, with every name resolved to a commit or task."""
 
     tasks: list[str]
     """To train and evaluate."""
@@ -43,12 +43,12 @@ class Plan(BaseModel):
     """The revision."""
     base: str
     """Commit to compare with."""
-    wishes: publish.PublishOptions
-    """What to do with good results."""
+    options: publish.PublishOptions
+    """What to do with results that pass the gate."""
 
     @property
     def evaluations(self) -> list[str]:
-        """The stages that everything else leads to; the report only where all tasks are run."""
+        """The last stages of the tasks; with the report if all tasks are run."""
         last = [f"evaluate@{name}" for name in self.tasks]
         return [*last, "report"] if set(self.tasks) == set(TASKS) else last
 
@@ -56,8 +56,8 @@ class Plan(BaseModel):
 @task(task_run_name="fetch and pair", cache_policy=NO_CACHE, persist_result=False)
 @fail_with_message
 def prepare(project: Project, tree: WorkTree, plan: Plan) -> None:
-    """Fetch and pair the data of all tasks: their trainings share it, here and elsewhere."""
-    pairs, remote = [f"pair@{name}" for name in plan.tasks], plan.wishes.dvc_remote
+    """Fetch and pair the data of all tasks, before their trainings read it."""
+    pairs, remote = [f"pair@{name}" for name in plan.tasks], plan.options.dvc_remote
     project.reproduce(tree, pairs, logged(), pull=remote is not None)
     project.push_results(tree, pairs, remote)
 
@@ -65,13 +65,13 @@ def prepare(project: Project, tree: WorkTree, plan: Plan) -> None:
 @task(task_run_name="train {name} elsewhere", cache_policy=NO_CACHE, persist_result=False)
 @fail_with_message
 def train_elsewhere(name: str, deployment: str, plan: Plan, git_remote: str | None) -> None:
-    """Have another deployment train a task; its result comes over the DVC remote."""
+    """Train a task in another deployment; its result comes over the DVC remote."""
     from prefect.deployments import run_deployment
 
     parameters: dict[str, Any] = {
         "task": name,
         "revision": plan.commit,
-        "dvc_remote": plan.wishes.dvc_remote,
+        "dvc_remote": plan.options.dvc_remote,
     }
     if git_remote:
         parameters["git_remote"] = git_remote
@@ -84,7 +84,7 @@ def train_elsewhere(name: str, deployment: str, plan: Plan, git_remote: str | No
 @fail_with_message
 def collect(project: Project, tree: WorkTree, plan: Plan) -> list[MetricChange]:
     """Restore all results into the coordinator's tree, write the report, compare the metrics."""
-    pull = plan.wishes.dvc_remote is not None
+    pull = plan.options.dvc_remote is not None
     project.reproduce(tree, plan.evaluations, logged(), pull=pull)
     return project.changes(tree, plan.base, plan.tasks)
 
@@ -93,8 +93,8 @@ def collect(project: Project, tree: WorkTree, plan: Plan) -> list[MetricChange]:
 @fail_with_message
 def release(project: Project, tree: WorkTree, plan: Plan) -> publish.Release:
     """Push data, models and run cache; upload bundles; move the branch."""
-    project.push_results(tree, plan.evaluations, plan.wishes.dvc_remote)
-    return publish.publish(project, tree, plan.tasks, plan.commit, plan.wishes, logged())
+    project.push_results(tree, plan.evaluations, plan.options.dvc_remote)
+    return publish.publish(project, tree, plan.tasks, plan.commit, plan.options, logged())
 
 
 def _plan(
@@ -102,34 +102,34 @@ def _plan(
     tasks: Sequence[str] | None,
     revision: str,
     base: str | None,
-    wishes: publish.PublishOptions,
+    options: publish.PublishOptions,
 ) -> Plan:
     root = project.root
     commit = get_commit(root, revision)
-    if wishes.branch:
-        check_branch(root, wishes.branch)
+    if options.branch:
+        check_branch(root, options.branch)
     if base:
         against = get_commit(root, base)
     else:
-        tip = find_commit(root, f"refs/heads/{wishes.branch}") if wishes.branch else None
+        tip = find_commit(root, f"refs/heads/{options.branch}") if options.branch else None
         against = tip or commit
     chosen = [name for name in TASKS if not tasks or name in tasks]
-    return Plan(tasks=chosen, commit=commit, base=against, wishes=wishes)
+    return Plan(tasks=chosen, commit=commit, base=against, options=options)
 
 
-def _asked(plan: Plan) -> str:
-    """What a results commit says that was asked for, in one line."""
-    asked = {"tasks": plan.tasks, **plan.wishes.model_dump()}
-    return "Asked: " + json.dumps(asked, sort_keys=True)
+def _request_line(plan: Plan) -> str:
+    """The request as one line of a results commit's message."""
+    request = {"tasks": plan.tasks, **plan.options.model_dump()}
+    return "Request: " + json.dumps(request, sort_keys=True)
 
 
-def _recorded(project: Project, plan: Plan) -> str | None:
-    """What became of an earlier run at the same revision that was asked for the same."""
+def _earlier_outcome(project: Project, plan: Plan) -> str | None:
+    """Outcome of an earlier run with the same revision and options."""
     results = find_commit(project.root, results_ref(plan.commit))
     if results is None:
-        return "" if plan.wishes == publish.PublishOptions() else None
+        return "" if plan.options == publish.PublishOptions() else None
     lines = message(project.root, results).splitlines()
-    return lines[0] if _asked(plan) in lines else None
+    return lines[0] if _request_line(plan) in lines else None
 
 
 def _train_all(
@@ -140,12 +140,12 @@ def _train_all(
         step = retried(train_elsewhere, retry)
         futures = [step.submit(name, deployment, plan, git_remote) for name in plan.tasks]
     else:
-        step, remote = retried(train_task, retry), plan.wishes.dvc_remote
+        step, remote = retried(train_task, retry), plan.options.dvc_remote
         futures = [step.submit(project, name, commit, remote) for name in plan.tasks]
     return [span for span in gather(project, futures) if span is not None]
 
 
-def _show(changes: Sequence[MetricChange]) -> None:
+def _write_changes(changes: Sequence[MetricChange]) -> None:
     create_table_artifact(
         [change.row() for change in changes],
         key="metric-changes",
@@ -169,13 +169,13 @@ def pipeline(
     git_remote: str | None = None,
     dvc_remote: str | None = None,
     bundles: str | None = None,
-    licence: str | None = None,
+    license: str | None = None,
     train_deployment: str | None = None,
 ) -> State:
-    """Bring a revision's results up to date, compare them, and publish them if they are good.
+    """Bring a revision's results up to date, compare them, and publish those that pass the gate.
 
     Tasks are trained in parallel, as many at once as the server has GPU slots. What has not
-    changed is not done again.
+    changed is not run again.
 
     Args:
         tasks: those to train and evaluate; all if empty.
@@ -186,61 +186,61 @@ def pipeline(
         git_remote: Git remote to fetch from first, and to push the branch to.
         dvc_remote: DVC remote to restore from first, and to push data, models and run cache to.
         bundles: `s3://BUCKET/PREFIX` to upload each model to, under a version of its own.
-        licence: SPDX identifier of the weights' licence; needed with `bundles`.
+        license: SPDX identifier of the weights' license; needed with `bundles`.
         train_deployment: deployment of `train` that trains instead, such as `train/gpu`, so that
             other machines do it; needs `dvc_remote`.
     """
-    wishes = publish.PublishOptions(
+    options = publish.PublishOptions(
         branch=branch,
         git_remote=git_remote,
         dvc_remote=dvc_remote,
         bundles=bundles,
-        licence=licence,
+        license=license,
     )
     if train_deployment and not dvc_remote:
-        raise UserError("`train_deployment` needs `dvc_remote`, over which the results come back")
+        raise UserError("`train_deployment` needs `dvc_remote`, over which the results come")
     with open_project() as project:
         check_restarts(project.settings.retry)
         if git_remote:
             fetch(project.root, git_remote)
-        plan = _plan(project, tasks, revision, base, wishes)
+        plan = _plan(project, tasks, revision, base, options)
         start = find_commit(project.root, results_ref(plan.commit)) or plan.commit
         with project.tree("coordinator", start, dvc_remote) as tree:
-            earlier = _recorded(project, plan)
+            earlier = _earlier_outcome(project, plan)
             if earlier is not None and project.is_current(tree, plan.evaluations):
-                said_before = f" The run before: {earlier}" if earlier else ""
+                before = f" The run before: {earlier}" if earlier else ""
                 return Completed(
                     name=NOTHING_CHANGED,
-                    message=f"Nothing changed since {plan.commit[:12]} was run.{said_before}",
+                    message=f"Nothing changed since {plan.commit[:12]} was run.{before}",
                 )
             return _run(project, tree, plan, start, train_deployment)
 
 
 def _run(project: Project, tree: WorkTree, plan: Plan, start: str, deployment: str | None) -> State:
-    """The whole way, from data to a release."""
+    """All steps, from data to publication."""
     retry, logger = project.settings.retry, get_run_logger()
     run_inline(retried(prepare, retry), project, tree, plan)
-    spans = _train_all(project, plan, start, deployment, plan.wishes.git_remote)
+    spans = _train_all(project, plan, start, deployment, plan.options.git_remote)
     changes = run_inline(retried(collect, retry), project, tree, plan)
-    _show(changes)
+    _write_changes(changes)
     if spans:
         write_spans("times", spans)
-    verdicts = [judge(changes, name, project.settings.gate) for name in plan.tasks]
-    refused = [verdict for verdict in verdicts if verdict]
-    for verdict in refused:
-        logger.warning("%s", verdict)
+    gate = project.settings.gate
+    rejections = [r for name in plan.tasks if (r := gate_rejection(changes, name, gate))]
+    for rejection in rejections:
+        logger.warning("%s", rejection)
     released = publish.Release()
-    if refused:
-        outcome = f"Not published: {'; '.join(refused)}."
+    if rejections:
+        outcome = f"Not published: {'; '.join(rejections)}."
     else:
         released = run_inline(retried(release, retry), project, tree, plan)
-        outcome = released.sentence(plan.wishes)
+        outcome = released.sentence(plan.options)
     create_markdown_artifact(
         write_summary(
             tree.path,
             plan.tasks,
             changes,
-            project.settings.pictures,
+            project.settings.images,
             revision=plan.commit,
             base=plan.base,
             outcome=outcome,
@@ -249,6 +249,6 @@ def _run(project: Project, tree: WorkTree, plan: Plan, start: str, deployment: s
         key="summary",
         description=outcome,
     )
-    publish.record(project, tree, plan.commit, outcome, _asked(plan))
-    wanted = plan.wishes != publish.PublishOptions()
-    return Completed(name=NOT_PUBLISHED if refused and wanted else "Completed", message=outcome)
+    publish.record(project, tree, plan.commit, outcome, _request_line(plan))
+    wanted = plan.options != publish.PublishOptions()
+    return Completed(name=NOT_PUBLISHED if rejections and wanted else "Completed", message=outcome)

@@ -1,8 +1,8 @@
-"""Runs a command so that it never outlives the process that wanted it.
+"""Runs a command that ends when its parent process ends.
 
-`python guard.py PIPE ROOT COMMAND...`: the command gets a process group of its own. `PIPE` is the
-reading end of a pipe whose writing end the parent holds open: when the parent dies, by whatever
-signal, the pipe ends, the group is terminated and the work trees that the parent had in the project
+`python process_guard.py PIPE ROOT COMMAND...`: the command gets a process group of its own. `PIPE`
+is the reading end of a pipe whose writing end the parent holds open. When the parent dies, by
+whatever signal, the pipe ends: the group is terminated, and the parent's work trees in the project
 `ROOT` are removed. SIGTERM ends the group too.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 GRACE_SECONDS = 5.0
-"""Between SIGTERM and SIGKILL. Training saves atomically, so it needs no longer farewell."""
+"""Between SIGTERM and SIGKILL. Training saves atomically and needs no more."""
 _POLL_SECONDS = 0.1
 _INHERITED = 256
 
@@ -33,7 +33,7 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
-def end_group(child: subprocess.Popen) -> None:
+def end_group(child: subprocess.Popen[bytes]) -> None:
     """Terminate the child's whole process group, then kill what is left of it."""
     _signal_group(child.pid, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
@@ -61,7 +61,7 @@ def guard(pipe: int, command: list[str]) -> tuple[int, bool]:
     Returns:
         Its exit code (negative: the signal that ended it), and whether the parent died first.
     """
-    child: subprocess.Popen | None = None
+    child: subprocess.Popen[bytes] | None = None
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _terminate)
@@ -83,11 +83,11 @@ def guard(pipe: int, command: list[str]) -> tuple[int, bool]:
 def main() -> None:
     """The command line."""
     pipe, root, *command = sys.argv[1:]
-    code, forsaken = guard(int(pipe), command)
-    if forsaken:
+    code, orphaned = guard(int(pipe), command)
+    if orphaned:
         from flows.worktrees import remove_orphaned
 
-        os.closerange(3, _INHERITED)  # The parent's locks, which were kept alive for the child.
+        os.closerange(3, _INHERITED)  # Releases the parent's locks, which the child held too.
         remove_orphaned(Path(root))
     sys.exit(128 - code if code < 0 else code)
 

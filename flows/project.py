@@ -1,4 +1,4 @@
-"""A project as a flow sees it: its checkout, its settings, and DVC run in work trees of it."""
+"""A project: its checkout, its settings, and DVC commands in work trees of it."""
 
 import re
 import uuid
@@ -29,14 +29,14 @@ Say = Callable[[str], None]
 _HINTS = re.compile(
     r"(To (track|enable)|Use `dvc push`|\s+(git add|dvc config) |(Updat|Generat)ing lock)"
 )
-"""What DVC advises a person to do in a checkout; a flow does it by itself."""
+"""Hints of DVC for work by hand, which a flow does itself."""
 
 
 _RUNNING = re.compile(r"Running stage '(?!check@)")
 
 
 def quiet(line: str) -> None:
-    """Says nothing; a failure still has its last lines."""
+    """Drop a line; a failure still quotes the last ones."""
 
 
 def _without_hints(say: Say) -> Say:
@@ -51,18 +51,18 @@ class Span(BaseModel):
     device: str
     """The CUDA device, or the CPU."""
     started: datetime
-    """Once the slot was had."""
+    """When the slot was taken."""
     ended: datetime
-    """Before the slot was given back."""
+    """When the slot was given back."""
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """The current time in UTC."""
     return datetime.now(UTC)
 
 
 class Project:
-    """A checkout and the commands that one flow run has running in work trees of it."""
+    """A checkout and the commands of one flow run in work trees of it."""
 
     def __init__(self, root: Path, settings: FlowSettings) -> None:
         self.root, self.settings = root, settings
@@ -102,28 +102,28 @@ class Project:
         slot: Slot | None = None,
         pull: bool = False,
     ) -> None:
-        """`dvc repro` of stages; what the cache (with `pull`: the remote) holds is restored."""
+        """`dvc repro` of stages; results in the cache (with `pull`: on the remote) are restored."""
         flags = ["--pull"] if pull else []
         self.dvc(tree, "repro", *flags, *stages, say=_without_hints(say), slot=slot)
 
     def push_results(self, tree: WorkTree, stages: Sequence[str], dvc_remote: str | None) -> None:
-        """Push what the stages made, and all that led there, for other machines to restore."""
+        """Push the outputs of the stages and of all stages before them to a DVC remote."""
         if not dvc_remote:
             return
         push = ["push", "--run-cache", "--with-deps", "--remote", dvc_remote]
         self.dvc(tree, *push, *stages)
-        # Our module, not the one of the tree's revision.
+        # This installation's module, not that of the tree's revision.
         uncached = ["python", "-P", "-m", "flows.push_uncached", dvc_remote]
         path = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
         self.commands.run([*uncached, *stages], tree.path, quiet, env=path, locks=(tree.lock,))
 
     def is_current(self, tree: WorkTree, stages: Sequence[str]) -> bool:
-        """Whether the stages' results are those of this code, data and parameters.
+        """Whether `dvc.lock` holds the results of this code, data and parameters.
 
-        Outputs that are not in the work tree count as they stand in `dvc.lock`.
+        Outputs that are missing in the work tree count as recorded.
 
         Raises:
-            UserError: a source is gone, or is not what was recorded of it.
+            UserError: a source is gone or has changed.
         """
         if not (tree.path / "dvc.lock").exists():
             return False
@@ -132,11 +132,11 @@ class Project:
         try:
             # The report depends on the folder that holds these small files beside those of Git.
             self.dvc(tree, "checkout", "--quiet", "--allow-missing", *evaluations)
-            said = self.dvc(tree, "repro", "--dry", "--allow-missing", *stages)
+            plan = self.dvc(tree, "repro", "--dry", "--allow-missing", *stages)
         except (CommandError, UserError):
             return False
-        # The stage that looks at a source always runs.
-        return not _RUNNING.search(said) and "is cached" not in said
+        # `check`, which looks at the sources, always runs.
+        return not _RUNNING.search(plan) and "is cached" not in plan
 
     def is_there(self, tree: WorkTree, stages: Sequence[str]) -> bool:
         """Whether the stages' results are current and the cache holds them."""
@@ -149,7 +149,7 @@ class Project:
         return True
 
     def changes(self, tree: WorkTree, base: str, tasks: list[str]) -> list[MetricChange]:
-        """Metrics of a work tree beside those of a commit."""
+        """Metrics of a work tree compared with those of a commit."""
         diff = ask_dvc(tree.path, "metrics", "diff", "--all", "--json", base)
         return read_changes(diff, tasks)
 
@@ -161,7 +161,7 @@ def open_project() -> Iterator[Project]:
     Work trees that a dead run left behind are removed first.
 
     Raises:
-        UserError: this is no checkout of a project, or `flows.yaml` is bad.
+        UserError: the directory is not in a checkout of a project, or `flows.yaml` is bad.
     """
     root = project_root()
     project = Project(root, load_flow_settings(root))

@@ -1,4 +1,4 @@
-"""What becomes of good results: uploaded as bundles, committed on a branch."""
+"""Publication: bundles are uploaded, results are committed on a branch."""
 
 import tempfile
 from pathlib import Path
@@ -20,7 +20,7 @@ from flows.worktrees import WorkTree
 
 
 class PublishOptions(BaseModel):
-    """What to do with good results; by default nothing but keep them."""
+    """What to do with results that pass the gate; by default they are only kept."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,15 +32,15 @@ class PublishOptions(BaseModel):
     """DVC remote to push data, models and run cache to."""
     bundles: str | None = None
     """`s3://BUCKET/PREFIX` for model bundles."""
-    licence: str | None = None
-    """SPDX identifier of the weights' licence."""
+    license: str | None = None
+    """SPDX identifier of the weights' license."""
 
     @model_validator(mode="after")
     def _complete(self) -> "PublishOptions":
         if self.bundles:
             check_address(self.bundles)
-            if not self.licence:
-                raise UserError("`bundles` needs `licence`, the weights' SPDX identifier")
+            if not self.license:
+                raise UserError("`bundles` needs `license`, the weights' SPDX identifier")
         return self
 
 
@@ -52,38 +52,38 @@ class Release(BaseModel):
     branch_commit: str | None = None
     """The branch's new tip; None if nothing was committed."""
 
-    def sentence(self, wishes: PublishOptions) -> str:
-        """What was done, for a person."""
+    def sentence(self, options: PublishOptions) -> str:
+        """What was published, as a message."""
         done = [f"{task} {bundle.version} uploaded" for task, bundle in self.bundles.items()]
-        if wishes.dvc_remote:
-            done.append(f"pushed to DVC remote `{wishes.dvc_remote}`")
+        if options.dvc_remote:
+            done.append(f"pushed to DVC remote `{options.dvc_remote}`")
         if self.branch_commit:
-            done.append(f"committed on `{wishes.branch}` as {self.branch_commit[:12]}")
-        elif wishes.branch:
-            done.append(f"`{wishes.branch}` has it already")
+            done.append(f"committed on `{options.branch}` as {self.branch_commit[:12]}")
+        elif options.branch:
+            done.append(f"`{options.branch}` has it already")
         return f"Done; {', '.join(done)}." if done else "Done; nothing was to be published."
 
 
 def _upload_bundles(
-    project: Project, tree: WorkTree, tasks: list[str], wishes: PublishOptions, say: Say
+    project: Project, tree: WorkTree, tasks: list[str], options: PublishOptions, say: Say
 ) -> dict[str, Published]:
-    assert wishes.bundles and wishes.licence
+    assert options.bundles and options.license
     found = {}
     with tempfile.TemporaryDirectory(prefix="chimle-bundles-") as folder:
         for task in tasks:
             file = Path(folder) / f"{task}.zip"
-            pack = ["python", "-m", "chimle", "pack", "--task", task, "--license", wishes.licence]
+            pack = ["python", "-m", "chimle", "pack", "--task", task, "--license", options.license]
             project.commands.run([*pack, "-o", str(file)], tree.path, say, locks=(tree.lock,))
-            found[task] = upload(file, task, wishes.bundles)
+            found[task] = upload(file, task, options.bundles)
             say(f"{found[task].address}: SHA-256 {found[task].sha256}, read back and equal")
     return found
 
 
 def _commit_branch(
-    project: Project, tree: WorkTree, revision: str, wishes: PublishOptions
+    project: Project, tree: WorkTree, revision: str, options: PublishOptions
 ) -> str | None:
     """Commit on the branch; None if its tip holds the same already."""
-    root, reference = project.root, f"refs/heads/{wishes.branch}"
+    root, reference = project.root, f"refs/heads/{options.branch}"
     tip = find_commit(root, reference)
     parents = [tip, revision] if tip and tip != revision else [revision]
     made = commit_results(tree.path, parents, f"Results of {revision[:12]}")
@@ -98,26 +98,26 @@ def publish(
     tree: WorkTree,
     tasks: list[str],
     revision: str,
-    wishes: PublishOptions,
+    options: PublishOptions,
     say: Say,
 ) -> Release:
-    """Upload and commit what is wished for; what was done before is not done again.
+    """Upload and commit as the options say; nothing is uploaded or committed twice.
 
-    The branch moves last: whoever reads it finds data and bundles in their places.
+    The branch moves last, so that what it refers to is in its place.
     """
     release = Release()
-    if wishes.bundles:
-        release.bundles = _upload_bundles(project, tree, tasks, wishes, say)
+    if options.bundles:
+        release.bundles = _upload_bundles(project, tree, tasks, options, say)
         list_artifacts(tree.path / "dvc.yaml", release.bundles)
-    if wishes.branch:
-        release.branch_commit = _commit_branch(project, tree, revision, wishes)
-        if wishes.git_remote:
-            push(project.root, wishes.git_remote, wishes.branch)
+    if options.branch:
+        release.branch_commit = _commit_branch(project, tree, revision, options)
+        if options.git_remote:
+            push(project.root, options.git_remote, options.branch)
     return release
 
 
-def record(project: Project, tree: WorkTree, revision: str, outcome: str, asked: str) -> None:
-    """Keep the results under the revision's own name, with what was asked for and done."""
-    made = commit_results(tree.path, [revision], f"{outcome}\n\n{asked}")
+def record(project: Project, tree: WorkTree, revision: str, outcome: str, request: str) -> None:
+    """Keep the results as the revision's reference; the message holds outcome and request."""
+    made = commit_results(tree.path, [revision], f"{outcome}\n\n{request}")
     name = results_ref(revision)
     move(project.root, name, made, find_commit(project.root, name))

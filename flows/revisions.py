@@ -1,4 +1,4 @@
-"""Revisions and what was found at them: Git, without a checkout.
+"""Revisions and their results in Git, without a checkout.
 
 The results of a revision (`dvc.lock`, metrics, curves, addresses of bundles) are kept as a commit
 under `refs/chimle/results/REVISION`, and on a branch if one is named.
@@ -14,14 +14,14 @@ from flows.worktrees import git
 
 _RESULTS = "refs/chimle/results/"
 _FILES = ("dvc.lock", "dvc.yaml", "metrics", "curves", "data/checksums.json")
-"""What a run's results are, as far as Git holds them."""
+"""The part of a run's results that Git holds."""
 
 
 def project_root() -> Path:
     """The checkout that contains the current directory.
 
     Raises:
-        UserError: there is none, or it is no DVC project.
+        UserError: there is none, or it is not a DVC project.
     """
     root = Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
     if not (root / "dvc.yaml").exists():
@@ -30,7 +30,7 @@ def project_root() -> Path:
 
 
 def find_commit(root: Path, name: str) -> str | None:
-    """The hash of the commit that `name` means, None if there is no such thing."""
+    """The hash of the commit that `name` means; None if there is no such commit."""
     with contextlib.suppress(UserError):
         return git(
             root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
@@ -47,9 +47,9 @@ def get_commit(root: Path, name: str) -> str:
 
 
 def fetch(root: Path, remote: str) -> None:
-    """Bring a remote's commits; `TransientError` if it cannot be reached.
+    """Fetch a remote's commits; `TransientError` if it cannot be reached.
 
-    A shallow clone becomes a whole one: a model's provenance names the last commit of its code.
+    A shallow clone becomes complete: a model's provenance names the last commit of its code.
     """
     shallow = git(root, "rev-parse", "--is-shallow-repository") == "true"
     whole = ["--unshallow"] if shallow else []
@@ -57,7 +57,7 @@ def fetch(root: Path, remote: str) -> None:
 
 
 def push(root: Path, remote: str, branch: str) -> None:
-    """Bring a branch to a remote; `UserError` if that refuses, `TransientError` if it is away."""
+    """Push a branch; `UserError` if the remote refuses, `TransientError` if it is out of reach."""
     reference = f"refs/heads/{branch}"
     _over_network(root, "push", "--quiet", "--end-of-options", remote, f"{reference}:{reference}")
 
@@ -72,7 +72,7 @@ def _over_network(root: Path, *arguments: str) -> None:
 
 
 def results_ref(commit: str) -> str:
-    """The name under which a revision's results are kept."""
+    """The reference of a revision's results."""
     return _RESULTS + commit
 
 
@@ -82,7 +82,7 @@ def message(root: Path, commit: str) -> str:
 
 
 def check_branch(root: Path, branch: str) -> None:
-    """Refuse a branch that cannot take results: a bad name, or one that somebody works on."""
+    """`UserError` for a branch with a bad name, or one that is checked out somewhere."""
     git(root, "check-ref-format", "--branch", branch)
     listed = git(root, "worktree", "list", "--porcelain").splitlines()
     if f"branch refs/heads/{branch}" in listed:
@@ -92,7 +92,7 @@ def check_branch(root: Path, branch: str) -> None:
 
 
 def _identity(root: Path) -> dict[str, str]:
-    """A name to commit under where the user has none."""
+    """Author and committer, for a user who has configured none."""
     with contextlib.suppress(UserError):
         git(root, "var", "GIT_COMMITTER_IDENT")
         return {}
@@ -104,7 +104,7 @@ def _identity(root: Path) -> dict[str, str]:
 
 
 def commit_results(tree: Path, parents: Sequence[str], text: str) -> str:
-    """Commit the results in a work tree, without moving any reference; returns the hash."""
+    """Commit the results in a work tree without moving a reference; returns the hash."""
     present = [name for name in _FILES if (tree / name).exists()]
     git(tree, "add", "--all", "--", *present)
     content = git(tree, "write-tree")
@@ -118,5 +118,5 @@ def same_content(root: Path, one: str, other: str) -> bool:
 
 
 def move(root: Path, reference: str, new: str, old: str | None) -> None:
-    """Point a reference to `new`; `UserError` if it is not at `old` any more (None: not born)."""
+    """Point a reference to `new`; `UserError` unless it is at `old` (None: does not exist)."""
     git(root, "update-ref", "--", reference, new, old or "0" * 40)

@@ -1,4 +1,4 @@
-"""How runs end: the names of their last states, and runs that had ended when they were started."""
+"""Final states of runs, and runs that are started again after their end."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,32 +17,32 @@ NOTHING_CHANGED = "Nothing changed"
 NOT_PUBLISHED = "Not published"
 AGAIN = "AwaitingRetry"
 """State of a run that is to start again."""
-AGAIN_SAYS = "Was "
-"""First word of the message by which our automations start a run again; the web page has others."""
+AGAIN_PREFIX = "Was "
+"""First word of the message with which our automations start a run again."""
 _ENDS = {StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED}
 ENDED = "chimle.flow-run.ended"
-"""Event with which a run itself tells its end."""
-_LEAST_SECONDS = 5.0
-"""How long a run takes at least: a server that hears of its first heartbeat and of its end at once
-may take them in the wrong order, and then takes the run for dead."""
+"""Event that a run emits at its end."""
+_MIN_SECONDS = 5.0
+"""Shortest duration of a run. A server that receives the first heartbeat and the end at once may
+process them in the wrong order, and then takes the run for dead."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def ended_before(states: list[State]) -> State | None:
-    """How a run had ended before one of our automations started it again; None if it had died.
+    """The final state of a run before an automation started it again; None if it had died.
 
-    A busy server may hear a run's last heartbeat after its end, and take the run for dead.
+    A busy server may process a run's last heartbeat after its end, and take the run for dead.
 
     Args:
-        states: all that the run was in, the present one included.
+        states: all states of the run, the present one included.
     """
     past = sorted(states, key=lambda state: state.timestamp)
     begun = [
         number
         for number, state in enumerate(past)
-        if state.name == AGAIN and (state.message or "").startswith(AGAIN_SAYS)
+        if state.name == AGAIN and (state.message or "").startswith(AGAIN_PREFIX)
     ]
     if not begun or not begun[-1] or past[begun[-1] - 1].type not in _ENDS:
         return None
@@ -50,12 +50,12 @@ def ended_before(states: list[State]) -> State | None:
     return State(type=end.type, name=end.name, message=end.message)
 
 
-def tell_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
-    """Emit the event `ENDED` of a run that has reached its last state.
+def emit_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+    """Emit the event `ENDED` of a run that has reached its final state.
 
-    A server takes in the states of a run in their order. Where the first one is missing, as with a
-    schedule that was set minutes before it was due, it keeps the others back for a quarter of an
-    hour; heartbeats and this event it takes in at once.
+    A server processes the states of a run in order. Where the first one is missing, as with a
+    schedule that was set minutes before it was due, it delays the others by a quarter of an hour;
+    heartbeats and this event are processed at once.
     """
     of = {
         "prefect.resource.id": f"prefect.flow.{flow_run.flow_id}",
@@ -70,15 +70,15 @@ def tell_end(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
 
 
 def emit_end_event(flow: Flow[P, R]) -> Flow[P, R]:
-    """Let a flow's runs tell their ends."""
+    """Make the runs of a flow emit `ENDED`."""
     for register in (flow.on_completion, flow.on_failure, flow.on_cancellation):
-        register(tell_end)
+        register(emit_end)
     return flow
 
 
 @contextmanager
 def min_duration(seconds: float) -> Iterator[None]:
-    """Hold up the end of the block until so much time has passed since it began."""
+    """Delay the end of the block until this time has passed since its beginning."""
     begun = time.monotonic()
     try:
         yield
@@ -87,10 +87,10 @@ def min_duration(seconds: float) -> Iterator[None]:
 
 
 def skip_if_ended(function: Callable[P, State]) -> Callable[P, State]:
-    """Let a flow that had ended end again as it did, without doing anything."""
+    """Make a run that had ended return its final state again, without running."""
 
     @wraps(function)
-    @min_duration(_LEAST_SECONDS)
+    @min_duration(_MIN_SECONDS)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> State:
         run = flow_run.get_id()
         if run and (flow_run.get_run_count() or 1) > 1:

@@ -1,4 +1,4 @@
-"""A run's summary as markdown that needs no internet: verdicts, numbers, small pictures."""
+"""A run's summary as self-contained markdown: outcome, metrics, small images."""
 
 import base64
 import io
@@ -12,25 +12,25 @@ from PIL.Image import Resampling
 
 from flows.bundles import Published
 from flows.compare import MetricChange
-from flows.flow_settings import PictureSettings
+from flows.flow_settings import ImageSettings
 
 _SIDE = 88
-"""Longest side of a picture, in pixels."""
+"""Longest side of an image, in pixels."""
 
 
 def _data_uri(path: Path) -> str:
-    with Image.open(path) as picture:
-        size = [max(1, round(side * _SIDE / max(picture.size))) for side in picture.size]
-        # Small inputs are shown as what they are: a few large pixels.
-        method = Resampling.NEAREST if max(picture.size) < _SIDE else Resampling.LANCZOS
-        small = picture.convert("RGB").resize((size[0], size[1]), method)
+    with Image.open(path) as image:
+        size = [max(1, round(side * _SIDE / max(image.size))) for side in image.size]
+        # Small inputs keep their pixels visible.
+        method = Resampling.NEAREST if max(image.size) < _SIDE else Resampling.LANCZOS
+        small = image.convert("RGB").resize((size[0], size[1]), method)
     content = io.BytesIO()
     small.save(content, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-def picture_table(folder: Path, settings: PictureSettings) -> str:
-    """Inputs, samples and targets of a task's gallery, each picture within the text.
+def image_table(folder: Path, settings: ImageSettings) -> str:
+    """Inputs, samples and targets of a task's gallery, each image a data URI.
 
     Args:
         folder: `pictures/TASK` of a work tree.
@@ -41,7 +41,7 @@ def picture_table(folder: Path, settings: PictureSettings) -> str:
         return ""
     rows = []
     for entry in json.loads(file.read_text(encoding="utf-8"))[: settings.rows]:
-        names = [entry["input"], *entry["samples"][: settings.answers], entry["target"]]
+        names = [entry["input"], *entry["samples"][: settings.samples], entry["target"]]
         rows.append("| " + " | ".join(f"![]({_data_uri(folder / name)})" for name in names) + " |")
     count = rows[0].count("![]") - 2
     headings = ["input", *(f"sample {number}" for number in range(count)), "target"]
@@ -50,12 +50,12 @@ def picture_table(folder: Path, settings: PictureSettings) -> str:
 
 
 def change_table(changes: Sequence[MetricChange]) -> str:
-    """Metrics that moved, or that the base revision lacks, as a markdown table."""
-    moved = [change.row() for change in changes if change.base != change.now]
-    if not moved:
-        return "No metric moved."
+    """Metrics that changed, or that the base revision lacks, as a markdown table."""
+    changed = [change.row() for change in changes if change.base != change.now]
+    if not changed:
+        return "No metric changed."
     lines = ["| metric | base | now | change |", "|---|---|---|---|"]
-    lines += ["| {metric} | {base} | {now} | {change} |".format(**row) for row in moved]
+    lines += ["| {metric} | {base} | {now} | {change} |".format(**row) for row in changed]
     return "\n".join(lines)
 
 
@@ -71,23 +71,23 @@ def write_summary(
     tree: Path,
     tasks: Sequence[str],
     changes: Sequence[MetricChange],
-    settings: PictureSettings,
+    settings: ImageSettings,
     *,
     revision: str,
     base: str,
     outcome: str,
     bundles: dict[str, Published],
 ) -> str:
-    """The whole summary.
+    """The summary of a run.
 
     Args:
         tree: work tree with `pictures/` and `dvc.lock`.
         tasks: in the order to show.
         changes: metrics beside the base revision's.
-        settings: how many pictures.
+        settings: how many images.
         revision: commit that was run.
         base: commit that it is compared with.
-        outcome: one sentence on what became of the results.
+        outcome: one sentence on what was done with the results.
         bundles: those that were uploaded, by task.
     """
     parts = [f"Revision `{revision[:12]}`, compared with `{base[:12]}`. {outcome}"]
@@ -97,6 +97,6 @@ def write_summary(
             parts.append(f"Model `models/{task}` is `{version}` in DVC.")
         if task in bundles:
             parts.append(f"Bundle version `{bundles[task].version}`: `{bundles[task].address}`")
-        parts.append(picture_table(tree / "pictures" / task, settings))
+        parts.append(image_table(tree / "pictures" / task, settings))
         parts.append(change_table([change for change in changes if change.task == task]))
     return "\n\n".join(part for part in parts if part) + "\n"

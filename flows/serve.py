@@ -1,8 +1,8 @@
 """`make serve`: a Prefect server with the deployments, and a worker, until Ctrl-C.
 
-The server's data lie in `.prefect/` of the checkout and survive. A server or worker that dies is
-started again. At the end nothing keeps running; trainings continue from their last state when the
-same run starts again at the next `make serve`.
+The server's data are in `.prefect/` of the checkout and are kept. A server or worker that dies is
+started again. At the end every process is stopped; the next `make serve` starts interrupted runs
+again, and their trainings continue from their last state.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _START_SECONDS = 120
 _GRACE_SECONDS = 20
 _PAUSE_SECONDS = 2.0
 _TOKEN = "CHIMLE_SERVE"
-"""Environment variable by which everything that one `make serve` started is known."""
+"""Environment variable that marks every process of one `make serve`."""
 
 
 class _StopError(Exception):
@@ -42,21 +42,21 @@ class Service:
 
     def __init__(self, name: str, command: Sequence[str], root: Path, env: dict[str, str]) -> None:
         self.name, self.command, self.root, self.env = name, list(command), root, env
-        self.process: subprocess.Popen | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def keep_running(self) -> None:
-        """Start it if it does not run."""
+        """Start the process if it does not run."""
         if self.process is not None and self.process.poll() is None:
             return
         if self.process is not None:
             print(f"{self.name} ended ({self.process.returncode}): starting it again", flush=True)
-        # In a session of its own, so that Ctrl-C reaches it when we say so.
+        # In a session of its own: Ctrl-C must not reach it directly.
         self.process = subprocess.Popen(
             self.command, cwd=self.root, env=self.env, start_new_session=True
         )
 
     def stop(self) -> None:
-        """End it and its group: first with a request, then without."""
+        """End the process group with SIGTERM, then with SIGKILL."""
         if self.process is None:
             return
         for number, wait in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, 5)):
@@ -69,7 +69,7 @@ class Service:
 
 
 def _descendants(token: str) -> list[psutil.Process]:
-    """Living processes that were started under this token, whoever their parent is now."""
+    """Living processes with this token, whatever their parent is now."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -81,7 +81,7 @@ def _descendants(token: str) -> list[psutil.Process]:
 
 
 def _end_descendants(token: str) -> None:
-    """End runs that outlived their worker, with all that they started."""
+    """End runs that outlived their worker, with all their processes."""
     left = _descendants(token)
     for process in left:
         with contextlib.suppress(psutil.Error):
@@ -108,8 +108,9 @@ def _wait_for_server(server: Service, url: str) -> None:
 def _once(command: Sequence[str], root: Path, env: dict[str, str]) -> None:
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        raise UserError(f"`{' '.join(command)}` failed: {said[-1] if said else done.returncode}")
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        reason = lines[-1] if lines else f"exit code {done.returncode}"
+        raise UserError(f"`{' '.join(command)}` failed: {reason}")
 
 
 def serve(root: Path, host: str, port: int, slots: int | None) -> None:
@@ -121,9 +122,9 @@ def serve(root: Path, host: str, port: int, slots: int | None) -> None:
         PREFECT_API_URL=url,
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         DO_NOT_TRACK="1",
-        # Parts of the server wait for each other's lock on SQLite, then do their work again.
+        # Services of the server wait for SQLite's lock this long, then try again.
         PREFECT_SERVER_DATABASE_TIMEOUT="5",
-        # In memory, slots that were taken when the server ended would stay taken for ever.
+        # With leases in memory, slots that were taken when the server ended would stay taken.
         PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE="prefect.server.concurrency.lease_storage.filesystem",
         CHIMLE_ROOT=str(root),
         **{_TOKEN: token},
@@ -153,7 +154,7 @@ def serve(root: Path, host: str, port: int, slots: int | None) -> None:
 
 
 def _stop(number: int, frame: object) -> None:
-    # A second signal must not interrupt the end.
+    # A second signal must not interrupt the shutdown.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise _StopError

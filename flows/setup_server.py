@@ -1,8 +1,8 @@
-"""`python -m flows.setup_server`: what a Prefect server must know before the flows run on it.
+"""`python -m flows.setup_server`: prepare a Prefect server for the flows.
 
-The global concurrency limit of GPU slots, the work pool, and three automations that start a run
-again: one that crashed, one whose process is silent, one that its worker never began. Run it as
-often as you like: what is there is brought up to date.
+It creates or updates the global concurrency limit of GPU slots, the work pool, and three
+automations that start a run again: one that crashed, one whose process sends no heartbeat, one
+that its worker never began. It may be run again at any time.
 """
 
 import argparse
@@ -21,30 +21,31 @@ from prefect.workers.process import ProcessWorker
 from chimle.errors import guarded
 from chimle.provenance import digest
 from flows.flow_settings import SlotSettings, load_flow_settings
-from flows.run_states import AGAIN, AGAIN_SAYS, ENDED, NOT_PUBLISHED, NOTHING_CHANGED
+from flows.run_states import AGAIN, AGAIN_PREFIX, ENDED, NOT_PUBLISHED, NOTHING_CHANGED
 from flows.slots import list_devices
 
 POOL = "chimle"
 """Name of the work pool, as `prefect.yaml` knows it."""
 FLOWS = ["pipeline", "train", "evaluate", "sweep"]
 SILENCE = timedelta(seconds=90)
-"""A run without a heartbeat for so long is dead; it sends one every 30 seconds."""
+"""A run without a heartbeat for this time is dead; it sends one every 30 seconds."""
 START = timedelta(seconds=120)
-"""A run that was handed to a worker begins within this time, or the worker died."""
+"""A worker that has not begun a run after this time is dead."""
 PAUSE = timedelta(seconds=10)
-"""A crashed run starts again after this time: its worker reports a death twice, one second apart,
-and a run that started again in between would be taken for dead."""
+"""Delay before a crashed run starts again. Its worker reports the crash twice, one second apart; a
+run that started again in between would be taken for dead."""
 
 _PREFIX = "chimle: start again what was "
 _RUN = "prefect.flow-run."
 _STATES = {AGAIN, "Completed", "Failed", "Cancelled", "TimedOut", NOTHING_CHANGED, NOT_PUBLISHED}
 _ENDS = {ENDED, *(_RUN + state for state in _STATES)}
-"""Events. Not `Crashed`: two automations on one event lock each other out of SQLite."""
+"""Events of a run's end. Without `Crashed`: two automations on one event block each other in
+SQLite."""
 _OURS = {"prefect.resource.role": "flow", "prefect.resource.name": FLOWS}
 
 
 def set_slots(client: SyncPrefectClient, settings: SlotSettings, slots: int | None) -> None:
-    """Create the limit; an existing one changes only where `slots` says so."""
+    """Create the limit; an existing one changes only if `slots` is given."""
     existing = [x for x in client.read_global_concurrency_limits() if x.name == settings.limit]
     if existing and slots is None:
         return
@@ -53,29 +54,29 @@ def set_slots(client: SyncPrefectClient, settings: SlotSettings, slots: int | No
 
 
 def _start_again(name: str, after: str, expect: set[str], within: timedelta) -> AutomationCore:
-    """Starts a run of ours again when, after one event, none of the expected ones comes in time."""
+    """Starts a run again if, after one event, none of the expected ones follows in time."""
     return AutomationCore(
         name=_PREFIX + name,
         trigger=EventTrigger(
             posture=Posture.Proactive,
             after={_RUN + after},
             expect=expect,
-            match={"prefect.resource.id": f"{_RUN}*"},  # type: ignore[arg-type]
-            match_related=_OURS,  # type: ignore[arg-type]
+            match={"prefect.resource.id": f"{_RUN}*"},
+            match_related=_OURS,
             for_each={"prefect.resource.id"},
             threshold=1,
             within=within,
         ),
         actions=[
             ChangeFlowRunState(
-                state=StateType.SCHEDULED, name=AGAIN, message=f"{AGAIN_SAYS}{name}."
+                state=StateType.SCHEDULED, name=AGAIN, message=f"{AGAIN_PREFIX}{name}."
             )
         ],
     )
 
 
 def automations() -> list[AutomationCore]:
-    """The automations, each named by what has become of a run."""
+    """The automations, each named by the reason of a restart."""
     return [
         _start_again(
             "silent, its process dead", "heartbeat", {_RUN + "heartbeat", *_ENDS}, SILENCE
@@ -86,7 +87,7 @@ def automations() -> list[AutomationCore]:
 
 
 def _definition(automation: AutomationCore) -> str:
-    """Names an automation's content, so that an unchanged one is known again."""
+    """A description that identifies an automation's content."""
     content = automation.model_dump(mode="json", include={"trigger", "actions"})
     for names in ("after", "expect", "for_each"):
         content["trigger"][names].sort()
@@ -94,9 +95,9 @@ def _definition(automation: AutomationCore) -> str:
 
 
 async def set_automations() -> None:
-    """Replace the automations that carry our prefix by today's.
+    """Replace the automations with our prefix by the current ones.
 
-    One that is there already stays: with it the server would forget which runs it watches.
+    An unchanged one is kept, because a new one would not know the runs that it watches.
     """
     wanted = {_definition(automation): automation for automation in automations()}
     async with get_client() as client:
@@ -111,7 +112,7 @@ async def set_automations() -> None:
 
 
 def set_pool(client: SyncPrefectClient) -> None:
-    """Create the process work pool; one that exists, of whatever type, stays as it is."""
+    """Create the process work pool; an existing one, of whatever type, is kept."""
     template = ProcessWorker.get_default_base_job_template()
     try:
         client.create_work_pool(
@@ -122,7 +123,7 @@ def set_pool(client: SyncPrefectClient) -> None:
 
 
 def main(root: Path, slots: int | None) -> None:
-    """All of it."""
+    """Prepare the server."""
     settings = load_flow_settings(root).slots
     with get_client(sync_client=True) as client:
         set_slots(client, settings, slots)

@@ -1,4 +1,4 @@
-"""GPU slots: the server says how many trainings run at once, this machine says on which device."""
+"""GPU slots: the server limits how many trainings run at once, this machine assigns a device."""
 
 import os
 import subprocess
@@ -18,16 +18,16 @@ from flows.worktrees import locked
 
 _POLL_SECONDS = 2.0
 _NO_LIMIT = "must be created before"
-"""What Prefect says of a limit that the server does not have; it has no type of its own."""
+"""Words of Prefect's error for a limit that does not exist; the error has no type of its own."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """The right to train, and where.
+    """The right to train on one device.
 
     Attributes:
         device: number or name of the CUDA device; empty for the CPU.
-        locks: descriptors that keep the device taken while a child holds them.
+        locks: descriptors that keep the device taken as long as a child holds them.
     """
 
     device: str
@@ -35,7 +35,7 @@ class Slot:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Shows a process this slot's device alone."""
+        """Environment in which a process sees only this device."""
         return {"CUDA_VISIBLE_DEVICES": self.device}
 
     def __str__(self) -> str:
@@ -43,16 +43,16 @@ class Slot:
 
 
 def list_devices() -> list[str]:
-    """The CUDA devices that this process may use; none on a machine without."""
+    """The CUDA devices that this process may use; empty on a machine without."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         return [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1")]
     try:
         command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         return []
-    return said.stdout.split()
+    return done.stdout.split()
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def slot(settings: SlotSettings, say: Callable[[str], None]) -> Iterator[Slot]:
     """One of the server's slots, and a device of this machine for it.
 
     Raises:
-        UserError: the server has no such limit; without it everything would run at once.
+        UserError: the server has no such limit; without one everything would run at once.
     """
     with ExitStack() as held:
         try:
@@ -91,8 +91,8 @@ def slot(settings: SlotSettings, say: Callable[[str], None]) -> Iterator[Slot]:
                     settings.limit,
                     strict=True,
                     lease_duration=settings.lease_seconds,
-                    # A server that restarts is no reason to stop training: the lease is renewed
-                    # when it is back, and the device's lock holds meanwhile.
+                    # A restart of the server must not stop a training: the lease is renewed
+                    # afterwards, and the device's lock holds meanwhile.
                     raise_on_lease_renewal_failure=False,
                 )
             )

@@ -1,4 +1,4 @@
-"""What the flows share: a person's sentence instead of a traceback, retries, and one training."""
+"""Steps that the flows share: error messages, retries, and the training of one task."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from flows.slots import slot
 from flows.training_progress import TrainingProgress
 
 TaskName = Literal["super_resolution", "colourization", "decompression", "night_to_day"]
-"""The four tasks, as the UI offers them."""
+"""The four tasks; the UI lists them."""
 
 _THREADS = 16
 
@@ -31,18 +31,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _SaidAlready(logging.Filter):
-    """Drops the traceback that Prefect's engine adds to a failure that was said in a sentence."""
+class _WithoutTraceback(logging.Filter):
+    """Drops the traceback that Prefect's engine logs after a failure that has its own message."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
 
 
-logging.getLogger("prefect.flow_runs").addFilter(_SaidAlready())
+logging.getLogger("prefect.flow_runs").addFilter(_WithoutTraceback())
 
 
 def fail_with_message(function: Callable[P, R]) -> Callable[P, R | State]:
-    """Make what a person can mend a failed state with one sentence, instead of a traceback."""
+    """Turn user errors into a failed state with a one-line message."""
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | State:
@@ -56,7 +56,7 @@ def fail_with_message(function: Callable[P, R]) -> Callable[P, R | State]:
 
 
 def is_transient(task: Any, run: Any, state: State) -> bool:
-    """Whether a failed attempt is worth another one."""
+    """Whether a failed attempt is to be retried."""
     try:
         state.result()
     except TransientError:
@@ -67,7 +67,7 @@ def is_transient(task: Any, run: Any, state: State) -> bool:
 
 
 def retried(step: Any, settings: RetrySettings) -> Any:
-    """A Prefect task that tries again after failures that may pass, and after no others."""
+    """A Prefect task with retries after transient failures, and after no others."""
     delays = settings.delays_seconds
     return step.with_options(
         retries=len(delays), retry_delay_seconds=delays or None, retry_condition_fn=is_transient
@@ -75,15 +75,15 @@ def retried(step: Any, settings: RetrySettings) -> Any:
 
 
 def run_inline(step: Any, *args: Any, **kwargs: Any) -> Any:
-    """Run a Prefect task here and now; `FailedRun` with its sentence if it failed."""
+    """Run a Prefect task in this thread; `FailedRun` with its message if it failed."""
     return step(*args, **kwargs, return_state=True).result()
 
 
-def gather(project: Project, futures: Sequence[PrefectFuture]) -> list[Any]:
-    """Results of tasks that run side by side, in order.
+def gather(project: Project, futures: Sequence[PrefectFuture[Any]]) -> list[Any]:
+    """Results of parallel tasks, in order.
 
-    All of them end before the first failure is told: what was done is in the cache. Should this
-    run be cancelled, they are ended at once.
+    All of them end before the first failure is raised, so that their results are in the cache. If
+    the run is cancelled, they are ended at once.
     """
     try:
         for future in futures:
@@ -95,26 +95,26 @@ def gather(project: Project, futures: Sequence[PrefectFuture]) -> list[Any]:
 
 
 def thread_runner() -> TaskRunner[PrefectFuture[Any]]:
-    """Threads for the tasks of one run: they wait for slots and processes, and compute nothing."""
+    """Threads for the tasks of one run, which only wait for slots and processes."""
     return cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=_THREADS))
 
 
 def check_restarts(settings: RetrySettings) -> None:
-    """Refuse to start a run once more that died too often.
+    """`UserError` for a run that died too often.
 
     Raises:
-        UserError: the run was restarted more often than the settings allow.
+        UserError: the settings do not allow another restart.
     """
     count = flow_run.get_run_count() or 1
     if count > settings.restarts + 1:
         raise UserError(
             f"this run died {count - 1} times, and flows.yaml allows {settings.restarts} restarts: "
-            "see its log for the cause, then run it anew"
+            "see its log for the cause, then start a new run"
         )
 
 
 def logged(*more: Say) -> Say:
-    """Says lines in the run's log as they come, and to others."""
+    """A function that writes a line to the run's log and passes it to others."""
     logger = get_run_logger()
 
     def say(line: str) -> None:
@@ -137,14 +137,14 @@ def train_task(
     """Train and evaluate one task in a work tree of its own, on one slot.
 
     Args:
-        project: where.
+        project: the checkout.
         name: the task.
         commit: what to check out.
         dvc_remote: DVC remote to restore from first and to push to afterwards.
         alone: evaluate without training, on data and model from the cache.
 
     Returns:
-        When it had its slot; None if nothing had changed.
+        The time on its slot; None if nothing had changed.
     """
     say, target = logged(TrainingProgress(name).read), f"evaluate@{name}"
     with ExitStack() as held:

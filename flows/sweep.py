@@ -1,9 +1,10 @@
-"""`sweep`: a small grid of parameters, each point a DVC experiment on a slot of its own."""
+"""`sweep`: a small grid of parameters; each point is a DVC experiment on a slot of its own."""
 
 import itertools
 from contextlib import ExitStack
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
@@ -37,14 +38,14 @@ Point = dict[str, Value]
 
 
 def grid_points(grid: dict[str, list[Value]], most: int) -> list[Point]:
-    """Every combination of the grid's values, in the order that they are written.
+    """Every combination of the grid's values, in the order of the grid.
 
     Raises:
         UserError: the grid is empty or larger than `most`, or a field has no section.
     """
     for field, values in grid.items():
         if len(field.split(".")) < 2 or not all(field.split(".")):
-            raise UserError(f"grid: `{field}` must name section and field: train.learning_rate")
+            raise UserError(f"grid: `{field}` must be SECTION.FIELD, as train.learning_rate")
         if not values:
             raise UserError(f"grid: `{field}` has no value: give at least one")
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
@@ -80,7 +81,9 @@ def set_point(root: Path, name: str, point: Point) -> None:
 
 @task(task_run_name="{experiment}", cache_policy=NO_CACHE, persist_result=False)
 @fail_with_message
-def run_point(project: Project, name: str, commit: str, experiment: str, point: Point) -> dict:
+def run_point(
+    project: Project, name: str, commit: str, experiment: str, point: Point
+) -> dict[str, Any]:
     """Run one point in a work tree of its own and save it as a DVC experiment."""
     say = logged(TrainingProgress(experiment).read)
     with ExitStack() as held:
@@ -88,7 +91,7 @@ def run_point(project: Project, name: str, commit: str, experiment: str, point: 
         tree = held.enter_context(project.tree(experiment, commit))
         set_point(tree.path, name, point)
         project.reproduce(tree, [f"evaluate@{name}"], say, slot=place)
-        # DVC keeps an experiment's beginning under names that all work trees share.
+        # `dvc exp save` uses Git references that all work trees share.
         with locked(project.root / "scratch" / "experiments.lock"):
             project.dvc(
                 tree, "exp", "save", "--force", "--name", experiment, f"evaluate@{name}", say=say
@@ -114,7 +117,7 @@ def sweep(
     """Train and evaluate one task at every point of a small grid of parameters.
 
     Each point becomes the DVC experiment `NAME-NUMBER` on the revision: `dvc exp show` compares
-    them, `dvc exp apply` takes one over.
+    them, `dvc exp apply` applies one.
 
     Args:
         task: which one.

@@ -14,7 +14,7 @@ from flows.steps import TaskName, check_restarts, fail_with_message, retried, ru
 
 
 def write_spans(key: str, spans: Sequence[Span]) -> None:
-    """When each task had its slot, as a table."""
+    """Write when each task had its slot, as a table."""
     create_table_artifact(
         [span.model_dump(mode="json") for span in spans],
         key=key,
@@ -46,8 +46,8 @@ def train(
 ) -> State:
     """Train and evaluate one task on one GPU slot.
 
-    What the cache holds is restored. The result lies in the shared cache, so that `dvc repro` at
-    the same revision restores it; with `dvc_remote` also on that remote, for other machines.
+    A result in the cache is restored. A new one is put into the shared cache, from which
+    `dvc repro` at the same revision restores it; with `dvc_remote` also on that remote.
 
     Args:
         task: which one.
@@ -77,7 +77,7 @@ def evaluate(
         task: which one.
         revision: branch, tag or hash whose `dvc.lock` names the model and the pairs.
         git_remote: Git remote to fetch from first.
-        dvc_remote: DVC remote to bring model and pairs from, and to push the result to.
+        dvc_remote: DVC remote to fetch model and pairs from, and to push the result to.
     """
     with open_project() as project:
         if git_remote:

@@ -1,4 +1,4 @@
-"""A training's progress as Prefect shows it, read from the lines that training prints."""
+"""Progress of a training as a Prefect artifact, read from the lines that training prints."""
 
 import re
 import time
@@ -8,6 +8,8 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+from chimle.io.durations import duration
+
 _ROUND = re.compile(
     r"(?P<task>\w+): round (?P<round>\d+)/(?P<rounds>\d+): loss per level (?P<loss>[\d. einfa+-]+),"
 )
@@ -16,7 +18,7 @@ _RESUMED = re.compile(r"\w+: continues from round (?P<round>\d+), step \d+")
 
 @dataclass(frozen=True)
 class Round:
-    """A round that ended.
+    """A completed round.
 
     Attributes:
         number: counted from 1.
@@ -30,20 +32,13 @@ class Round:
 
 
 def read_round(line: str) -> Round | None:
-    """The round that a line of training's output tells of, None if it tells of none."""
+    """The round that a line of training's output reports; None if it reports none."""
     found = _ROUND.fullmatch(line) or _ROUND.match(line)
     return found and Round(int(found["round"]), int(found["rounds"]), found["loss"].strip())
 
 
-def duration(seconds: float) -> str:
-    """`2h05m`, `3m10s` or `7s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
-
-
 class TrainingProgress:
-    """Keeps a progress artifact: the share of rounds done, the loss, and the time left."""
+    """A progress artifact: the share of completed rounds, the loss, and the time left."""
 
     def __init__(self, task: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.task, self.clock = task, clock
@@ -51,7 +46,7 @@ class TrainingProgress:
         self.first: tuple[float, int] | None = None
 
     def describe(self, done: Round) -> str:
-        """Round, loss and time left in one line of markdown."""
+        """Round, loss and time left as one line of markdown."""
         now = self.clock()
         start, number = self.first or (now, done.number)
         self.first = (start, number)
@@ -64,9 +59,9 @@ class TrainingProgress:
         return f"{text}, {duration(left)} left"
 
     def read(self, line: str) -> None:
-        """Take notice of one line of training's output."""
+        """Read one line of training's output; update the artifact if a round ended."""
         if resumed := _RESUMED.match(line):
-            # The rate of the process before is not this one's.
+            # The rate of the earlier process does not count.
             self.first = (self.clock(), int(resumed["round"]) - 1)
         done = read_round(line)
         if done is None:

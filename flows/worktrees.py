@@ -1,8 +1,8 @@
-"""Git work trees that share one DVC cache: a place of its own for each thing that runs.
+"""Git work trees that share one DVC cache: one for each task of a run.
 
-DVC locks a work tree while it runs, so that two trainings in one would wait for each other. A tree
-belongs to whoever holds the lock of its `.lock` file; one whose lock is free was forsaken by a
-process that died, and is removed by the next that looks. The user's own checkout is never touched.
+DVC locks a work tree while it runs, so two trainings in one tree would wait for each other. A tree
+belongs to the process that holds the lock of its `.lock` file; a tree whose lock is free is
+orphaned, and the next process removes it. The user's checkout is never changed.
 """
 
 import fcntl
@@ -23,18 +23,17 @@ from flows.command import environment
 
 _FOLDER = Path("scratch") / "work-trees"
 _SHARED = (Path("scratch") / "train", Path("scratch") / "downloads")
-"""Training's resume state and what was downloaded: shared by all trees, since both are keyed by
-what determines them."""
+"""Resume states and downloads: shared by all trees, since both are keyed by their inputs."""
 
 
 @dataclass(frozen=True)
 class WorkTree:
-    """A checkout to run DVC in.
+    """A work tree to run DVC in.
 
     Attributes:
         path: its directory.
-        lock: descriptor whose lock says that it is in use; a command that runs in the tree holds
-            it too, so that the tree is not removed beneath it.
+        lock: descriptor whose lock marks the tree as used; a command that runs in the tree holds
+            it too, so that the tree is not removed while it runs.
     """
 
     path: Path
@@ -45,7 +44,7 @@ def git(root: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
     """Standard output of a Git command, without its last newline.
 
     Raises:
-        UserError: Git refused; its own words.
+        UserError: Git failed; with its message.
     """
     done = subprocess.run(
         ["git", *arguments],
@@ -56,8 +55,8 @@ def git(root: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
         check=False,
     )
     if done.returncode:
-        words = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise UserError(f"git {arguments[0]} in {root}: {words}")
+        reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        raise UserError(f"git {arguments[0]} in {root}: {reason}")
     return done.stdout.rstrip("\n")
 
 
@@ -65,7 +64,7 @@ def ask_dvc(folder: Path, *arguments: str) -> str:
     """Standard output of a short DVC command.
 
     Raises:
-        UserError: DVC refused; its own words.
+        UserError: DVC failed; with its message.
     """
     done = subprocess.run(
         ["dvc", *arguments],
@@ -100,8 +99,8 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[int | None]:
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Git's list of work trees is changed by one process at a time."""
+def _list_locked(root: Path) -> Iterator[None]:
+    """Lock of Git's list of work trees."""
     with locked(root / _FOLDER / ".lock"):
         yield
 
@@ -113,9 +112,9 @@ def _remove(root: Path, tree: Path) -> None:
 
 
 def remove_orphaned(root: Path) -> list[Path]:
-    """Remove the work trees whose owner died; returns their paths."""
+    """Remove the work trees of dead processes; returns their paths."""
     gone = []
-    with _alone(root):
+    with _list_locked(root):
         for file in sorted((root / _FOLDER).glob("?*.lock")):
             with locked(file, wait=False) as lock:
                 if lock is not None:
@@ -125,7 +124,7 @@ def remove_orphaned(root: Path) -> list[Path]:
 
 
 def _source_files(source: dict[str, Any]) -> Iterator[Any]:
-    """What a source's parameters say of files; the paths of an archive's insides do not count."""
+    """The files that a source's parameters name, without paths inside archives."""
     if source.get("kind") == "folder":
         yield from (source.get(field) for field in ("path", "inputs", "annotations"))
     for archive in source.get("archives") or ():
@@ -134,7 +133,7 @@ def _source_files(source: dict[str, Any]) -> Iterator[Any]:
 
 
 def _inputs(params: Any) -> Iterator[PurePath]:
-    """Relative paths outside Git that parameters name: a user's pictures and weights."""
+    """Relative paths outside Git that parameters name: a user's images and weights."""
     tasks = params.get("tasks") if isinstance(params, dict) else None
     yield PurePath("data", "by-hand")
     for task in (tasks or {}).values():
@@ -147,11 +146,11 @@ def _inputs(params: Any) -> Iterator[PurePath]:
 
 
 def _link_inputs(root: Path, tree: Path) -> None:
-    """Make the user's own files, which Git does not bring, appear in a work tree."""
+    """Link the user's own files, which Git does not hold, into a work tree."""
     try:
         params = yaml.safe_load((tree / "params.yaml").read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
-        return  # The stages say what is wrong with it.
+        return  # The stages report what is wrong with it.
     for name in _inputs(params):
         if (root / name).exists() and not (tree / name).exists() and ".." not in name.parts:
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -160,10 +159,10 @@ def _link_inputs(root: Path, tree: Path) -> None:
 
 @contextmanager
 def _dvc_config(folder: Path) -> Iterator[Config]:
-    """DVC's configuration of a checkout, read here: a `dvc` process would cost a second each.
+    """DVC's configuration of a checkout, read in this process: `dvc config` takes a second.
 
     Raises:
-        UserError: DVC cannot read it; its own words.
+        UserError: DVC cannot read it; with its message.
     """
     try:
         yield Config(str(folder / ".dvc"))
@@ -179,19 +178,19 @@ def _share_cache(root: Path, tree: Path) -> None:
 
 
 def set_default_remote(tree: Path, name: str) -> None:
-    """Let DVC use one of its remotes in a work tree where none is named.
+    """Set the default DVC remote of a work tree.
 
     Raises:
         UserError: there is no such remote.
     """
     with _dvc_config(tree) as config, config.edit("local") as local:
         if name not in config["remote"]:
-            raise UserError(f"DVC has no remote `{name}`: `dvc remote list` tells which there are")
+            raise UserError(f"DVC has no remote `{name}`: `dvc remote list` lists them")
         local["core"]["remote"] = name
 
 
-def _furnish(root: Path, tree: Path) -> None:
-    """Share the cache, the resume state, the local configuration and the user's own files."""
+def _prepare(root: Path, tree: Path) -> None:
+    """Share cache, resume states, local configuration and the user's own files with a tree."""
     local = root / ".dvc" / "config.local"
     if local.exists():
         shutil.copy2(local, tree / ".dvc" / "config.local")
@@ -205,27 +204,27 @@ def _furnish(root: Path, tree: Path) -> None:
 
 @contextmanager
 def work_tree(root: Path, name: str, commit: str) -> Iterator[WorkTree]:
-    """A work tree at a commit, gone when the block ends.
+    """A work tree at a commit, removed when the block ends.
 
     Args:
         root: the project's checkout.
-        name: tells its purpose; must not be in use.
-        commit: what to check out; an unborn name or a bad one is a `UserError`.
+        name: of the tree; must not be in use.
+        commit: what to check out; a bad name is a `UserError`.
     """
     path = root / _FOLDER / name
     with ExitStack() as owned:
-        with _alone(root):
+        with _list_locked(root):
             lock = owned.enter_context(locked(path.with_suffix(".lock"), wait=False))
             if lock is None:
                 raise UserError(f"{path} is in use by another run")
             shutil.rmtree(path, ignore_errors=True)
             git(root, "worktree", "prune")
-            owned.callback(_remove_alone, root, path)
+            owned.callback(_remove_locked, root, path)
             git(root, "worktree", "add", "--quiet", "--detach", str(path), commit)
-        _furnish(root, path)
+        _prepare(root, path)
         yield WorkTree(path, lock)
 
 
-def _remove_alone(root: Path, tree: Path) -> None:
-    with _alone(root):
+def _remove_locked(root: Path, tree: Path) -> None:
+    with _list_locked(root):
         _remove(root, tree)

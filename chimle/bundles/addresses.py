@@ -17,7 +17,6 @@ from chimle.bundles.bundle import (
 from chimle.errors import UserError
 from chimle.io import s3
 
-_S3 = re.compile(r"s3://(?P<bucket>[^/]+)/(?P<key>.+?)/?")
 _GIT = re.compile(r"git\+(?P<repository>.+)@(?P<revision>[^@:]+):(?P<path>[^:]+)")
 
 
@@ -60,9 +59,15 @@ def _fetch_git(repository: str, revision: str, path: str, folder: Path) -> Path:
     raise UserError(f"{path} of {repository} at {revision} cannot be read ({reason})")
 
 
+def _split_s3(address: str) -> tuple[str, str] | None:
+    """Bucket and key without a final slash; None for any other address."""
+    bucket, key = s3.split_address(address) or ("", "")
+    return (bucket, key.rstrip("/")) if key.rstrip("/") else None
+
+
 def is_remote(address: str) -> bool:
     """Whether the address names something that must be fetched first."""
-    return bool(_S3.fullmatch(address) or _GIT.fullmatch(address))
+    return bool(_split_s3(address) or _GIT.fullmatch(address))
 
 
 def open_bundle(address: str, device: str = "cpu") -> Bundle:
@@ -77,9 +82,9 @@ def open_bundle(address: str, device: str = "cpu") -> Bundle:
         UserError: it cannot be fetched, or is no bundle.
     """
     with tempfile.TemporaryDirectory(prefix="chimle-") as name:
-        if match := _S3.fullmatch(address):
-            return load_bundle(_fetch_s3(match["bucket"], match["key"], Path(name)), device)
+        if place := _split_s3(address):
+            return load_bundle(_fetch_s3(*place, Path(name)), device)
         if match := _GIT.fullmatch(address):
-            place = _fetch_git(match["repository"], match["revision"], match["path"], Path(name))
-            return load_bundle(place, device)
+            found = _fetch_git(match["repository"], match["revision"], match["path"], Path(name))
+            return load_bundle(found, device)
         return load_bundle(Path(address), device)

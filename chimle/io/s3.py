@@ -1,8 +1,9 @@
 """Amazon's S3 protocol through boto3: a client, and its refusals as words without secrets."""
 
+import re
 from typing import Any
 
-from chimle.errors import UserError
+from chimle.errors import TRANSIENT_STATUSES, UserError
 
 _WORDS = {
     "NoSuchBucket": "there is no such bucket",
@@ -29,6 +30,15 @@ _WORDS = {
     "429": "its server is busy",
 }
 """What error codes of the service mean."""
+
+
+_ADDRESS = re.compile(r"s3://(?P<bucket>[^/]+)(?:/(?P<key>.*))?")
+
+
+def split_address(address: str) -> tuple[str, str] | None:
+    """Bucket and key of `s3://BUCKET[/KEY]`; None for any other address."""
+    found = _ADDRESS.fullmatch(address)
+    return (found["bucket"], found["key"] or "") if found else None
 
 
 def errors() -> tuple[type[Exception], ...]:
@@ -107,7 +117,7 @@ def is_transient(error: BaseException) -> bool:
     )
 
     broken = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
-    return status(error) in (429, 500, 502, 503, 504) or isinstance(error, broken)
+    return status(error) in TRANSIENT_STATUSES or isinstance(error, broken)
 
 
 def describe(error: BaseException) -> str:

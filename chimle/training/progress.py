@@ -8,11 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.status import Status
 
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+from chimle.io.durations import duration
 
 
 class Progress:
@@ -67,7 +63,7 @@ class Progress:
         levels = " ".join(f"{loss:.3f}" for loss in losses)
         self._say(
             f"{self._round(round_)} · step {step}/{self.steps} · loss {levels} · "
-            f"{self.rate:.0f} candidates/s" + (f" · {_duration(left)} left" if left else "")
+            f"{self.rate:.0f} candidates/s" + (f" · {duration(left)} left" if left else "")
         )
 
     def round_done(self, round_: int, losses: Sequence[float]) -> None:
@@ -75,7 +71,7 @@ class Progress:
         levels = " ".join(f"{loss:.3f}" for loss in losses)
         self._line(
             f"{self._round(round_)}: loss per level {levels}, "
-            f"{self.rate:.0f} candidates/s, {_duration(time.monotonic() - self.started)}"
+            f"{self.rate:.0f} candidates/s, {duration(time.monotonic() - self.started)}"
         )
 
     def _line(self, text: str) -> None:

@@ -57,7 +57,7 @@ def test_what_cannot_be_written_is_a_sentence(
 ) -> None:
     file = tmp_path / "a.zip"
     file.write_bytes(b"one")
-    with pytest.raises(UserError, match="NoSuchBucket"):
+    with pytest.raises(UserError, match="there is no such bucket"):
         upload(file, "task", "s3://no-such-bucket/x")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")

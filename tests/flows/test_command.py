@@ -1,4 +1,4 @@
-"""Commands never outlive their flow, speak as they run, and fail in three different ways."""
+"""Commands end with their flow, stream their output, and fail in three ways."""
 
 import os
 import signal
@@ -37,12 +37,12 @@ def sleepers(mark: Path) -> list[psutil.Process]:
 
 
 def test_lines_arrive_while_the_command_runs(tmp_path: Path) -> None:
-    said: list[tuple[float, str]] = []
+    heard: list[tuple[float, str]] = []
     body = "import time\nfor n in range(3):\n print(n, flush=True)\n time.sleep(0.3)"
     command = [sys.executable, script(tmp_path / "c.py", body)]
-    tail = Commands(tmp_path).run(command, tmp_path, lambda x: said.append((time.monotonic(), x)))
-    assert [text for _, text in said] == ["0", "1", "2"] and tail == "0\n1\n2"
-    assert said[2][0] - said[0][0] > 0.3
+    tail = Commands(tmp_path).run(command, tmp_path, lambda x: heard.append((time.monotonic(), x)))
+    assert [text for _, text in heard] == ["0", "1", "2"] and tail == "0\n1\n2"
+    assert heard[2][0] - heard[0][0] > 0.3
 
 
 def test_a_killed_parent_leaves_no_descendant(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_child_that_its_own_parent_left_is_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("output", "kind"),
     [
         ("error: params.yaml: seed\nERROR: failed to reproduce 'x': exited with 2", UserError),
         ("ERROR: failed to reproduce 'train@x': failed to run: exited with -9", TransientError),
@@ -105,12 +105,12 @@ def test_a_child_that_its_own_parent_left_is_ended(tmp_path: Path) -> None:
         ("ERROR: unexpected error - An error occurred (403) when calling", CommandError),
     ],
 )
-def test_failures_are_told_apart(said: str, kind: type) -> None:
-    found = failure(1, said)
+def test_failures_are_classified(output: str, kind: type[Exception]) -> None:
+    found = failure(1, output)
     assert type(found) is kind
     assert "\n" not in str(found)
 
 
 def test_bad_input_is_the_stage_s_own_sentence() -> None:
-    said = "error: params.yaml: seed: no number\nERROR: failed to reproduce 'x': exited with 2"
-    assert str(failure(1, said)) == "params.yaml: seed: no number"
+    output = "error: params.yaml: seed: no number\nERROR: failed to reproduce 'x': exited with 2"
+    assert str(failure(1, output)) == "params.yaml: seed: no number"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chimle.errors import UserError
-from flows.compare import MetricChange, judge, read_changes
+from flows.compare import MetricChange, gate_rejection, read_changes
 from flows.flow_settings import GateSettings
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
@@ -22,25 +22,27 @@ def test_only_a_worse_model_is_refused(
     base: float, now: float, tolerance: float, higher: bool
 ) -> None:
     gate = GateSettings(metric="lpips_*", tolerance=tolerance, higher_is_better=higher)
-    verdict = judge([change(base, now)], "colourization", gate)
+    rejection = gate_rejection([change(base, now)], "colourization", gate)
     better = now >= base if higher else now <= base
     if better:
-        assert verdict is None
-    if verdict is None:
+        assert rejection is None
+    if rejection is None:
         assert abs(now - base) <= tolerance * abs(base) or better
     else:
-        assert "colourization is not published: lpips_a went from" in verdict
+        assert "colourization is not published: lpips_a went from" in rejection
 
 
 def test_a_task_without_a_base_passes() -> None:
-    assert judge([change(None, 3.0)], "colourization", GateSettings(metric="lpips_a")) is None
+    assert (
+        gate_rejection([change(None, 3.0)], "colourization", GateSettings(metric="lpips_a")) is None
+    )
 
 
 @pytest.mark.parametrize("pattern", ["psnr", "*"])
 def test_the_gate_wants_exactly_one_metric(pattern: str) -> None:
     both = [change(1, 1), change(1, 1, "lpips_b")]
     with pytest.raises(UserError, match=r"flows\.yaml: gate\.metric .* name exactly one"):
-        judge(both, "colourization", GateSettings(metric=pattern))
+        gate_rejection(both, "colourization", GateSettings(metric=pattern))
 
 
 def test_a_difference_of_dvc_is_read_in_the_order_of_tasks() -> None:

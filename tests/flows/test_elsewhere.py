@@ -43,13 +43,13 @@ def flow(root: Path, *words: str, check: bool = True) -> str:
 def test_another_machine_trains_and_the_first_restores(project: Path, tmp_path: Path) -> None:
     other = tmp_path / "other-machine"
     run(tmp_path, "git", "clone", "-q", str(project), str(other))
-    said = flow(other, "train", f"task={TASK}", "dvc_remote=store")
-    assert f"Running stage 'train@{TASK}'" in said and "Trained and evaluated" in said
+    output = flow(other, "train", f"task={TASK}", "dvc_remote=store")
+    assert f"Running stage 'train@{TASK}'" in output and "Trained and evaluated" in output
     for clone in (other, project):
         assert run(clone, "git", "status", "--porcelain") == ""
     assert not (project / ".dvc" / "cache").exists()
-    said = flow(project, "pipeline", f'tasks=["{TASK}"]', "dvc_remote=store")
-    assert not stages_run(said)
+    output = flow(project, "pipeline", f'tasks=["{TASK}"]', "dvc_remote=store")
+    assert not stages_run(output)
     results = run(project, "git", "for-each-ref", "--format=%(refname)", "refs/chimle/results")
     restored = outputs(run(project, "git", "show", f"{results.strip()}:dvc.lock"))
     run(other, "dvc", "repro", f"evaluate@{TASK}")
@@ -63,8 +63,8 @@ def test_evaluate_alone_never_trains_and_says_what_is_missing(project: Path) -> 
     run(project, "git", "add", "-A")
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     run(project, "git", *identity, "commit", "-qm", "model")
-    said = flow(project, "evaluate", f"task={TASK}")
-    assert f"Evaluated {TASK}" in said and "Running stage 'train" not in said
+    output = flow(project, "evaluate", f"task={TASK}")
+    assert f"Evaluated {TASK}" in output and "Running stage 'train" not in output
 
 
 def test_a_bad_parameter_is_one_sentence_and_exit_code_two(project: Path) -> None:

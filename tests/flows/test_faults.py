@@ -103,9 +103,7 @@ def test_kills_change_nothing(tmp_path: Path) -> None:
             running = stack.start("pipeline/nightly", tasks=CHOSEN)
             while kills and kill_one(stack, kills[-1], chance, running):
                 kills.pop()
-            wait_until(
-                lambda run=running: stack.run(run)["state"]["type"] == "COMPLETED", MOST_SECONDS
-            )
+            assert stack.wait(running, MOST_SECONDS, ("COMPLETED",))
             log = stack.log(running)
             resumed += log.count("continues from round")
             for task in CHOSEN:

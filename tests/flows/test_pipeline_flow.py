@@ -1,16 +1,17 @@
-"""The whole with real processes: server, worker, cron, slots, S3, and a serial `dvc repro`."""
+"""The pipeline with real processes: server, worker, cron, slots, S3, and a serial `dvc repro`."""
 
 import itertools
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 import yaml
 
-from flows.run_states import AGAIN, AGAIN_SAYS
+from flows.run_states import AGAIN, AGAIN_PREFIX
 from tests.support.repositories import (
     TASKS,
     commit,
@@ -28,23 +29,23 @@ BUCKET = "nightly"
 _STEPS = "prefect.deployments.steps"
 _AHEAD = 25
 """Seconds that even a busy server needs at most to plan a run before it is due."""
-WISHES = {
+OPTIONS = {
     "branch": "results",
     "dvc_remote": "store",
     "bundles": f"s3://{BUCKET}/bundles",
-    "licence": "apache-2.0",
+    "license": "apache-2.0",
 }
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[dict[str, str]]:
-    """Surroundings in which boto3 and DVC find a server with one bucket."""
+    """Environment in which boto3 and DVC find a server with one bucket."""
     with s3_server() as address, pytest.MonkeyPatch.context() as patch:
-        surroundings = {"AWS_ENDPOINT_URL": address, **CREDENTIALS}
-        for key, value in surroundings.items():
+        variables = {"AWS_ENDPOINT_URL": address, **CREDENTIALS}
+        for key, value in variables.items():
             patch.setenv(key, value)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
-        yield surroundings
+        yield variables
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, s3: dict[str, str]) -> Pat
 
 
 def deploy_elsewhere(root: Path, clone: Path) -> None:
-    """Let `train/elsewhere` work as a container does: in an empty folder, with a clone."""
+    """Deploy `train/elsewhere`, which works as a container: a clone in an empty folder."""
     deployments = yaml.safe_load((root / "prefect.yaml").read_text())
     pool = deployments["deployments"][0]["work_pool"]
     script = f"git clone --quiet {root.as_uri()} {clone}"
@@ -80,12 +81,12 @@ def stack(project: Path, s3: dict[str, str]) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def night(stack: Stack) -> dict:
-    """The first run, which nobody started but the cron of the deployment."""
+def night(stack: Stack) -> dict[str, Any]:
+    """The first run, started by the cron of the deployment."""
     name = "/deployments/name/pipeline/nightly"
     found = stack.client.get(name).raise_for_status().json()
     assert found["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
-    stack.client.patch(f"/deployments/{found['id']}", json={"parameters": WISHES})
+    stack.client.patch(f"/deployments/{found['id']}", json={"parameters": OPTIONS})
     stack.client.delete(f"/deployments/{found['id']}/schedules/{found['schedules'][0]['id']}")
     # The same schedule, soon instead of at two. The sixth field of a cron are its seconds.
     soon = datetime.now(UTC) + timedelta(seconds=_AHEAD)
@@ -94,7 +95,7 @@ def night(stack: Stack) -> dict:
     added = stack.client.post(f"/deployments/{found['id']}/schedules", json=[cron])
     added.raise_for_status()
 
-    def begun() -> list[dict]:
+    def begun() -> list[dict[str, Any]]:
         deployment = {"id": {"any_": [found["id"]]}}
         runs = stack.ask("/flow_runs/filter", deployments=deployment)
         return [r for r in runs if r["state"]["type"] in ("PENDING", "RUNNING")]
@@ -105,12 +106,12 @@ def night(stack: Stack) -> dict:
     return stack.wait(first["id"])
 
 
-def test_the_cron_fires_and_the_run_completes(stack: Stack, night: dict) -> None:
+def test_the_cron_fires_and_the_run_completes(stack: Stack, night: dict[str, Any]) -> None:
     assert night["state"]["type"] == "COMPLETED", stack.log(night["id"])
     assert "pushed to DVC remote `store`" in night["state"]["message"]
 
 
-def test_four_tasks_on_two_slots_overlap_in_pairs(stack: Stack, night: dict) -> None:
+def test_four_tasks_on_two_slots_overlap_in_pairs(stack: Stack, night: dict[str, Any]) -> None:
     spans = json.loads(stack.artifacts(night["id"])["times"])
     assert {span["task"] for span in spans} == set(TASKS)
     times = [[datetime.fromisoformat(span[end]) for end in ("started", "ended")] for span in spans]
@@ -121,14 +122,16 @@ def test_four_tasks_on_two_slots_overlap_in_pairs(stack: Stack, night: dict) -> 
     assert {span["device"] for span in spans} == {"the CPU"}
 
 
-def test_results_are_those_of_a_serial_repro(project: Path, night: dict, reference: Path) -> None:
+def test_results_are_those_of_a_serial_repro(
+    project: Path, night: dict[str, Any], reference: Path
+) -> None:
     # The same code and parameters in a repository of its own, which shares nothing with this one.
     serial = outputs((reference / "dvc.lock").read_text())
     assert outputs(run(project, "git", "show", "results:dvc.lock")) == serial
 
 
-def test_metrics_pictures_and_progress_are_seen_from_outside(
-    stack: Stack, night: dict, reference: Path
+def test_metrics_images_and_progress_are_seen_from_outside(
+    stack: Stack, night: dict[str, Any], reference: Path
 ) -> None:
     shown = stack.artifacts(night["id"])
     rows = json.loads(shown["metric-changes"])
@@ -144,7 +147,9 @@ def test_metrics_pictures_and_progress_are_seen_from_outside(
     assert "colourization: round 1/2: loss per level" in stack.log(night["id"])
 
 
-def test_bundles_lie_on_s3_and_are_listed(project: Path, night: dict, tmp_path: Path) -> None:
+def test_bundles_lie_on_s3_and_are_listed(
+    project: Path, night: dict[str, Any], tmp_path: Path
+) -> None:
     listed = run(project, "git", "show", "results:dvc.yaml")
     for task in TASKS:
         assert f"address: s3://{BUCKET}/bundles/{task}/{task}-" in listed
@@ -154,14 +159,16 @@ def test_bundles_lie_on_s3_and_are_listed(project: Path, night: dict, tmp_path: 
     assert '"license": "apache-2.0"' in run(project, "chimle", "show", address, "--json")
 
 
-def test_nothing_stays_behind(stack: Stack, project: Path, night: dict) -> None:
+def test_nothing_stays_behind(stack: Stack, project: Path, night: dict[str, Any]) -> None:
     assert len(run(project, "git", "worktree", "list").splitlines()) == 1
     assert not list((project / "scratch" / "work-trees").glob("[!.]*"))
     assert run(project, "git", "status", "--porcelain") == ""
     assert not stack.processes("stages.")
 
 
-def test_an_unchanged_revision_does_nothing(stack: Stack, project: Path, night: dict) -> None:
+def test_an_unchanged_revision_does_nothing(
+    stack: Stack, project: Path, night: dict[str, Any]
+) -> None:
     tip = run(project, "git", "rev-parse", "results")
     again = stack.wait(stack.start("pipeline/nightly"))
     assert again["state"]["name"] == "Nothing changed", stack.log(again["id"])
@@ -170,11 +177,13 @@ def test_an_unchanged_revision_does_nothing(stack: Stack, project: Path, night: 
     assert run(project, "git", "rev-parse", "results") == tip
 
 
-def test_a_run_that_was_taken_for_dead_too_late_ends_as_it_had(stack: Stack, night: dict) -> None:
+def test_a_run_that_was_taken_for_dead_too_late_ends_as_it_had(
+    stack: Stack, night: dict[str, Any]
+) -> None:
     again = {
         "type": "SCHEDULED",
         "name": AGAIN,
-        "message": f"{AGAIN_SAYS}silent, its process dead.",
+        "message": f"{AGAIN_PREFIX}silent, its process dead.",
     }
     stack.ask(f"/flow_runs/{night['id']}/set_state", state=again)
     wait_until(lambda: "nothing is done again" in stack.log(night["id"]), 120)
@@ -183,7 +192,7 @@ def test_a_run_that_was_taken_for_dead_too_late_ends_as_it_had(stack: Stack, nig
         assert ended["state"][what] == night["state"][what]
 
 
-def test_a_worse_model_is_not_published(stack: Stack, project: Path, night: dict) -> None:
+def test_a_worse_model_is_not_published(stack: Stack, project: Path, night: dict[str, Any]) -> None:
     tip = run(project, "git", "rev-parse", "results")
     set_parameter(project, "colourization", "train", learning_rate=0.3)
     commit(project, "a learning rate that is far too high")
@@ -195,7 +204,9 @@ def test_a_worse_model_is_not_published(stack: Stack, project: Path, night: dict
     assert len(objects) == len(TASKS)
 
 
-def test_a_small_change_is_seen_between_nights(stack: Stack, project: Path, night: dict) -> None:
+def test_a_small_change_is_seen_between_nights(
+    stack: Stack, project: Path, night: dict[str, Any]
+) -> None:
     set_parameter(project, "colourization", "train", learning_rate=1.1e-3)
     commit(project, "a learning rate that is a little higher")
     next_night = stack.wait(stack.start("pipeline/nightly"))
@@ -205,17 +216,17 @@ def test_a_small_change_is_seen_between_nights(stack: Stack, project: Path, nigh
     assert not any(
         f"Running stage 'train@{task}'" in log for task in set(TASKS) - {"colourization"}
     )
-    said = json.loads(run(project, "dvc", "metrics", "diff", "--json", "results~1", "results"))
-    assert list(said) == ["metrics/colourization.json"]
+    diff = json.loads(run(project, "dvc", "metrics", "diff", "--json", "results~1", "results"))
+    assert list(diff) == ["metrics/colourization.json"]
 
 
 def test_another_deployment_trains_and_the_pipeline_restores(
-    stack: Stack, project: Path, night: dict
+    stack: Stack, project: Path, night: dict[str, Any]
 ) -> None:
     set_parameter(project, "decompression", "train", learning_rate=1.1e-3)
     commit(project, "a higher learning rate elsewhere")
-    wishes = {"dvc_remote": "store", "train_deployment": "train/elsewhere"}
-    parent = stack.wait(stack.start("pipeline/nightly", tasks=["decompression"], **wishes))
+    options = {"dvc_remote": "store", "train_deployment": "train/elsewhere"}
+    parent = stack.wait(stack.start("pipeline/nightly", tasks=["decompression"], **options))
     assert parent["state"]["type"] == "COMPLETED", stack.log(parent["id"])
     assert "Running stage 'train@" not in stack.log(parent["id"])
     runs = stack.ask("/flow_runs/filter", flow_runs={"name": {"any_": ["train decompression"]}})
@@ -224,7 +235,7 @@ def test_another_deployment_trains_and_the_pipeline_restores(
     assert (project.parent / "elsewhere" / ".dvc" / "cache").is_dir()
 
 
-def test_a_sweep_leaves_experiments(stack: Stack, project: Path, night: dict) -> None:
+def test_a_sweep_leaves_experiments(stack: Stack, project: Path, night: dict[str, Any]) -> None:
     grid = {"train.learning_rate": [0.001, 0.004]}
     done = stack.wait(stack.start("sweep/on-demand", task="colourization", grid=grid, name="try"))
     assert done["state"]["type"] == "COMPLETED", stack.log(done["id"])
@@ -237,30 +248,33 @@ def test_a_sweep_leaves_experiments(stack: Stack, project: Path, night: dict) ->
 
 
 def test_cancelling_ends_training_and_keeps_its_state(
-    stack: Stack, project: Path, night: dict
+    stack: Stack, project: Path, night: dict[str, Any]
 ) -> None:
     set_parameter(project, "super_resolution", "train", rounds=5000)
     commit(project, "a training that nobody waits for")
-    said = []
+    logs = []
     for _ in range(2):
         running = stack.start("train/on-demand", task="super_resolution")
-        wait_until(lambda run=running: "super_resolution: round " in stack.log(run), 300)
+        stack.wait_log(running, "super_resolution: round ", 300)
         state = {"type": "CANCELLING", "name": "Cancelling"}
         stack.ask(f"/flow_runs/{running}/set_state", state=state)
         assert stack.wait(running, 180)["state"]["type"] == "CANCELLED"
         stack.wait_gone("stages.train")
         assert list((project / "scratch" / "train" / "super_resolution").glob("*/state.pt"))
-        said.append(stack.log(running))
-    assert "continues from round" in said[1] and "continues from round" not in said[0]
+        logs.append(stack.log(running))
+    assert "continues from round" in logs[1]
+    assert "continues from round" not in logs[0]
     wait_until(lambda: stack.slots_taken() == 0, 240)
     assert not list((project / "scratch" / "work-trees").glob("[!.]*"))
 
 
-def test_bad_input_fails_at_once_with_a_sentence(stack: Stack, project: Path, night: dict) -> None:
-    bad = stack.wait(stack.start("pipeline/nightly", **{**WISHES, "revision": "no-such-branch"}))
+def test_bad_input_fails_at_once_with_a_sentence(
+    stack: Stack, project: Path, night: dict[str, Any]
+) -> None:
+    bad = stack.wait(stack.start("pipeline/nightly", **{**OPTIONS, "revision": "no-such-branch"}))
     assert bad["state"]["type"] == "FAILED"
     assert bad["state"]["message"].startswith("`no-such-branch` names no commit")
-    stack.wait_gone("-m prefect.engine", seconds=60)  # It says its last words before that.
+    stack.wait_gone("-m prefect.engine", seconds=60)  # Its last lines arrive before that.
     assert "Traceback" not in stack.log(bad["id"])
     set_parameter(project, "colourization", "train", learning_rate=-1)
     commit(project, "a learning rate below zero")
@@ -270,6 +284,6 @@ def test_bad_input_fails_at_once_with_a_sentence(stack: Stack, project: Path, ni
     assert "AwaitingRetry" not in stack.log(bad["id"])
 
 
-def test_an_ended_run_is_not_started_again_and_again(stack: Stack, night: dict) -> None:
-    # Once by the test above. A busy server may mishear an end, but not one after the other.
+def test_an_ended_run_is_not_started_again_and_again(stack: Stack, night: dict[str, Any]) -> None:
+    # Once by the test above. A busy server may miss an end, but not repeatedly.
     assert stack.log(night["id"]).count("nothing is done again") <= 3

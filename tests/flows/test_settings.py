@@ -17,7 +17,7 @@ from flows.run_states import AGAIN, NOT_PUBLISHED, NOTHING_CHANGED, ended_before
 from flows.setup_server import FLOWS as KNOWN
 from flows.setup_server import automations
 from flows.steps import TaskName
-from flows.sweep import grid_points, set_point
+from flows.sweep import Value, grid_points, set_point
 from tests.support.helpers import ROOT
 from tests.support.projects import write_project
 
@@ -34,7 +34,7 @@ def test_the_committed_file_holds_the_defaults() -> None:
         ("gate: {tolerence: 1}", "gate.tolerence"),
         ("slots: {lease_seconds: 5}", "slots.lease_seconds"),
         ("retry: [1]", "retry"),
-        ("gate: [", "is no YAML"),
+        ("gate: [", "is not YAML"),
     ],
 )
 def test_a_bad_file_is_named_with_its_field(tmp_path: Path, text: str, sentence: str) -> None:
@@ -90,11 +90,11 @@ def test_every_parameter_is_documented() -> None:
             assert field.get("description"), f"{flow.name}: {name}"
 
 
-def test_wishes_are_checked_before_anything_runs() -> None:
-    with pytest.raises(UserError, match="needs `licence`"):
+def test_publish_options_are_checked_before_anything_runs() -> None:
+    with pytest.raises(UserError, match="needs `license`"):
         PublishOptions(bundles="s3://bucket/models")
-    with pytest.raises(UserError, match="is no address of a bucket"):
-        PublishOptions(bundles="https://bucket/models", licence="mit")
+    with pytest.raises(UserError, match="is not the address of a bucket"):
+        PublishOptions(bundles="https://bucket/models", license="mit")
 
 
 def test_words_of_the_command_line() -> None:
@@ -115,11 +115,11 @@ def test_a_grid_is_every_combination() -> None:
     [
         ({}, "0 points"),
         ({"train.ema": []}, "has no value"),
-        ({"ema": [1]}, "must name section and field"),
+        ({"ema": [1]}, "must be SECTION.FIELD"),
         ({"train.ema": [0.1, 0.2, 0.3]}, "3 points"),
     ],
 )
-def test_bad_grids_are_refused(grid: dict, sentence: str) -> None:
+def test_bad_grids_are_refused(grid: dict[str, list[Value]], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         grid_points(grid, 2)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from prefect import flow, get_client, task
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.testing.utilities import prefect_test_harness
 
@@ -41,7 +42,7 @@ def api() -> Iterator[None]:
 
 
 def quiet(line: str) -> None:
-    """Says nothing."""
+    """Drop a line."""
 
 
 def test_devices_are_those_that_this_process_may_use(
@@ -133,7 +134,7 @@ def test_a_missing_limit_is_an_error_and_setup_makes_it(api: None) -> None:
 def test_only_what_may_pass_is_tried_again(api: None, error: Exception, attempts: int) -> None:
     tries: list[int] = []
 
-    @task(cache_policy=None, persist_result=False)
+    @task(cache_policy=NO_CACHE, persist_result=False)
     @fail_with_message
     def step() -> int:
         tries.append(1)
@@ -144,7 +145,8 @@ def test_only_what_may_pass_is_tried_again(api: None, error: Exception, attempts
     @flow(persist_result=False)
     def night() -> State:
         settings = RetrySettings(delays_seconds=[0.01, 0.02, 0.03])
-        return retried(step, settings)(return_state=True)
+        state: State[Any] = retried(step, settings)(return_state=True)
+        return state
 
     state: Any = night(return_state=True)
     assert len(tries) == attempts

@@ -36,7 +36,7 @@ def test_a_tree_shares_cache_and_resume_state_and_goes(root: Path) -> None:
     assert (root / "params.yaml").read_text() == "unfinished work of the user"
 
 
-def test_the_user_s_own_pictures_and_weights_are_there(root: Path) -> None:
+def test_the_user_s_own_images_and_weights_are_there(root: Path) -> None:
     (root / "data" / "mine" / "a").mkdir(parents=True)
     (root / "weights.pt").write_text("weights")
     params = yaml.safe_load((root / "params.yaml").read_text())
@@ -94,5 +94,5 @@ def test_results_of_a_tree_are_restored_in_another(root: Path) -> None:
     with work_tree(root, "one", "HEAD") as tree:
         run(tree.path, "dvc", "repro", "pair@colourization")
     with work_tree(root, "two", "HEAD") as tree:
-        said = run(tree.path, "dvc", "repro", "pair@colourization")
-    assert not stages_run(said) and "is cached" in said
+        output = run(tree.path, "dvc", "repro", "pair@colourization")
+    assert not stages_run(output) and "is cached" in output

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -28,12 +29,12 @@ def environment(root: Path) -> dict[str, str]:
     }
 
 
-def run(root: Path, *command: str, check: bool = True, **env: str) -> str:
+def run(root: Path, *command: str, check: bool = True, env: dict[str, str] | None = None) -> str:
     """Run a command in a repository; returns all that it printed."""
     done = subprocess.run(
         command,
         cwd=root,
-        env=environment(root) | env,
+        env=environment(root) | (env or {}),
         capture_output=True,
         text=True,
         check=False,
@@ -42,19 +43,19 @@ def run(root: Path, *command: str, check: bool = True, **env: str) -> str:
     return done.stdout + done.stderr
 
 
-_BIRTH = {f"GIT_{who}_DATE": "2022-11-28T00:00:00Z" for who in ("AUTHOR", "COMMITTER")}
-"""When every tiny repository was begun: the same content is the same commit everywhere."""
+_START = {f"GIT_{who}_DATE": "2022-11-28T00:00:00Z" for who in ("AUTHOR", "COMMITTER")}
+"""Date of the first commit: the same content is the same commit everywhere."""
 
 
-def commit(root: Path, message: str, **env: str) -> str:
+def commit(root: Path, message: str, env: dict[str, str] | None = None) -> str:
     """Commit everything; returns the hash."""
     run(root, "git", "add", "-A")
     name = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    run(root, "git", *name, "commit", "-qm", message, **env)
+    run(root, "git", *name, "commit", "-qm", message, env=env)
     return run(root, "git", "rev-parse", "HEAD").strip()
 
 
-def tiny_repository(root: Path, train: dict | None = None) -> Path:
+def tiny_repository(root: Path, train: dict[str, Any] | None = None) -> Path:
     """This code with a tiny preset and no results, committed.
 
     Args:
@@ -75,11 +76,12 @@ def tiny_repository(root: Path, train: dict | None = None) -> Path:
     }
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     (root / "presets").mkdir()
-    pair, training = {**TINY["pair"], "limit": 6}, {**TINY["train"], **(train or {})}
-    preset = {**TINY, "pair": pair, "train": training, "tasks": {task: {} for task in TASKS}}
+    tiny: dict[str, Any] = TINY
+    pair, training = {**tiny["pair"], "limit": 6}, {**tiny["train"], **(train or {})}
+    preset = {**tiny, "pair": pair, "train": training, "tasks": {task: {} for task in TASKS}}
     (root / "presets" / "demo.yaml").write_text(yaml.safe_dump(preset))
     run(root, "git", "init", "-q", "-b", "main")
-    commit(root, "start", **_BIRTH)
+    commit(root, "start", _START)
     return root
 
 
@@ -95,9 +97,9 @@ def reference_repository(folder: Path) -> Path:
     return root
 
 
-def stages_run(said: str) -> set[str]:
-    """Names of the stages that DVC said it ran, but for the one that looks at sources always."""
-    return {name for name in re.findall(r"Running stage '([^'@]+)", said) if name != "check"}
+def stages_run(output: str) -> set[str]:
+    """Names of the stages that DVC ran, without `check`, which always runs."""
+    return {name for name in re.findall(r"Running stage '([^'@]+)", output) if name != "check"}
 
 
 def set_parameter(root: Path, task: str, section: str, **values: float) -> None:

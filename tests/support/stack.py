@@ -1,4 +1,4 @@
-"""`make serve` as a test uses it: a real server and worker on a repository, asked over HTTP."""
+"""`make serve` for tests: a real server and worker on a repository, used over HTTP."""
 
 import os
 import re
@@ -31,7 +31,7 @@ FAST = {
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
 
-def add_flows(root: Path, **changed: dict) -> str:
+def add_flows(root: Path, **changed: dict[str, Any]) -> str:
     """Bring the flows and their settings into a repository and commit; returns the hash.
 
     Args:
@@ -49,11 +49,11 @@ def add_flows(root: Path, **changed: dict) -> str:
     return commit(root, "flows")
 
 
-class Patient(httpx.HTTPTransport):
-    """Asks again where the server's SQLite was busy or silent, as Prefect's own client does.
+class RetryTransport(httpx.HTTPTransport):
+    """Repeats a request where the server's SQLite was busy, as Prefect's own client does.
 
-    No connection is used twice: the server may close an idle one just then. Whatever is asked here
-    may be asked twice.
+    No connection is used twice: the server may close an idle one just then. Every request of the
+    tests may be repeated.
     """
 
     def __init__(self) -> None:
@@ -63,13 +63,13 @@ class Patient(httpx.HTTPTransport):
         """Send a request, up to six times."""
         for _ in range(5):
             try:
-                answer = super().handle_request(request)
+                response = super().handle_request(request)
             except httpx.TransportError:
                 time.sleep(2)
                 continue
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                return answer
-            answer.close()
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return response
+            response.close()
             time.sleep(2)
         return super().handle_request(request)
 
@@ -77,28 +77,31 @@ class Patient(httpx.HTTPTransport):
 class Stack:
     """A running `python -m flows.serve`."""
 
-    def __init__(self, root: Path, port: int, process: subprocess.Popen) -> None:
+    def __init__(self, root: Path, port: int, process: subprocess.Popen[bytes]) -> None:
         self.root, self.process = root, process
         self.url = f"http://127.0.0.1:{port}"
-        self.client = httpx.Client(base_url=f"{self.url}/api", timeout=60, transport=Patient())
+        self.client = httpx.Client(
+            base_url=f"{self.url}/api", timeout=60, transport=RetryTransport()
+        )
 
     def ask(self, path: str, **wanted: Any) -> Any:
-        """POST a question to the server's API."""
-        answer = self.client.post(path, json=wanted).raise_for_status()
-        return answer.json() if answer.content else None
+        """POST to the server's API; returns its JSON."""
+        response = self.client.post(path, json=wanted).raise_for_status()
+        return response.json() if response.content else None
 
     def start(self, deployment: str, **parameters: Any) -> str:
         """Start a deployment `FLOW/NAME` now; returns the run's identity."""
         found = self.client.get(f"/deployments/name/{deployment}").raise_for_status().json()
         path = f"/deployments/{found['id']}/create_flow_run"
         key = str(uuid.uuid4())
-        return self.ask(path, parameters=parameters, idempotency_key=key)["id"]
+        return str(self.ask(path, parameters=parameters, idempotency_key=key)["id"])
 
-    def run(self, run: str) -> dict:
+    def run(self, run: str) -> dict[str, Any]:
         """A flow run as the server knows it."""
-        return self.client.get(f"/flow_runs/{run}").raise_for_status().json()
+        found: dict[str, Any] = self.client.get(f"/flow_runs/{run}").raise_for_status().json()
+        return found
 
-    def wait(self, run: str, seconds: float = 900, ends: tuple[str, ...] = ENDED) -> dict:
+    def wait(self, run: str, seconds: float = 900, ends: tuple[str, ...] = ENDED) -> dict[str, Any]:
         """A run once it is in one of the states; the test fails if that takes too long."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -110,10 +113,15 @@ class Stack:
 
     def log(self, run: str) -> str:
         """All lines of a run's log, in order."""
-        lines, wanted = [], {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+        lines: list[str] = []
+        wanted = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
         while found := self.ask("/logs/filter", **wanted, limit=200, offset=len(lines)):
             lines += [line["message"] for line in found]
         return "\n".join(lines)
+
+    def wait_log(self, run: str, text: str, seconds: float) -> None:
+        """Wait until a run's log holds a text."""
+        wait_until(lambda: text in self.log(run), seconds)
 
     def artifacts(self, run: str) -> dict[str, Any]:
         """A run's artifacts by their keys, the newest of each."""
@@ -124,7 +132,7 @@ class Stack:
     def slots_taken(self) -> int:
         """How many GPU slots are held."""
         path = "/v2/concurrency_limits/chimle-gpu"
-        return self.client.get(path).raise_for_status().json()["active_slots"]
+        return int(self.client.get(path).raise_for_status().json()["active_slots"])
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """This stack's living processes whose command line has all the words."""
@@ -149,11 +157,11 @@ class Stack:
 
 
 def wait_until(true: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true answer; the test fails if there is none in time."""
+    """The first true value; the test fails if there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if answer := true():
-            return answer
+        if value := true():
+            return value
         time.sleep(0.5)
     raise AssertionError(f"not within {seconds} seconds")
 

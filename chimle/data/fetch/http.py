@@ -14,9 +14,8 @@ import urllib3
 from chimle.data.fetch.checksums import Version
 from chimle.data.fetch.download import Reply
 from chimle.data.fetch.source_addresses import plain
-from chimle.errors import TransientError, UserError
+from chimle.errors import TRANSIENT_STATUSES, TransientError, UserError
 
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOST_REDIRECTS = 10
 _PIECE = 256 * 1024
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -55,7 +54,7 @@ class HttpFile:
             with self._asked(session, "HEAD", {}) as response:
                 if response.status_code < 400:
                     return self._version(response)
-                if response.status_code in _PASSING:
+                if response.status_code in TRANSIENT_STATUSES:
                     raise self._refusal(response)
             # Some servers answer HEAD to nobody, others only to whom they know.
             with self._asked(session, "GET", {"Range": "bytes=0-0"}) as response:
@@ -166,7 +165,7 @@ class HttpFile:
     def _refusal(self, response: requests.Response) -> Exception:
         status = response.status_code
         said = f"the server answers {status} {responses.get(status, '')}".rstrip()
-        if status in _PASSING:
+        if status in TRANSIENT_STATUSES:
             return TransientError(said, _retry_after(response))
         mend = {
             401: "its server wants a user: https://USER:PASSWORD@HOST/... or a .netrc",

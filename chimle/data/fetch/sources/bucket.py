@@ -41,7 +41,7 @@ class Bucket:
 
     def __init__(self, settings: S3Source) -> None:
         self.settings = settings
-        self.name, _, self.key = settings.address.removeprefix("s3://").partition("/")
+        self.name, self.key = s3.split_address(settings.address) or ("", "")
 
     @cached_property
     def client(self) -> Any:
