@@ -13,8 +13,8 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 
 from chimle.errors import UserError
+from chimle.io.files import locked
 from flows.flow_settings import SlotSettings
-from flows.worktrees import locked
 
 _POLL_SECONDS = 2.0
 _NO_LIMIT = "must be created before"

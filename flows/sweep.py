@@ -14,7 +14,7 @@ from prefect.states import Completed
 from ruamel.yaml import YAML
 
 from chimle.errors import UserError
-from chimle.io.files import write_text
+from chimle.io.files import locked, write_text
 from chimle.settings import load_settings
 from flows.project import Project, open_project
 from flows.revisions import get_commit
@@ -30,7 +30,6 @@ from flows.steps import (
     thread_runner,
 )
 from flows.training_progress import TrainingProgress
-from flows.worktrees import locked
 
 Value = bool | int | float | str
 Point = dict[str, Value]

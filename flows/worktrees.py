@@ -5,7 +5,6 @@ belongs to the process that holds the lock of its `.lock` file; a tree whose loc
 orphaned, and the next process removes it. The user's checkout is never changed.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ import yaml
 from dvc.config import Config, ConfigError
 
 from chimle.errors import UserError
+from chimle.io.files import locked
 from flows.command import environment
 
 _FOLDER = Path("scratch") / "work-trees"
@@ -77,25 +77,6 @@ def ask_dvc(folder: Path, *arguments: str) -> str:
     if done.returncode:
         raise UserError(f"dvc {arguments[0]} in {folder}: {' '.join(done.stderr.split())}")
     return done.stdout.strip()
-
-
-@contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[int | None]:
-    """Hold the lock of a file that is made for it; yields its descriptor, None if it is taken.
-
-    The descriptor may be passed to a child, which then keeps the lock when this process dies.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield None
-        else:
-            yield handle
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from flows.worktrees import locked
+from chimle.io.files import locked
 from tests.support.helpers import ROOT
 from tests.support.projects import TINY
 
