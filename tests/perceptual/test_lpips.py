@@ -1,4 +1,4 @@
-"""The distance: the package's own values, whatever the batching, with honest origins."""
+"""LPIPS equals the package's values, for any batching, and reports the origin of its weights."""
 
 import hashlib
 from pathlib import Path
@@ -32,21 +32,21 @@ def random_perceptual(backbone: str = "squeeze") -> Perceptual:
 
 
 @pytest.mark.parametrize("backbone", ["squeeze", "alex", "vgg"])
-def test_equals_the_package(backbone: str) -> None:
+def test_equals_the_lpips_package(backbone: str) -> None:
     import_torchvision()
     import lpips
 
-    mine = random_perceptual(backbone)
+    ours = random_perceptual(backbone)
     package = lpips.LPIPS(net=backbone, pnet_rand=True, verbose=False).eval()
-    package.net.load_state_dict(mine.backbone.state_dict())
+    package.net.load_state_dict(ours.backbone.state_dict())
     first, second = torch.rand(2, 3, 3, 48, 64).unbind()
     expected = package(first * 2 - 1, second * 2 - 1).flatten()
-    torch.testing.assert_close(mine(first, second), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours(first, second), expected, rtol=1e-5, atol=1e-6)
 
 
 @needs_shared(REAL)
 def test_published_check_value() -> None:
-    """Known answer of LPIPS-squeeze v0.1: 0.1008."""
+    """Published value of LPIPS-squeeze v0.1: 0.1008."""
     settings = PerceptualSettings(backbone="squeeze", weights=str(SHARED / REAL))
     perceptual = load_perceptual(settings)
     torch.manual_seed(123)
@@ -56,7 +56,7 @@ def test_published_check_value() -> None:
     assert perceptual.info.origin == "file" and perceptual.info.name == "squeeze"
 
 
-def test_candidates_share_their_target() -> None:
+def test_candidates_of_one_target_equal_separate_rows() -> None:
     perceptual = random_perceptual()
     images, targets = torch.rand(6, 3, 8, 8), torch.rand(2, 3, 8, 8)
     together = perceptual.distance(images, perceptual.features(targets))
@@ -65,14 +65,14 @@ def test_candidates_share_their_target() -> None:
         torch.testing.assert_close(together[row : row + 1], alone, rtol=1e-4, atol=1e-6)
 
 
-def test_gradients_are_finite_on_flat_pictures() -> None:
+def test_gradients_are_finite_on_constant_images() -> None:
     perceptual = random_perceptual()
     image = torch.zeros(1, 3, 32, 32, requires_grad=True)
     perceptual(image, torch.rand(1, 3, 32, 32)).sum().backward()
     assert image.grad is not None and image.grad.isfinite().all()
 
 
-def test_random_features_are_the_same_everywhere_and_disturb_nothing() -> None:
+def test_random_features_are_reproducible_and_keep_the_global_generator() -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
     first, second = random_perceptual(), random_perceptual()
@@ -80,12 +80,12 @@ def test_random_features_are_the_same_everywhere_and_disturb_nothing() -> None:
     assert first.info == second.info and first.info.name == "squeeze_random"
 
 
-def test_no_weights_and_no_leave_to_do_without() -> None:
+def test_missing_weights_are_an_error_unless_random_is_allowed() -> None:
     with pytest.raises(UserError, match=r"cannot be downloaded.*perceptual\.weights"):
         load_perceptual(PerceptualSettings(backbone="squeeze"))
 
 
-def test_bad_weight_files_are_named(tmp_path: Path) -> None:
+def test_errors_name_the_weight_file(tmp_path: Path) -> None:
     missing = PerceptualSettings(weights="nowhere.pth", allow_random=True)
     with pytest.raises(UserError, match=r"nowhere\.pth does not exist"):
         load_perceptual(missing, root=tmp_path)

@@ -1,4 +1,4 @@
-"""Memory that is counted on paper, and a search that stays within it."""
+"""Peak memory counted on meta tensors, and the chunks planned from it."""
 
 import pytest
 import torch
@@ -14,26 +14,26 @@ from chimle.tower.generator import Tower
 MIB = 2**20
 
 
-def paper(*shape: int) -> torch.Tensor:
+def meta_tensor(*shape: int) -> torch.Tensor:
     return torch.empty(shape, device="meta")
 
 
-def test_what_lives_at_once_is_counted_and_nothing_else() -> None:
-    given = paper(2**18)  # One MiB, there before.
-    assert peak_bytes(lambda: given + 1) == MIB
-    assert peak_bytes(lambda: given.view(2, -1)) == 0
-    assert peak_bytes(lambda: (given + 1) + 1) == 2 * MIB
-    assert peak_bytes(lambda: ((given + 1) + 1) + 1) == 2 * MIB
-    assert peak_bytes(lambda: (given + 1).relu_()) == MIB
+def test_peak_counts_only_new_tensors_that_exist_together() -> None:
+    existing = meta_tensor(2**18)  # One MiB, allocated before.
+    assert peak_bytes(lambda: existing + 1) == MIB
+    assert peak_bytes(lambda: existing.view(2, -1)) == 0
+    assert peak_bytes(lambda: (existing + 1) + 1) == 2 * MIB
+    assert peak_bytes(lambda: ((existing + 1) + 1) + 1) == 2 * MIB
+    assert peak_bytes(lambda: (existing + 1).relu_()) == MIB
 
 
-def test_a_layer_of_known_size() -> None:
+def test_peak_of_a_convolution_of_known_size() -> None:
     layer = nn.Conv2d(4, 8, 3, padding=1, device="meta")
-    assert peak_bytes(lambda: layer(paper(1, 4, 16, 16))) == (4 + 8) * 16 * 16 * 4
+    assert peak_bytes(lambda: layer(meta_tensor(1, 4, 16, 16))) == (4 + 8) * 16 * 16 * 4
 
 
 @pytest.mark.parametrize("wiring", list(Wiring))
-def test_more_memory_is_more_candidates_and_finer_levels_take_more(wiring: Wiring) -> None:
+def test_more_memory_allows_more_candidates_and_finer_levels_fewer(wiring: Wiring) -> None:
     tower = Tower(
         TowerSettings(resolution=32, widths=(8, 8), growth=(4, 4), mapping_width=8), wiring
     )

@@ -1,4 +1,4 @@
-"""Named codes: the right bits, the right distribution, the same whatever the batching."""
+"""Named codes: known bits, standard normal distribution, independence of batching."""
 
 import torch
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from chimle.search.codes import draw, philox
 SHAPE = (6, 2, 3, 5)
 
 
-def test_philox_known_answers() -> None:
+def test_philox_equals_published_vectors() -> None:
     """The vectors published with Random123 for philox4x32-10."""
 
     def words(*values: int) -> tuple[torch.Tensor, ...]:
@@ -45,7 +45,7 @@ def test_normals_are_standard_and_independent() -> None:
     count=st.integers(1, 7),
     split=st.integers(1, 6),
 )
-def test_a_code_depends_on_its_name_alone(images: list[int], count: int, split: int) -> None:
+def test_a_code_depends_on_its_name_only(images: list[int], count: int, split: int) -> None:
     indices = torch.arange(count).expand(len(images), -1)
     whole = draw(SHAPE, images, indices, level=1, seed=5, round_=2)
     for row, image in enumerate(images):
@@ -56,7 +56,7 @@ def test_a_code_depends_on_its_name_alone(images: list[int], count: int, split: 
             assert torch.equal(alone.noise, whole.noise[rows])
 
 
-def test_every_part_of_a_name_counts() -> None:
+def test_every_part_of_a_name_changes_the_code() -> None:
     index = torch.tensor([[4]])
     first = draw(SHAPE, [7], index, level=1, seed=5, round_=2).style
     others = [

@@ -1,4 +1,4 @@
-"""The search: exact, and indifferent to chunks and to how images are batched."""
+"""The hierarchical search is exact and does not depend on chunks or batches."""
 
 import pytest
 import torch
@@ -36,47 +36,47 @@ def batch_for(tower: Tower, wiring: Wiring) -> Batch:
     channels = 1 if wiring is Wiring.COLOURIZATION else 3
     sizes = (4,) if wiring is Wiring.SUPER_RESOLUTION else (8, 16, 32)
 
-    def pictures(channels: int, size: int) -> torch.Tensor:
+    def random_images(channels: int, size: int) -> torch.Tensor:
         return torch.rand((IMAGES, channels, size, size), generator=generator)
 
     return Batch(
         keys=tuple(range(10, 10 + IMAGES)),
-        conditioning=tuple(pictures(channels, size) for size in sizes),
-        targets=tuple(pictures(3, size) for size in (8, 16, 32)),
+        conditioning=tuple(random_images(channels, size) for size in sizes),
+        targets=tuple(random_images(3, size) for size in (8, 16, 32)),
     )
 
 
-def plain_search(tower: Tower, perceptual: Perceptual, batch: Batch) -> torch.Tensor:
-    """One image, one candidate, all levels recomputed each time: the textbook."""
+def unoptimised_search(tower: Tower, perceptual: Perceptual, batch: Batch) -> torch.Tensor:
+    """Search one image and one candidate at a time and recompute all levels for each."""
     rows = []
     for row, key in enumerate(batch.keys):
         one = batch.select([row])
-        kept: list[int] = []
+        chosen: list[int] = []
         for level, count in enumerate(CANDIDATES):
             distances = []
             for candidate in range(count):
                 codes = [
                     draw(shape, [key], torch.tensor([[index]]), level=i, seed=3, round_=1)
                     for i, (shape, index) in enumerate(
-                        zip(tower.code_shapes(), [*kept, candidate], strict=False)
+                        zip(tower.code_shapes(), [*chosen, candidate], strict=False)
                     )
                 ]
                 state = tower.begin(one.conditioning)
                 for i, code in enumerate(codes):
                     image, state = tower.step(i, state, code)
                 distances.append(float(perceptual(image, one.targets[level])))
-            kept.append(min(range(count), key=distances.__getitem__))
-        rows.append(kept)
+            chosen.append(min(range(count), key=distances.__getitem__))
+        rows.append(chosen)
     return torch.tensor(rows)
 
 
 @pytest.mark.parametrize("wiring", list(Wiring))
 @torch.no_grad()
-def test_finds_what_the_textbook_finds(wiring: Wiring, perceptual: Perceptual) -> None:
+def test_equals_the_unoptimised_search(wiring: Wiring, perceptual: Perceptual) -> None:
     tower = small_tower(wiring)
     batch = batch_for(tower, wiring)
     choice = search(tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunks=[7] * 3)
-    assert torch.equal(choice.indices, plain_search(tower, perceptual, batch))
+    assert torch.equal(choice.indices, unoptimised_search(tower, perceptual, batch))
     assert choice.distances.isfinite().all()
 
 
@@ -86,7 +86,7 @@ def test_finds_what_the_textbook_finds(wiring: Wiring, perceptual: Perceptual) -
     order=st.permutations(range(IMAGES)),
     size=st.integers(1, IMAGES),
 )
-def test_chunks_and_batches_change_nothing(
+def test_chunks_and_batches_do_not_change_the_choice(
     perceptual: Perceptual, chunk: int, order: list[int], size: int
 ) -> None:
     tower = small_tower(Wiring.GENERIC)

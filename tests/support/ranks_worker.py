@@ -1,4 +1,4 @@
-"""Trains a tiny tower, alone or as one of several ranks, and writes what was chosen and lost.
+"""Trains a tiny tower on one or several ranks, and writes its choices, losses and weights.
 
 Started by `tests/training/test_distributed.py`:
 [torchrun ... -m] tests.support.ranks_worker FOLDER BATCH_SIZE
@@ -24,7 +24,7 @@ ROUNDS = 3
 
 
 class Recorder(ImleTrainer):
-    """Keeps every round's choice."""
+    """Records the choice of every round."""
 
     choices: tuple[torch.Tensor | None, ...] = ()
 

@@ -1,4 +1,4 @@
-"""The tower as a fold: shapes, prefixes, gradients, and two codes that live."""
+"""The tower as a fold: shapes, prefixes, gradients, and the effect of style and noise."""
 
 import copy
 
@@ -12,7 +12,7 @@ from chimle.tasks import Wiring
 from chimle.tower.generator import LevelCode, Tower, select_state
 
 VISIBLE = 1 / 255
-"""Mean absolute change of a picture that counts as visible: one 8-bit step everywhere."""
+"""Mean absolute change of an image that counts as visible: one 8-bit step everywhere."""
 
 
 def settings(levels: int = 3, **changes: object) -> TowerSettings:
@@ -27,9 +27,9 @@ def settings(levels: int = 3, **changes: object) -> TowerSettings:
     return TowerSettings.model_validate({**defaults, **changes})
 
 
-def build(wiring: Wiring, chosen: TowerSettings) -> Tower:
+def build(wiring: Wiring, tower_settings: TowerSettings) -> Tower:
     torch.manual_seed(0)
-    return Tower(chosen, wiring)
+    return Tower(tower_settings, wiring)
 
 
 def conditioning(tower: Tower, batch: int) -> list[torch.Tensor]:
@@ -64,7 +64,7 @@ def test_shapes_and_ranges(wiring: Wiring, levels: int) -> None:
 
 @wirings
 @torch.no_grad()
-def test_a_kept_prefix_gives_what_forward_gives(wiring: Wiring) -> None:
+def test_steps_on_a_cached_prefix_equal_forward(wiring: Wiring) -> None:
     tower = build(wiring, settings())
     whole = tower(conditioning(tower, 2), codes(tower, 2))
     state = tower.begin(conditioning(tower, 2))
@@ -77,7 +77,7 @@ def test_a_kept_prefix_gives_what_forward_gives(wiring: Wiring) -> None:
 
 @wirings
 @torch.no_grad()
-def test_candidates_extend_a_prefix_as_rows_would(wiring: Wiring) -> None:
+def test_candidates_of_one_prefix_equal_separate_rows(wiring: Wiring) -> None:
     tower = build(wiring, settings())
     inputs, count = conditioning(tower, 2), 3
     _, prefix = tower.step(0, tower.begin(inputs), codes(tower, 2)[0])
@@ -89,8 +89,8 @@ def test_candidates_extend_a_prefix_as_rows_would(wiring: Wiring) -> None:
         code = LevelCode(many.style[row : row + 1], many.noise[row : row + 1])
         image, _ = tower.step(1, one, code)
         torch.testing.assert_close(images[row : row + 1], image, rtol=0, atol=3e-5)
-    kept = select_state(state, torch.tensor([1, 5]))
-    last, _ = tower.step(2, kept, codes(tower, 2)[2])
+    selected = select_state(state, torch.tensor([1, 5]))
+    last, _ = tower.step(2, selected, codes(tower, 2)[2])
     assert last.shape == (2, 3, 32, 32)
 
 
@@ -100,23 +100,23 @@ def test_gradients_reach_every_parameter(wiring: Wiring) -> None:
     sum(
         image.square().mean() for image in tower(conditioning(tower, 2), codes(tower, 2))
     ).backward()
-    silent = [
+    without_gradient = [
         name for name, p in tower.named_parameters() if p.grad is None or not p.grad.abs().max() > 0
     ]
-    assert silent == []
+    assert without_gradient == []
 
 
 @wirings
-def test_a_tower_can_be_copied(wiring: Wiring) -> None:
+def test_a_deep_copy_gives_the_same_images(wiring: Wiring) -> None:
     tower = build(wiring, settings())
-    twin = copy.deepcopy(tower)
-    first, second = (t(conditioning(tower, 1), codes(tower, 1))[-1] for t in (tower, twin))
+    copied = copy.deepcopy(tower)
+    first, second = (t(conditioning(tower, 1), codes(tower, 1))[-1] for t in (tower, copied))
     assert torch.equal(first, second)
 
 
 @torch.no_grad()
-def moves(tower: Tower) -> dict[tuple[str, int], float]:
-    """Mean absolute change of level l's picture when one part of its code is drawn anew."""
+def image_changes(tower: Tower) -> dict[tuple[str, int], float]:
+    """Mean absolute change of a level's image when one part of its code is replaced."""
     inputs, base = conditioning(tower, 4), codes(tower, 4)
     images = tower(inputs, base)
     changes = {}
@@ -125,13 +125,13 @@ def moves(tower: Tower) -> dict[tuple[str, int], float]:
         for part in ("style", "noise"):
             changed = list(base)
             changed[level] = base[level]._replace(**{part: getattr(other, part)})
-            moved = tower(inputs, changed)[level]
-            changes[part, level] = float((moved - images[level]).abs().mean())
+            changed_image = tower(inputs, changed)[level]
+            changes[part, level] = float((changed_image - images[level]).abs().mean())
     return changes
 
 
 def train_a_little(tower: Tower, steps: int) -> None:
-    """A regression step after the other on random codes: what could kill a code, at worst."""
+    """Regression steps on random codes, which teach the tower to ignore its codes."""
     with pytest.warns(UserWarning):
         perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
     optimizer = torch.optim.Adam(tower.parameters(), lr=1e-3)
@@ -147,15 +147,15 @@ def train_a_little(tower: Tower, steps: int) -> None:
 
 
 @wirings
-def test_style_and_noise_live_at_the_start_and_after_training(wiring: Wiring) -> None:
+def test_style_and_noise_change_images_before_and_after_training(wiring: Wiring) -> None:
     tower = build(wiring, settings())
-    assert {name: change for name, change in moves(tower).items() if change < VISIBLE} == {}
+    assert {name: change for name, change in image_changes(tower).items() if change < VISIBLE} == {}
     train_a_little(tower, 20)
-    assert {name: change for name, change in moves(tower).items() if change < VISIBLE} == {}
+    assert {name: change for name, change in image_changes(tower).items() if change < VISIBLE} == {}
 
 
-def test_published_initialisation_kills_the_style() -> None:
+def test_published_initialisation_makes_the_style_ineffective() -> None:
     tower = build(Wiring.GENERIC, settings(initialisation="published"))
-    changes = moves(tower)
+    changes = image_changes(tower)
     assert all(changes["style", level] < 1e-6 for level in range(3))
     assert all(changes["noise", level] > VISIBLE for level in range(3))

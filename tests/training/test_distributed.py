@@ -1,4 +1,4 @@
-"""Several processes train what one would: the same codes, the same losses up to rounding."""
+"""Several ranks train like one process: the same codes, the same losses up to rounding."""
 
 import os
 import signal
@@ -23,14 +23,14 @@ WORKER = ("-m", "tests.support.ranks_worker")
 
 
 @given(length=st.integers(0, 50), count=st.integers(1, 9))
-def test_every_row_has_one_rank(length: int, count: int) -> None:
+def test_every_row_belongs_to_one_rank(length: int, count: int) -> None:
     parts = [range(length)[Ranks(rank, count).shard(length)] for rank in range(count)]
     assert [row for part in parts for row in part] == list(range(length))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def start(folder: Path, ranks: int, batch_size: int = 6) -> subprocess.Popen:
-    """One process, or several by torchrun."""
+    """Start one process, or several ranks under torchrun."""
     folder.mkdir(exist_ok=True)
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
     command = [sys.executable, "-W", "ignore", *(torchrun if ranks > 1 else []), *WORKER]
@@ -44,46 +44,50 @@ def start(folder: Path, ranks: int, batch_size: int = 6) -> subprocess.Popen:
 
 
 def results(folder: Path, ranks: int) -> list[dict[str, torch.Tensor]]:
-    """What each rank wrote in a run that is waited for."""
+    """Results of each rank, after the run has ended."""
     _, errors = (process := start(folder, ranks)).communicate(timeout=300)
     assert process.returncode == 0, errors
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(ranks)]
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    return results(tmp_path_factory.mktemp("alone"), 1)[0]
+def one_rank(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    return results(tmp_path_factory.mktemp("one_rank"), 1)[0]
 
 
-def test_two_choose_and_learn_what_one_does(tmp_path: Path, alone: dict[str, torch.Tensor]) -> None:
+def test_two_ranks_choose_and_learn_like_one(
+    tmp_path: Path, one_rank: dict[str, torch.Tensor]
+) -> None:
     first, second = results(tmp_path, 2)
-    assert alone["choices"].shape == (ROUNDS, 9, 2)
+    assert one_rank["choices"].shape == (ROUNDS, 9, 2)
     for name in first:
         assert torch.equal(first[name], second[name])
-    assert torch.equal(first["choices"], alone["choices"])
-    torch.testing.assert_close(first["losses"], alone["losses"], rtol=TOLERANCE, atol=1e-6)
+    assert torch.equal(first["choices"], one_rank["choices"])
+    torch.testing.assert_close(first["losses"], one_rank["losses"], rtol=TOLERANCE, atol=1e-6)
 
 
-def test_a_rank_that_dies_ends_all_and_one_goes_on(
-    tmp_path: Path, alone: dict[str, torch.Tensor]
+def test_a_killed_rank_ends_all_and_one_rank_resumes(
+    tmp_path: Path, one_rank: dict[str, torch.Tensor]
 ) -> None:
     process = start(tmp_path, 2)
     deadline = time.monotonic() + 120
     while not (tmp_path / "state.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    family = psutil.Process(process.pid).children(recursive=True)
-    ranks = [child for child in family if "tests.support.ranks_worker" in " ".join(child.cmdline())]
+    processes = psutil.Process(process.pid).children(recursive=True)
+    ranks = [
+        child for child in processes if "tests.support.ranks_worker" in " ".join(child.cmdline())
+    ]
     ranks[-1].send_signal(signal.SIGKILL)
     process.communicate(timeout=120)
     assert process.returncode != 0
-    assert not any(child.is_running() for child in family)
+    assert not any(child.is_running() for child in processes)
     _, errors = (process := start(tmp_path, 1)).communicate(timeout=300)
     assert process.returncode == 0 and "continues from round" in errors
-    found = torch.load(tmp_path / "0.pt", weights_only=True)
-    torch.testing.assert_close(found["losses"], alone["losses"], rtol=TOLERANCE, atol=1e-6)
+    resumed = torch.load(tmp_path / "0.pt", weights_only=True)
+    torch.testing.assert_close(resumed["losses"], one_rank["losses"], rtol=TOLERANCE, atol=1e-6)
 
 
-def test_steps_that_cannot_be_shared_are_named(tmp_path: Path) -> None:
+def test_a_batch_size_that_ranks_do_not_divide_is_reported(tmp_path: Path) -> None:
     process = start(tmp_path, 2, batch_size=5)
     _, errors = process.communicate(timeout=120)
     assert process.returncode != 0

@@ -1,4 +1,4 @@
-"""bf16 beside fp32: pictures, distances, gradients and choices stay near, to stated tolerances."""
+"""bf16 compared with fp32: images, losses, gradients and choices agree within tolerances."""
 
 from contextlib import AbstractContextManager
 
@@ -15,15 +15,15 @@ from chimle.tower.generator import Tower
 from chimle.training.losses import level_losses
 from tests.search.test_hierarchical import CANDIDATES, batch_for, small_tower
 
-PICTURES = 0.005
-"""Mean difference of pictures in [0, 1]."""
-LOSSES = 0.01
-"""Relative difference of losses per level."""
-ALIGNED = {Wiring.GENERIC: 0.98, Wiring.SUPER_RESOLUTION: 0.98, Wiring.COLOURIZATION: 0.8}
-"""Least cosine of the angle between both gradients of all weights. Half of an untrained
+IMAGE_DIFFERENCE = 0.005
+"""Largest mean difference of images in [0, 1]."""
+LOSS_DIFFERENCE = 0.01
+"""Largest relative difference of losses per level."""
+GRADIENT_COSINE = {Wiring.GENERIC: 0.98, Wiring.SUPER_RESOLUTION: 0.98, Wiring.COLOURIZATION: 0.8}
+"""Smallest cosine similarity of both gradients of all weights. Half of an untrained
 colourization's colours lie beyond the gamut, and the gradient ends at its border."""
-NEAR = 0.02
-"""How much farther than the nearest a chosen code may lie, as a share."""
+EXCESS = 0.02
+"""Largest excess distance of a chosen code, as a share of the smallest distance."""
 
 
 def bf16(enabled: bool) -> AbstractContextManager:
@@ -31,8 +31,11 @@ def bf16(enabled: bool) -> AbstractContextManager:
 
 
 def mid_tones(tower: Tower, wiring: Wiring) -> Batch:
-    """Pictures between a quarter and three quarters: in the dark a colourization divides by next to
-    nothing, and its colours leave the gamut at the slightest change."""
+    """Images with values between 0.25 and 0.75.
+
+    In dark images a colourization divides by almost zero, and its colours leave the gamut at the
+    smallest change.
+    """
     batch = batch_for(tower, wiring)
     parts = (tuple(x / 2 + 0.25 for x in group) for group in (batch.conditioning, batch.targets))
     return Batch(batch.keys, *parts)
@@ -41,7 +44,7 @@ def mid_tones(tower: Tower, wiring: Wiring) -> Batch:
 def losses_and_gradient(
     tower: Tower, perceptual: Perceptual, batch: Batch, low: bool
 ) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Pictures, losses per level, and the gradient of their sum by all weights."""
+    """Images, losses per level, and the gradient of the losses' sum over all weights."""
     tower.zero_grad()
     names = torch.zeros(len(batch), 3, dtype=torch.int64)
     codes = codes_at(tower.code_shapes(), batch.keys, names, seed=3, round_=1)
@@ -55,19 +58,21 @@ def losses_and_gradient(
 
 
 @pytest.mark.parametrize("wiring", list(Wiring))
-def test_a_step_in_bf16_is_nearly_that_of_fp32(wiring: Wiring, perceptual: Perceptual) -> None:
+def test_a_bf16_step_is_close_to_fp32(wiring: Wiring, perceptual: Perceptual) -> None:
     tower = small_tower(wiring)
     batch = mid_tones(tower, wiring)
     exact, low = (losses_and_gradient(tower, perceptual, batch, low) for low in (False, True))
     for first, second in zip(exact[0], low[0], strict=True):
         assert second.dtype == torch.float32
-        assert float((first - second).abs().mean()) < PICTURES
-    torch.testing.assert_close(low[1], exact[1], rtol=LOSSES, atol=0)
-    assert float(torch.cosine_similarity(exact[2], low[2], dim=0)) > ALIGNED[wiring]
+        assert float((first - second).abs().mean()) < IMAGE_DIFFERENCE
+    torch.testing.assert_close(low[1], exact[1], rtol=LOSS_DIFFERENCE, atol=0)
+    assert float(torch.cosine_similarity(exact[2], low[2], dim=0)) > GRADIENT_COSINE[wiring]
 
 
 @pytest.mark.parametrize("wiring", list(Wiring))
-def test_codes_chosen_in_bf16_are_as_near(wiring: Wiring, perceptual: Perceptual) -> None:
+def test_codes_chosen_in_bf16_are_close_to_the_nearest(
+    wiring: Wiring, perceptual: Perceptual
+) -> None:
     tower = small_tower(wiring)
     batch = batch_for(tower, wiring)
     exact = search(tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunks=[8] * 3)
@@ -77,4 +82,4 @@ def test_codes_chosen_in_bf16_are_as_near(wiring: Wiring, perceptual: Perceptual
     # A level is compared where the same codes lead to it.
     same = (exact.indices == low.indices).int().cumprod(dim=1)
     reached = torch.cat((torch.ones_like(same[:, :1]), same[:, :-1]), dim=1).bool()
-    assert (low.distances <= exact.distances * (1 + NEAR))[reached].all()
+    assert (low.distances <= exact.distances * (1 + EXCESS))[reached].all()

@@ -1,4 +1,4 @@
-"""Training: resumes to the bit after a real SIGKILL, refuses to go on with a broken loss."""
+"""Training resumes to the same bits after a SIGKILL, and stops at a loss that is not finite."""
 
 import os
 import random
@@ -47,7 +47,7 @@ def start(root: Path) -> subprocess.Popen:
 
 
 def train(root: Path) -> subprocess.CompletedProcess:
-    """The same run in this process."""
+    """Run the same in this process."""
     return in_process(lambda: run_stage(stage.main), TASK, "--root", root)
 
 
@@ -56,19 +56,19 @@ def outputs(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in files}
 
 
-def saves(root: Path) -> list[float]:
-    """When the run's state was written; the list holds one time or none."""
+def save_times(root: Path) -> list[float]:
+    """Modification time of the run's state; empty before the first write."""
     states = root.glob(f"scratch/train/{TASK}/*/state.pt")
     return [state.stat().st_mtime_ns for state in states]
 
 
 def killed_after(root: Path, changes: int) -> bool:
-    """Start a run and kill it once its state was written so often; False if it ended before."""
-    process, before = start(root), saves(root)
+    """Start a run and kill it after so many writes of its state; False if it ended before."""
+    process, before = start(root), save_times(root)
     while changes:
         if process.poll() is not None:
             return False
-        now = saves(root)
+        now = save_times(root)
         changes -= now != before
         before = now
         time.sleep(0.002)
@@ -77,20 +77,20 @@ def killed_after(root: Path, changes: int) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
-def test_sigkill_at_any_moment_changes_nothing(tmp_path: Path) -> None:
-    undisturbed = make_project(tmp_path / "calm")
-    _, errors = (process := start(undisturbed)).communicate()
+def test_sigkill_at_any_moment_does_not_change_the_result(tmp_path: Path) -> None:
+    reference = make_project(tmp_path / "reference")
+    _, errors = (process := start(reference)).communicate()
     assert process.returncode == 0, errors
-    disturbed = make_project(tmp_path / "stormy")
+    killed = make_project(tmp_path / "killed")
     moments = random.Random(7)
-    kills = [killed_after(disturbed, moments.randint(1, 4)) for _ in range(2)]
+    kills = [killed_after(killed, moments.randint(1, 4)) for _ in range(2)]
     assert any(kills)
-    _, errors = (process := start(disturbed)).communicate()
+    _, errors = (process := start(killed)).communicate()
     assert process.returncode == 0 and "continues from" in errors
-    assert outputs(disturbed) == outputs(undisturbed)
+    assert outputs(killed) == outputs(reference)
 
 
-def test_a_finished_run_writes_its_result_again_and_goes_when_another_begins(
+def test_a_finished_run_is_restored_and_removed_when_another_begins(
     tmp_path: Path,
 ) -> None:
     root = make_project(tmp_path, steps_per_round=3)
@@ -106,14 +106,14 @@ def test_a_finished_run_writes_its_result_again_and_goes_when_another_begins(
     assert other != state and outputs(root) != first
 
 
-def test_a_state_of_other_settings_is_never_read(tmp_path: Path) -> None:
+def test_a_state_with_another_key_is_never_read(tmp_path: Path) -> None:
     root = make_project(tmp_path, steps_per_round=3)
-    stranger = root / "scratch" / "train" / TASK / "0123456789abcdef" / "state.pt"
-    stranger.parent.mkdir(parents=True)
-    stranger.write_bytes(b"a state of another run")
+    other_state = root / "scratch" / "train" / TASK / "0123456789abcdef" / "state.pt"
+    other_state.parent.mkdir(parents=True)
+    other_state.write_bytes(b"a state of another run")
     done = train(root)
     assert done.returncode == 0, done.stderr
-    assert stranger.read_bytes() == b"a state of another run"
+    assert other_state.read_bytes() == b"a state of another run"
 
 
 @pytest.mark.parametrize("rate", [1e30])
@@ -123,6 +123,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, rate: float) ->
     assert done.returncode == 2
     assert "the loss became" in done.stderr and "learning_rate" in done.stderr
     assert "Traceback" not in done.stderr
-    kept = next((root / "scratch" / "train" / TASK).glob("*/state.pt"))
-    assert kept.stat().st_size > 0
+    state = next((root / "scratch" / "train" / TASK).glob("*/state.pt"))
+    assert state.stat().st_size > 0
     assert not (root / "models").exists()
