@@ -8,7 +8,7 @@ from rich.table import Table
 
 from chimle.metrics.metric_table import metric_rows
 from chimle.metrics.registry import split_headline
-from chimle.report.page import read_provenance, read_task_metrics
+from chimle.report.results import read_provenance, read_task_metrics
 from chimle.tasks import get_task
 from stages._command import guarded, root_parser
 from stages.report import project_tasks

@@ -1,4 +1,4 @@
-"""Where a bundle may lie: a folder, a zip file, S3, or a Git repository with DVC at a revision."""
+"""Addresses of bundles: a folder, a zip file, S3, or a revision of a Git repository with DVC."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ _GIT = re.compile(r"git\+(?P<repository>.+)@(?P<revision>[^@:]+):(?P<path>[^:]+)
 
 
 def _fetch_s3(bucket: str, key: str, folder: Path) -> Path:
-    """A bundle on S3, a zip object or a prefix, in `folder`. Credentials are boto3's business."""
+    """Download a bundle, a zip object or a prefix on S3, into `folder`; boto3 finds credentials."""
     name = PurePosixPath(key).name
     limits = (
         {key: (name, LARGEST_WEIGHTS)}
@@ -45,7 +45,7 @@ def _fetch_s3(bucket: str, key: str, folder: Path) -> Path:
 
 
 def _fetch_git(repository: str, revision: str, path: str, folder: Path) -> Path:
-    """What DVC or Git track under `path` at a revision of a repository, in `folder`."""
+    """Download what DVC or Git track under `path` at a revision of a repository into `folder`."""
     out = folder / PurePosixPath(path).name
     options = ["--quiet", f"--rev={revision}", f"--out={out}"]
     command = [sys.executable, "-m", "dvc", "get", *options, "--", repository, path]
@@ -54,8 +54,8 @@ def _fetch_git(repository: str, revision: str, path: str, folder: Path) -> Path:
         return out
     if "No module named dvc" in done.stderr:
         raise UserError("bundles in Git repositories need DVC: pip install dvc")
-    said = [line for line in done.stderr.splitlines() if line.strip()]
-    reason = said[-1].removeprefix("ERROR: ") if said else f"dvc exited with {done.returncode}"
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    reason = lines[-1].removeprefix("ERROR: ") if lines else f"dvc exited with {done.returncode}"
     raise UserError(f"{path} of {repository} at {revision} cannot be read ({reason})")
 
 
@@ -66,20 +66,20 @@ def _split_s3(address: str) -> tuple[str, str] | None:
 
 
 def is_remote(address: str) -> bool:
-    """Whether the address names something that must be fetched first."""
+    """Whether the bundle must be downloaded first."""
     return bool(_split_s3(address) or _GIT.fullmatch(address))
 
 
 def open_bundle(address: str, device: str = "cpu") -> Bundle:
-    """Load a bundle from wherever it lies.
+    """Load a bundle from any address.
 
     Args:
         address: a folder or zip file; `s3://bucket/prefix` or `s3://bucket/name.zip`; or
             `git+REPOSITORY@REVISION:PATH`, where the path is tracked by DVC or Git.
-        device: where the tower goes.
+        device: of the tower.
 
     Raises:
-        UserError: it cannot be fetched, or is no bundle.
+        UserError: it cannot be downloaded, or is no bundle.
     """
     with tempfile.TemporaryDirectory(prefix="chimle-") as name:
         if place := _split_s3(address):

@@ -1,4 +1,4 @@
-"""A trained tower as a folder or one zip file: weights (safetensors), settings, provenance (JSON).
+"""Model bundles: weights (safetensors), settings and provenance (JSON) in a folder or zip file.
 
 Loading runs no code from the bundle. Saving the same tower gives the same bytes: no time stamps.
 """
@@ -25,20 +25,20 @@ FORMAT = 1
 """Version of the bundle's layout."""
 KIND = "chimle-model-bundle"
 UNLICENSED = "unknown"
-"""Licence of a model that nobody has licensed."""
+"""License of a model without a stated license."""
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "bundle.json"
 LARGEST_DESCRIPTION = 2**22
 """Bytes of the description that are read."""
 LARGEST_WEIGHTS = 2**34
-"""Bytes of the weights that are fetched."""
+"""Bytes of the weights that are downloaded."""
 _HEADER_BYTES = 2**10
-"""Bytes that a tensor's name, shape and type may take in the file's header."""
+"""Bytes of a tensor's name, shape and type in the file's header, at most."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded model: its tower in evaluation mode, settings, origin and licence."""
+    """A loaded model: its tower in evaluation mode, settings, provenance and license."""
 
     tower: Tower
     settings: RunSettings
@@ -53,7 +53,7 @@ def save_bundle(
     provenance: dict[str, Any],
     license_: str = UNLICENSED,
 ) -> None:
-    """Write a bundle; it takes the folder's place when it is whole."""
+    """Write a bundle; it replaces `folder` when it is complete."""
     state = {name: value.contiguous().cpu() for name, value in tower.state_dict().items()}
     weights = save_safetensors(state)
     description = {
@@ -70,12 +70,12 @@ def save_bundle(
 
 
 def read_member(bundle: Path, name: str, largest: int) -> bytes:
-    """A file of a bundle, be it a folder or a zip file.
+    """A file of a bundle, which is a folder or a zip file.
 
     Raises:
-        UserError: it is not there, unreadable, or larger than `largest` bytes.
+        UserError: the file does not exist, is damaged, or is larger than `largest` bytes.
     """
-    place = f"{bundle}/{name}"
+    address = f"{bundle}/{name}"
     try:
         if bundle.is_dir():
             with (bundle / name).open("rb") as stream:
@@ -84,19 +84,19 @@ def read_member(bundle: Path, name: str, largest: int) -> bytes:
             with zipfile.ZipFile(bundle) as archive, archive.open(name) as stream:
                 content = stream.read(largest + 1)
     except (FileNotFoundError, KeyError):
-        raise UserError(f"{place} does not exist: there is no model bundle") from None
+        raise UserError(f"{address} does not exist: there is no model bundle") from None
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{bundle} is damaged or no model bundle ({error})") from None
     if len(content) > largest:
-        raise UserError(f"{place} is larger than {largest:,} bytes: this is no model bundle")
+        raise UserError(f"{address} is larger than {largest:,} bytes: this is no model bundle")
     return content
 
 
 def read_description(bundle: Path) -> dict[str, Any]:
-    """What a bundle says of itself, checked but for its settings' values.
+    """The description of a bundle; its settings are not checked here.
 
     Raises:
-        UserError: the file is missing, damaged, another project's, or of a later format.
+        UserError: the file is missing, damaged, of another project or of a later format.
     """
     path = f"{bundle}/{DESCRIPTION}"
     try:
@@ -114,7 +114,7 @@ def read_description(bundle: Path) -> dict[str, Any]:
 
 
 def _empty_tower(settings: RunSettings) -> tuple[Tower, int]:
-    """A tower without memory for its weights, and the bytes that a file of them may have."""
+    """A tower without memory for its weights, and the largest size of a file of them."""
     with torch.device("meta"):
         tower = Tower(settings.tower, settings.definition.wiring)
     state = tower.state_dict().values()
@@ -125,8 +125,8 @@ def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
     """Read a bundle, a folder or a zip file.
 
     Raises:
-        UserError: there is no bundle, or it is of a later format, damaged, or its weights do not
-            fit its settings.
+        UserError: there is no bundle, it is damaged or of a later format, or its weights do not fit
+            its settings.
     """
     description = read_description(bundle)
     settings = build_settings(description["settings"], f"{bundle}/{DESCRIPTION}")
@@ -137,8 +137,8 @@ def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{bundle}/{DESCRIPTION} describes no possible tower ({reason})") from None
     content = read_member(bundle, WEIGHTS, largest)
-    announced = description.get("weights_sha256")
-    if announced is not None and hashlib.sha256(content).hexdigest() != announced:
+    expected = description.get("weights_sha256")
+    if expected is not None and hashlib.sha256(content).hexdigest() != expected:
         raise UserError(f"{path} is damaged: its SHA-256 is another: make or fetch it again")
     try:
         state: dict[str, Tensor] = load_safetensors(content)

@@ -1,4 +1,4 @@
-"""A bundle to publish: with licence, metrics, and a model card that shows samples."""
+"""A bundle to publish: with license, metrics, and a model card that shows samples."""
 
 import io
 import json
@@ -34,10 +34,10 @@ def _read_json(path: Path) -> Any:
 
 
 def _measured(bundle: Bundle, project: Path) -> dict[str, Any]:
-    """`metrics`, `details` and `provenance` of this very model; empty if there are none.
+    """`metrics`, `details` and `provenance` of the bundle's model; empty where it has none.
 
     Raises:
-        UserError: the project's metrics are another model's.
+        UserError: the project's metrics are those of another model.
     """
     task = bundle.settings.task
     file = project / "metrics" / f"{task}.json"
@@ -58,7 +58,7 @@ def _measured(bundle: Bundle, project: Path) -> dict[str, Any]:
 
 
 def _draw_samples(folder: Path, out: Path) -> bool:
-    """Input, samples and target of the evaluated pictures in a grid; False if there are none."""
+    """Draw input, samples and target of the gallery as a grid; False where there is no gallery."""
     gallery = _read_json(folder / "gallery.json")
     if not gallery:
         return False
@@ -72,7 +72,7 @@ def _draw_samples(folder: Path, out: Path) -> bool:
     return True
 
 
-def _card(bundle: Bundle, measured: dict[str, Any], licence: str, has_samples: bool) -> str:
+def _card(bundle: Bundle, measured: dict[str, Any], license_: str, has_samples: bool) -> str:
     environment = Environment(
         loader=PackageLoader("chimle.bundles", "."),
         undefined=StrictUndefined,
@@ -92,7 +92,7 @@ def _card(bundle: Bundle, measured: dict[str, Any], licence: str, has_samples: b
         rows=rows,
         origin=measured.get("provenance", {}),
         provenance=bundle.provenance,
-        licence=licence,
+        license=license_,
         has_samples=has_samples,
     )
 
@@ -106,34 +106,34 @@ def _zipped(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _fill(folder: Path, bundle: Bundle, licence: str, project: Path) -> None:
-    """Write a bundle with metrics, samples and card into a folder that is made for it."""
+def _fill(folder: Path, bundle: Bundle, license_: str, project: Path) -> None:
+    """Write a bundle with metrics, samples and card into an empty folder."""
     measured = _measured(bundle, project)
-    save_bundle(folder, bundle.tower, bundle.settings, bundle.provenance, licence)
-    pictures = project / "pictures" / bundle.settings.task
-    has_samples = bool(measured) and _draw_samples(pictures, folder / SAMPLES)
+    save_bundle(folder, bundle.tower, bundle.settings, bundle.provenance, license_)
+    gallery = project / "pictures" / bundle.settings.task
+    has_samples = bool(measured) and _draw_samples(gallery, folder / SAMPLES)
     if measured:
         write_text(folder / METRICS, json.dumps(measured, indent=1, sort_keys=True) + "\n")
-    write_text(folder / CARD, _card(bundle, measured, licence, has_samples))
+    write_text(folder / CARD, _card(bundle, measured, license_, has_samples))
 
 
-def pack(bundle: Bundle, out: Path, licence: str, project: Path) -> None:
-    """Write a bundle with everything that a stranger wants to know of it.
+def pack(bundle: Bundle, out: Path, license_: str, project: Path) -> None:
+    """Write a bundle with license, metrics, samples and a model card.
 
     Args:
         bundle: the model.
         out: folder, or one file where the name ends in `.zip`; must not exist.
-        licence: SPDX identifier of the weights' licence.
+        license_: SPDX identifier of the weights' license.
         project: folder with `metrics/` and `pictures/` of the model.
 
     Raises:
-        UserError: `out` exists, or the project's metrics are another model's.
+        UserError: `out` exists, or the project's metrics are those of another model.
     """
     if out.exists():
-        raise UserError(f"{out} exists already: name another place or remove it")
+        raise UserError(f"{out} exists already: name another path or remove it")
     with tempfile.TemporaryDirectory(prefix="chimle-") as name:
         folder = Path(name) / "bundle"
-        _fill(folder, bundle, licence, project)
+        _fill(folder, bundle, license_, project)
         if out.suffix == ".zip":
             write_bytes(out, _zipped(folder))
             return

@@ -1,8 +1,8 @@
-"""A tower against recorded outputs of the published implementation.
+"""Comparison of a tower with recorded outputs of the published implementation.
 
 A recording is a file for `torch.load(weights_only=True)` with `inputs` (conditioning images, coarse
 first), `codes` (a flat code per level: style, then noise as channel, height, width) and `outputs`
-(per level the tanh output, or the picture in [0, 1]).
+(per level the tanh output, or the image in [0, 1]).
 """
 
 import pickle
@@ -17,9 +17,9 @@ from chimle.tasks import Wiring
 from chimle.tower.generator import LevelCode, Tower
 
 TOLERANCE = 1e-5
-"""Largest difference of raw outputs and of pictures made of them linearly, fp32."""
+"""Largest difference allowed of raw outputs and of images linear in them, fp32."""
 COLOUR_TOLERANCE = 1 / 255
-"""Largest difference of pictures that went through Lab."""
+"""Largest difference allowed of images that are converted through Lab."""
 
 
 def _read(path: Path) -> dict[str, list[Tensor]]:
@@ -42,9 +42,9 @@ def _read(path: Path) -> dict[str, list[Tensor]]:
 
 
 def _difference(tower: Tower, raw: Tensor, image: Tensor, recorded: Tensor) -> tuple[float, float]:
-    """Largest difference of a level's output to the recorded one, and what is allowed."""
+    """Largest difference of a level's output to the recorded one, and the difference allowed."""
     colour = tower.wiring is Wiring.COLOURIZATION and recorded.shape[1] == 3
-    # tanh outputs reach below 0, pictures do not.
+    # A tanh output has negative values, an image has none.
     own = raw if recorded.shape[1] == 2 or recorded.min() < 0 else image
     if own.shape != recorded.shape:
         raise UserError(f"a recorded output is {tuple(recorded.shape)}, not {tuple(own.shape)}")
@@ -53,10 +53,10 @@ def _difference(tower: Tower, raw: Tensor, image: Tensor, recorded: Tensor) -> t
 
 @torch.no_grad()
 def compare(tower: Tower, path: Path) -> str:
-    """Say how far a tower is from a recording.
+    """One line: the differences between a tower's outputs and a recording.
 
     Raises:
-        UserError: the recording cannot be used, or the outputs differ by more than is allowed.
+        UserError: the recording does not fit the tower, or the outputs differ by more than allowed.
     """
     recorded = _read(path)
     inputs = recorded["inputs"]
@@ -77,8 +77,8 @@ def compare(tower: Tower, path: Path) -> str:
     except (RuntimeError, ValueError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not fit these weights ({reason})") from None
-    told = ", ".join(f"{found:.1e}" for found, _ in differences)
+    text = ", ".join(f"{found:.1e}" for found, _ in differences)
     if any(found > allowed for found, allowed in differences):
         limits = max(allowed for _, allowed in differences)
-        raise UserError(f"outputs differ from {path} by {told} per level, allowed is {limits:.1e}")
-    return f"outputs equal {path}: largest difference per level {told}"
+        raise UserError(f"outputs differ from {path} by {text} per level, allowed is {limits:.1e}")
+    return f"outputs equal {path}: largest difference per level {text}"

@@ -1,4 +1,4 @@
-"""Published checkpoints become model bundles; sizes are read off the weights' shapes."""
+"""Import of published checkpoints; the tower's sizes follow from the weights' shapes."""
 
 import hashlib
 import pickle
@@ -18,7 +18,7 @@ from chimle.tower.published_names import load_published, our_name
 
 
 def _generator_state(content: Any) -> dict[str, Tensor] | None:
-    """The first mapping of published parameters inside a checkpoint, any wrapper's prefix cut."""
+    """The first mapping of published parameters in a checkpoint, without a wrapper's prefix."""
     if not isinstance(content, Mapping):
         return None
     prefixes = ("", "module.", "netG.", "netG.module.", "generator.")
@@ -58,7 +58,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
-    """How many different numbers the pattern's group takes among the names."""
+    """Number of different values of the pattern's group among the names."""
     return len({match[1] for name in state if (match := re.match(pattern, name))})
 
 
@@ -72,15 +72,15 @@ def infer_settings(state: Mapping[str, Tensor], task: str, resolution: int) -> R
     """The sizes of a published generator.
 
     Raises:
-        UserError: parameters are missing, or belong to another task.
+        UserError: parameters are missing, or the weights are those of another task.
     """
     definition = get_task(task)
     levels = range(1, _count(state, r"level_(\d+)_") + 1)
-    colours = _rows(state, "level_1_out.0.weight_v")
+    channels = _rows(state, "level_1_out.0.weight_v")
     expected = 2 if definition.wiring is Wiring.COLOURIZATION else 3
-    if colours != expected:
+    if channels != expected:
         raise UserError(
-            f"these weights draw {colours} channels, task {task} takes {expected}: "
+            f"these weights draw {channels} channels, task {task} takes {expected}: "
             "name the task they were trained for"
         )
     conditioning = definition.conditioning_channels

@@ -1,8 +1,6 @@
-"""Pictures of pictures: contact sheets; and line charts drawn as SVG coordinates."""
+"""Contact sheets: grids of images with headings."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -68,62 +66,3 @@ def _shown(picture: np.ndarray, side: int) -> np.ndarray:
     if height == width and side % height == 0:
         return picture.repeat(side // height, axis=0).repeat(side // height, axis=1)
     return resize(picture, (side, side))
-
-
-@dataclass(frozen=True)
-class Line:
-    """One curve of a chart: its name and `x,y x,y ..` for an SVG polyline."""
-
-    name: str
-    points: str
-    end: tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A line chart in SVG units; ticks are (position, label)."""
-
-    title: str
-    width: int
-    height: int
-    lines: tuple[Line, ...]
-    x_ticks: tuple[tuple[str, str], ...]
-    y_ticks: tuple[tuple[str, str], ...]
-
-
-def ticks(top: float, count: int = 4) -> list[float]:
-    """Round numbers from 0 to the first at or above `top`, in about `count` equal steps."""
-    if top <= 0:
-        return [0.0, 1.0]
-    raw = top / count
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * k for k in (1, 2, 2.5, 5, 10) if power * k >= raw * (1 - 1e-9))
-    return [step * i for i in range(math.ceil(top / step - 1e-9) + 1)]
-
-
-def chart(
-    title: str,
-    steps: Sequence[float],
-    curves: Mapping[str, Sequence[float]],
-    width: int = 420,
-    height: int = 170,
-) -> Chart:
-    """Curves of values >= 0 over `steps`, scaled into `width` x `height` from a zero line up."""
-    last = max(steps, default=0.0) or 1.0
-    rises = ticks(max((max(values, default=0.0) for values in curves.values()), default=0.0))
-    lines = []
-    for name, values in curves.items():
-        places = [
-            (f"{x / last * width:.1f}", f"{height * (1 - max(y, 0.0) / rises[-1]):.1f}")
-            for x, y in zip(steps, values, strict=True)
-        ]
-        if places:
-            lines.append(Line(name, " ".join(f"{x},{y}" for x, y in places), places[-1]))
-    return Chart(
-        title,
-        width,
-        height,
-        tuple(lines),
-        tuple((f"{x / last * width:.1f}", f"{x:g}") for x in ticks(last) if x <= last),
-        tuple((f"{height * (1 - y / rises[-1]):.1f}", f"{y:.4g}") for y in rises),
-    )

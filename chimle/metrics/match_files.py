@@ -1,4 +1,4 @@
-"""Which files of any tool's outputs answer which input: by folders, by names, or by a table."""
+"""Matching of output files to targets and inputs: by folders, by names, or by a CSV table."""
 
 import csv
 import re
@@ -13,25 +13,25 @@ from chimle.images.decode import SUFFIXES, read_rgb
 from chimle.metrics.prediction import Prediction
 
 GRID = "_grid"
-"""Ending of the overview that `chimle sample` writes beside its answers; no answer itself."""
+"""Suffix of the overview that `chimle sample` writes beside its samples; it is no sample."""
 
 
 @dataclass(frozen=True)
-class Files:
-    """One input's files: its answers in the order of their numbers, its target, its input."""
+class PredictionFiles:
+    """Files of one input: its samples in the order of their numbers, its target, its input."""
 
     id: str
-    answers: tuple[Path, ...]
+    samples: tuple[Path, ...]
     target: Path
     input: Path | None = None
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sorts 2 before 10."""
+    """Sort key that puts 2 before 10."""
     return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", path.stem)]
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder")
     files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
@@ -39,19 +39,19 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    """Pictures of a folder by their name without its ending."""
+    """Images of a folder by their name without suffix."""
     found: dict[str, Path] = {}
-    for path in _pictures(folder):
+    for path in _images(folder):
         other = found.setdefault(path.stem, path)
         if other != path:
             raise UserError(f"{other} and {path} have one name: keep one of them")
     if not found:
-        raise UserError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        raise UserError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})")
     return found
 
 
 def _owner(path: Path, names: Sequence[str]) -> str | None:
-    """The name that `NAME.png` or `NAME_3.png` answers; None for an overview grid."""
+    """The target NAME of `NAME.png` or `NAME_3.png`; None for an overview grid."""
     if path.stem.endswith(GRID) and path.stem.removesuffix(GRID) in names:
         return None
     shorter = re.sub(r"_\d+$", "", path.stem)
@@ -60,44 +60,44 @@ def _owner(path: Path, names: Sequence[str]) -> str | None:
         raise UserError(f"{path} belongs to no target: call it NAME_0{path.suffix} as its target")
     if len(fitting) > 1:
         raise UserError(
-            f"{path} may answer {fitting[0]} or {fitting[1]}: use a folder per input instead"
+            f"{path} may belong to {fitting[0]} or {fitting[1]}: use a folder per input instead"
         )
     return fitting[0]
 
 
-def find_in_folders(outputs: Path, targets: Path, inputs: Path | None) -> list[Files]:
+def find_in_folders(outputs: Path, targets: Path, inputs: Path | None) -> list[PredictionFiles]:
     """Outputs named after targets: `OUTPUTS/NAME/*.png`, `OUTPUTS/NAME_0.png`, `OUTPUTS/NAME.png`.
 
     Raises:
-        UserError: a folder is missing or empty, or a file belongs to nothing or lacks its partner.
+        UserError: a folder is missing or empty, or a file has no target, input or sample.
     """
-    wanted = _by_stem(targets)
+    by_target = _by_stem(targets)
     given = None if inputs is None else _by_stem(inputs)
-    answers: dict[str, list[Path]] = {name: [] for name in wanted}
-    for path in _pictures(outputs):
-        if (name := _owner(path, list(wanted))) is not None:
-            answers[name].append(path)
+    samples: dict[str, list[Path]] = {name: [] for name in by_target}
+    for path in _images(outputs):
+        if (name := _owner(path, list(by_target))) is not None:
+            samples[name].append(path)
     for folder in sorted(path for path in outputs.iterdir() if path.is_dir()):
-        if folder.name not in wanted:
+        if folder.name not in by_target:
             raise UserError(f"{folder} belongs to no target: call it as its target's file")
-        answers[folder.name] += _pictures(folder)
+        samples[folder.name] += _images(folder)
     found = []
-    for name, target in sorted(wanted.items()):
-        if not answers[name]:
-            raise UserError(f"{target} has no answer in {outputs}: add one, or remove the target")
+    for name, target in sorted(by_target.items()):
+        if not samples[name]:
+            raise UserError(f"{target} has no sample in {outputs}: add one, or remove the target")
         if given is not None and name not in given:
             raise UserError(f"{target} has no input in {inputs}: add one, or remove the target")
         own = None if given is None else given[name]
-        found.append(Files(name, tuple(sorted(answers[name], key=_natural)), target, own))
-    if given is not None and (alone := sorted(set(given) - set(wanted))):
+        found.append(PredictionFiles(name, tuple(sorted(samples[name], key=_natural)), target, own))
+    if given is not None and (alone := sorted(set(given) - set(by_target))):
         raise UserError(f"{given[alone[0]]} has no target in {targets}: add one, or remove it")
     return found
 
 
-def find_in_table(table: Path) -> list[Files]:
-    """A CSV file with the columns `output`, `target` and, if wanted, `input`; a row per answer.
+def find_in_table(table: Path) -> list[PredictionFiles]:
+    """A CSV file with columns `output`, `target` and, optionally, `input`; a row per sample.
 
-    Paths are relative to the file's folder. Rows of one target are the answers to one input, in
+    Paths are relative to the file's folder. Rows of one target are the samples of one input, in
     the order of the rows.
 
     Raises:
@@ -114,7 +114,7 @@ def find_in_table(table: Path) -> list[Files]:
     if lacking := [name for name in ("output", "target") if name not in columns]:
         raise UserError(f"{table} has no column `{lacking[0]}`: name one in its first line")
     if not rows:
-        raise UserError(f"{table} lists no answer: add a row for each")
+        raise UserError(f"{table} lists no sample: add a row for each")
     used = [name for name in ("output", "target", "input") if name in columns]
     grouped: dict[str, list[dict[str, str]]] = {}
     for number, row in enumerate(rows, start=2):
@@ -126,55 +126,57 @@ def find_in_table(table: Path) -> list[Files]:
         given = {row["input"] for row in own} if "input" in used else set()
         if len(given) > 1:
             raise UserError(f"{table}: target {target} has several inputs: give it one")
-        answers = tuple(table.parent / row["output"] for row in own)
+        samples = tuple(table.parent / row["output"] for row in own)
         only = table.parent / given.pop() if given else None
-        found.append(Files(target, answers, table.parent / target, only))
+        found.append(PredictionFiles(target, samples, table.parent / target, only))
     return found
 
 
-def _stacked(files: Files, target: np.ndarray) -> np.ndarray:
-    """(S, H, W, 3) uint8; `UserError` names the answer that has not its target's size."""
-    pictures = []
-    for path in files.answers:
-        picture = read_rgb(path)
-        if picture.shape != target.shape:
-            mine, its = (f"{shape[1]}x{shape[0]}" for shape in (picture.shape, target.shape))
+def _stacked(files: PredictionFiles, target: np.ndarray) -> np.ndarray:
+    """(S, H, W, 3) uint8; `UserError` names a sample whose size is not its target's."""
+    samples = []
+    for path in files.samples:
+        sample = read_rgb(path)
+        if sample.shape != target.shape:
+            own, its = (f"{shape[1]}x{shape[0]}" for shape in (sample.shape, target.shape))
             raise UserError(
-                f"{path} has {mine} pixels and its target {files.target} {its}: "
+                f"{path} has {own} pixels and its target {files.target} {its}: "
                 "they must be of one size"
             )
-        pictures.append(picture)
-    return np.stack(pictures)
+        samples.append(sample)
+    return np.stack(samples)
 
 
-def _check_input(files: Files, given: np.ndarray, target: np.ndarray, enlarges: bool) -> None:
-    """`UserError` where an input has not the size that its task asks for."""
+def _check_input(
+    files: PredictionFiles, given: np.ndarray, target: np.ndarray, enlarges: bool
+) -> None:
+    """`UserError` where an input does not have the size that its task requires."""
     height, width = target.shape[:2]
     rows, columns = given.shape[:2]
     fits = rows <= height and columns <= width and rows * width == columns * height
     if not (fits if enlarges else given.shape == target.shape):
-        wanted = "smaller, with the same aspect" if enlarges else "of one size"
+        required = "smaller, with the same aspect" if enlarges else "of one size"
         raise UserError(
             f"{files.input} has {columns}x{rows} pixels and its target {files.target} "
-            f"{width}x{height}: they must be {wanted}"
+            f"{width}x{height}: they must be {required}"
         )
 
 
-def read_predictions(found: Sequence[Files], enlarges: bool) -> Iterator[Prediction]:
-    """Cases, read one input at a time.
+def read_predictions(found: Sequence[PredictionFiles], enlarges: bool) -> Iterator[Prediction]:
+    """Predictions, read one input at a time.
 
     Args:
         found: the files.
         enlarges: whether inputs may be smaller than targets.
 
     Raises:
-        UserError: a count or size does not fit, or a file is no picture.
+        UserError: a count or size does not fit, or a file is no image.
     """
     for files in found:
-        if len(files.answers) != len(found[0].answers):
+        if len(files.samples) != len(found[0].samples):
             raise UserError(
-                f"{files.id} has {len(files.answers)} answers and {found[0].id} "
-                f"{len(found[0].answers)}: every input needs equally many"
+                f"{files.id} has {len(files.samples)} samples and {found[0].id} "
+                f"{len(found[0].samples)}: every input needs equally many"
             )
     for files in found:
         target = read_rgb(files.target)

@@ -1,4 +1,4 @@
-"""What `chimle score` does: any tool's outputs get the numbers that the pipeline's models get."""
+"""Evaluation of any tool's output files for `chimle score`, as the pipeline evaluates models."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +24,15 @@ class ScoreRequest:
     """What to score, and with what.
 
     Attributes:
-        outputs: folder, or CSV file with a row per answer.
+        outputs: folder, or CSV file with a row per sample.
         targets: folder; None with a CSV file.
-        inputs: folder; None: agreement with inputs and doing nothing are left out.
-        task: says what agreement with the input is; None: it is not judged.
+        inputs: folder; None: agreement with the input and the input baseline are left out.
+        task: defines agreement with the input; None: it is not measured.
         perceptual: the distance.
         inception: file of the FID's weights or `official`; None: no FID.
         jpeg_quality: of decompression's inputs, in Pillow's terms.
         seed: of the bootstrap.
-        features: folder that keeps what the networks said; None: nowhere.
+        features: folder that caches the networks' features; None: no cache.
     """
 
     outputs: Path
@@ -46,37 +46,37 @@ class ScoreRequest:
     features: Path | None = None
 
 
-def score(question: ScoreRequest) -> tuple[Scores, dict[str, Any]]:
-    """Scores, and a plain `{"metrics": .., "details": .., "provenance": ..}` to write down.
+def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any]]:
+    """Scores, and plain values `{"metrics": .., "details": .., "provenance": ..}`.
 
     Raises:
-        UserError: names, sizes or counts do not fit, or weights cannot be had.
+        UserError: names, sizes or counts do not fit, or weights are missing.
     """
-    task = None if question.task is None else get_task(question.task)
-    is_table = question.outputs.suffix.lower() == ".csv"
-    if is_table and (question.targets or question.inputs):
+    task = None if request.task is None else get_task(request.task)
+    is_table = request.outputs.suffix.lower() == ".csv"
+    if is_table and (request.targets or request.inputs):
         raise UserError("a CSV file names targets and inputs itself: leave out the folders")
     if is_table:
-        found = find_in_table(question.outputs)
-    elif question.targets is None:
+        found = find_in_table(request.outputs)
+    elif request.targets is None:
         raise UserError("name the folder of targets by `--targets`, or give a CSV file")
     else:
-        found = find_in_folders(question.outputs, question.targets, question.inputs)
+        found = find_in_folders(request.outputs, request.targets, request.inputs)
     if task is not None and any(files.input is None for files in found):
-        raise UserError("`--task` judges agreement with inputs: name their folder by `--inputs`")
+        raise UserError("`--task` measures agreement with inputs: name their folder by `--inputs`")
     device = str(choose_device())
-    judge = EvaluationConfig(
-        perceptual=load_perceptual(question.perceptual, device),
-        inception=load_inception(question.inception, device),
+    config = EvaluationConfig(
+        perceptual=load_perceptual(request.perceptual, device),
+        inception=load_inception(request.inception, device),
         task=task,
-        pair=PairSettings(jpeg_quality=question.jpeg_quality),
-        seed=question.seed,
-        records=question.features,
+        pair=PairSettings(jpeg_quality=request.jpeg_quality),
+        seed=request.seed,
+        records=request.features,
     )
-    cases = read_predictions(found, enlarges=task is None or task.reduction > 1)
-    scores, nothing = evaluate(cases, judge)
-    headline, details = split_headline(flat_values(scores, nothing))
-    origin = measured_with(judge, scores) | {"task": question.task or "none"}
+    predictions = read_predictions(found, enlarges=task is None or task.reduction > 1)
+    scores, baseline = evaluate(predictions, config)
+    headline, details = split_headline(flat_values(scores, baseline))
+    origin = measured_with(config, scores) | {"task": request.task or "none"}
     return scores, {"metrics": headline, "details": details, "provenance": origin}
 
 
@@ -88,15 +88,15 @@ def write_scores(out: Path, scores: Scores, content: dict[str, Any]) -> None:
 
 
 def score_table(content: dict[str, Any]) -> Table:
-    """All numbers with intervals, beside those of doing nothing."""
+    """All metrics with intervals, beside those of the input baseline."""
     origin = content["provenance"]
-    title = f"N = {origin['n']}, {origin['samples_per_input']} answers each"
+    title = f"N = {origin['n']}, {origin['samples_per_input']} samples each"
     table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("metric", "", "answers", "95 % interval", "doing nothing"):
+    for heading in ("metric", "", "samples", "95 % interval", "input baseline"):
         right = heading not in ("metric", "")
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in metric_rows(content["metrics"] | content["details"]):
         ends = "" if row.interval is None else "{:.4g} - {:.4g}".format(*row.interval)
-        nothing = "" if row.baseline is None else f"{row.baseline:.4g}"
-        table.add_row(row.name, row.arrow, f"{row.value:.4g}", ends, nothing)
+        baseline = "" if row.baseline is None else f"{row.baseline:.4g}"
+        table.add_row(row.name, row.arrow, f"{row.value:.4g}", ends, baseline)
     return table

@@ -1,4 +1,4 @@
-"""Bundles from S3, over HTTP from a real server of the protocol."""
+"""Bundles from S3, over HTTP from a server of its protocol."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +19,14 @@ BUCKET = "towers"
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    """The address of an S3 server that lives as long as this module's tests."""
+    """The address of an S3 server for this module's tests."""
     with s3_server() as address:
         yield address
 
 
 @pytest.fixture
 def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """Surroundings in which boto3 finds the server; a folder with what the bucket holds."""
+    """An environment in which boto3 finds the server; the folder of the uploaded bundle."""
     for key, value in {"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS}.items():
         monkeypatch.setenv(key, value)
     folder = tiny_bundle(tmp_path / "bundle", "night_to_day")
@@ -43,15 +43,15 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     yield folder
 
 
-def test_a_prefix_and_an_archive_load_as_the_folder_does(bucket: Path) -> None:
-    picture = noise_picture((17, 24))
-    expected = chimle.load(bucket).sample(torch.from_numpy(picture).permute(2, 0, 1) / 255, n=1)
+def test_a_prefix_and_an_archive_equal_the_folder(bucket: Path) -> None:
+    image = torch.from_numpy(noise_picture((17, 24))).permute(2, 0, 1) / 255
+    expected = chimle.load(bucket).sample(image, n=1)
     for address in ("s3://towers/models/night", "s3://towers/models/night/", "s3://towers/one.zip"):
-        found = chimle.load(address).sample(torch.from_numpy(picture).permute(2, 0, 1) / 255, n=1)
+        found = chimle.load(address).sample(image, n=1)
         assert torch.equal(found[0], expected[0])
 
 
-def test_what_cannot_be_fetched_is_one_sentence(bucket: Path) -> None:
+def test_each_bad_address_is_one_sentence(bucket: Path) -> None:
     for address, words in (
         ("s3://towers/none", "cannot be read .*there is no such"),
         ("s3://towers/none.zip", "cannot be read .*there is no such"),
@@ -64,7 +64,7 @@ def test_what_cannot_be_fetched_is_one_sentence(bucket: Path) -> None:
             chimle.load(address)
 
 
-def test_the_command_line_reads_s3_and_tells_no_secret(
+def test_the_command_line_reads_s3_and_prints_no_secret(
     bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = run("show", "s3://towers/one.zip", "--json")

@@ -1,9 +1,10 @@
-"""Bundles: the same bytes again, and one sentence for what is none."""
+"""Bundles: the same bytes every time, and one sentence for a bad bundle."""
 
 import json
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,19 +23,19 @@ FILES = ("weights.safetensors", "bundle.json")
 
 
 def edited(folder: Path, **values: object) -> str:
-    """The description with some of its tower's settings changed."""
+    """The description with changed settings of the tower."""
     description = json.loads((folder / "bundle.json").read_text())
     description["settings"]["tower"].update(values)
     return json.dumps(description)
 
 
 class Evil:
-    """Unpickling this writes a file."""
+    """An object whose unpickling writes a file."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return Path.write_text, (self.mark, "run")
 
 
@@ -49,7 +50,7 @@ def test_round_trip_and_same_bytes(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
 
 
-def test_one_file_holds_what_a_folder_holds(tmp_path: Path) -> None:
+def test_a_zip_file_equals_the_folder(tmp_path: Path) -> None:
     bundle = load_bundle(tiny_bundle(tmp_path / "a", TASK))
     for name in ("one.zip", "two.zip"):
         pack(bundle, tmp_path / name, "cc0-1.0", tmp_path)
@@ -60,7 +61,7 @@ def test_one_file_holds_what_a_folder_holds(tmp_path: Path) -> None:
     assert all(torch.equal(state[name], v) for name, v in again.tower.state_dict().items())
 
 
-def test_what_is_no_bundle_is_named(tmp_path: Path) -> None:
+def test_each_bad_bundle_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no model bundle"):
         load_bundle(tmp_path)
     folder = tiny_bundle(tmp_path / "a", TASK)
@@ -94,7 +95,7 @@ def test_what_is_no_bundle_is_named(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_bomb_in_an_archive_is_not_unpacked(tmp_path: Path) -> None:
+def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     folder = tiny_bundle(tmp_path / "a", TASK)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(folder / "bundle.json", "bundle.json")
@@ -108,7 +109,7 @@ def test_a_bomb_in_an_archive_is_not_unpacked(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
-    """A bundle in one file, and its weights; of one level, for it is loaded many times."""
+    """A bundle in one file, and its weights; of one level, since it is loaded many times."""
     folder = tmp_path_factory.mktemp("packed")
     bundle = load_bundle(tiny_bundle(folder / "a", TASK, levels=1))
     pack(bundle, folder / "one.zip", "cc0-1.0", folder)
@@ -120,15 +121,15 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Te
 def test_a_changed_byte_never_gives_other_weights(
     packed: tuple[Path, dict[str, Tensor]], data: st.DataObject
 ) -> None:
-    """Whatever byte is hit, loading gives the same tower or one sentence."""
+    """With any byte changed, loading gives the same tower or one sentence."""
     path, expected = packed
     content = bytearray(path.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))
-    hit = path.with_name("hit.zip")
-    hit.write_bytes(content)
+    changed = path.with_name("changed.zip")
+    changed.write_bytes(content)
     try:
-        found = load_bundle(hit).tower.state_dict()
+        found = load_bundle(changed).tower.state_dict()
     except UserError:
         return
     assert found.keys() == expected.keys()

@@ -1,4 +1,4 @@
-"""Published checkpoints become bundles, and compute what was recorded."""
+"""Import of published checkpoints, and comparison with recorded outputs."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`chimle score`: a folder of outputs gets the pipeline's numbers, a bad one gets a sentence."""
+"""`chimle score`: the pipeline's metrics for a folder of outputs, one sentence for a bad one."""
 
 import csv
 import json
@@ -80,7 +80,7 @@ def test_numbers_are_those_of_the_stage(tmp_path: Path, name: Callable[[str, int
     assert origin["extractor"]["origin"] == "random" and origin["warnings"]
 
 
-def test_ten_answers_come_in_their_order(tmp_path: Path) -> None:
+def test_ten_samples_come_in_their_order(tmp_path: Path) -> None:
     """The sets of one sample per input depend on which sample is the tenth."""
     predictions = noise_predictions(7, 11)
     write(tmp_path, predictions, lambda name, number: f"{name}_{number}.png")
@@ -104,7 +104,7 @@ def test_a_table_gives_the_same(root: Path) -> None:
     assert table["metrics"] | table["details"] == folder["metrics"] | folder["details"]
 
 
-def test_answers_of_chimle_sample_and_single_answers_are_read(root: Path) -> None:
+def test_outputs_of_chimle_sample_and_single_samples_are_read(root: Path) -> None:
     write_png(root / "outputs" / "picture_0_grid.png", noise_images(side=64))
     assert scored(root)["provenance"]["n"] == 2
     for path in (root / "outputs").iterdir():
@@ -144,7 +144,7 @@ def _smaller_target(root: Path) -> None:
     write_png(root / "targets" / "picture_1.png", noise_images(side=16))
 
 
-def _smaller_answer(root: Path) -> None:
+def _smaller_sample(root: Path) -> None:
     write_png(root / "outputs" / "picture_1_1.png", noise_images(side=16))
 
 
@@ -153,17 +153,17 @@ def _smaller_answer(root: Path) -> None:
     [
         (lambda r: (r / "outputs" / "picture_0_2.png").unlink(), "equally many"),
         (lambda r: (r / "targets" / "picture_0.png").unlink(), "belongs to no target"),
-        (lambda r: write_png(r / "targets" / "new.png", noise_images()), "has no answer in"),
+        (lambda r: write_png(r / "targets" / "new.png", noise_images()), "has no sample in"),
         (lambda r: write_png(r / "outputs" / "new_0.png", noise_images()), "belongs to no target"),
         (lambda r: (r / "outputs" / "new").mkdir(), "belongs to no target"),
         (lambda r: (r / "inputs" / "picture_1.png").unlink(), "has no input in"),
         (lambda r: write_png(r / "inputs" / "new.png", noise_images()), "has no target in"),
         (lambda r: (r / "targets" / "picture_0.jpg").write_bytes(b""), "have one name"),
-        (lambda r: write_png(r / "targets" / "picture.png", noise_images()), "has no answer in"),
+        (lambda r: write_png(r / "targets" / "picture.png", noise_images()), "has no sample in"),
         (lambda r: write_png(r / "outputs" / "picture_0.png", noise_images()), "equally many"),
-        (lambda r: write_png(r / "targets" / "picture_0_1.png", noise_images()), "may answer"),
+        (lambda r: write_png(r / "targets" / "picture_0_1.png", noise_images()), "may belong to"),
         (_smaller_target, "they must be of one size"),
-        (_smaller_answer, "picture_1_1.png has 16x16 pixels"),
+        (_smaller_sample, "picture_1_1.png has 16x16 pixels"),
         (lambda r: (r / "outputs" / "picture_1_1.png").write_bytes(b"x"), "damaged or no picture"),
         (lambda r: write_png(r / "inputs" / "picture_1.png", noise_images(side=16)), "of one size"),
     ],
@@ -181,7 +181,7 @@ def test_each_bad_folder_is_refused_with_one_sentence(
     ("text", "words"),
     [
         ("output,goal\na,b\n", "no column `target`"),
-        ("output,target\n", "lists no answer"),
+        ("output,target\n", "lists no sample"),
         ("output,target\na.png,\n", "line 2: `target` is empty"),
         ("output,target,input\na.png,b.png,c.png\nd.png,b.png,e.png\n", "several inputs"),
         ("output,target\nnowhere.png,targets/picture_0.png\n", "nowhere.png does not exist"),

@@ -1,4 +1,4 @@
-"""The report: self-contained, whole, escaped, repeatable, and plain about what is missing."""
+"""The report: self-contained, complete, escaped, repeatable; missing files are named."""
 
 import base64
 import io
@@ -12,10 +12,11 @@ from markupsafe import escape
 from rich.console import Console
 
 from chimle.errors import UserError
-from chimle.images.contact_sheet import GAP, HEADING, chart, contact_sheet, ticks
+from chimle.images.contact_sheet import GAP, HEADING, contact_sheet
 from chimle.images.decode import read_rgb, write_png
 from chimle.metrics.metric_table import metric_rows
 from chimle.metrics.registry import plain_name, split_headline
+from chimle.report.charts import line_chart, ticks
 from chimle.report.page import OVERVIEW_BYTES, render
 from chimle.tasks import TASKS
 from stages import report, summary
@@ -43,7 +44,7 @@ EVIL = "<script>alert('x')</script>&"
 
 
 def write_results(root: Path, task: str, side: int = 32, samples: int = 3) -> None:
-    """What train and evaluate leave for one task, from noise."""
+    """Outputs of train and evaluate for one task, from noise."""
     generator = np.random.default_rng(len(task))
     folder = root / "pictures" / task
     entries = []
@@ -105,11 +106,11 @@ def test_page_holds_everything_it_shows(project: Path) -> None:
             assert base64.b64encode(path.read_bytes()).decode() in page
 
 
-def test_page_explains_every_number(project: Path) -> None:
+def test_page_defines_every_metric(project: Path) -> None:
     page = render(project, [TASK]).replace("<wbr>", "")
     for name in METRICS:
         assert (f"<code>{name}</code>" in page) is (plain_name(name) == name)
-    terms = page.split("What each number means")[1]
+    terms = page.split("Definition of each metric")[1]
     for row in metric_rows(METRICS):
         assert row.metric is not None
         for text in (row.meaning, row.metric.span, row.metric.formula, row.metric.source):
@@ -148,7 +149,7 @@ def test_no_warning_with_real_weights(project: Path) -> None:
 
 
 def test_overview_stays_small(tmp_path: Path) -> None:
-    """Noise is the worst case: no PNG of it compresses."""
+    """Noise is the worst case: it does not compress."""
     write_project(tmp_path, {task: {} for task in TASKS})
     for task in TASKS:
         write_results(tmp_path, task, side=128, samples=8)
@@ -186,7 +187,7 @@ def test_missing_file_is_named(project: Path, name: str) -> None:
         (f"metrics/{TASK}.json", '{"psnr": "high"}', "`psnr`"),
         (f"metrics/{TASK}.provenance.json", '{"n": 3}', "`samples_per_input`"),
         (f"metrics/{TASK}.provenance.json", "3", "must map"),
-        (f"pictures/{TASK}/gallery.json", "[]", "no picture"),
+        (f"pictures/{TASK}/gallery.json", "[]", "no image"),
         (f"pictures/{TASK}/gallery.json", '[{"id": "a"}]', "entry 0"),
         (
             f"pictures/{TASK}/gallery.json",
@@ -234,7 +235,7 @@ def test_rows_compare_in_the_better_direction() -> None:
     assert rows["fid"].of_sets and not rows["psnr"].of_sets
 
 
-def test_best_of_is_told_from_the_mean() -> None:
+def test_best_of_and_mean_have_different_meanings() -> None:
     nearest, mean = metric_rows({"lpips_vgg_best_of_10": 0.1, "lpips_vgg": 0.2})
     assert "nearest" in nearest.meaning and "mean" in mean.meaning
 
@@ -250,7 +251,7 @@ def test_summary_prints_tables_and_path(project: Path) -> None:
     assert str(project.resolve() / "report" / "index.html") in text
 
 
-def test_contact_sheet_places_pictures() -> None:
+def test_contact_sheet_places_images() -> None:
     red = np.full((2, 2, 3), (255, 0, 0), dtype=np.uint8)
     blue = np.full((8, 8, 3), (0, 0, 255), dtype=np.uint8)
     sheet = contact_sheet([[red, blue], [blue]], side=8)
@@ -267,11 +268,13 @@ def test_contact_sheet_places_pictures() -> None:
 
 @pytest.mark.parametrize("top", [0.0, 1e-4, 0.143, 1.0, 7.0, 220.0, 2e5])
 def test_ticks_cover_the_range(top: float) -> None:
-    places = ticks(top)
-    assert places[0] == 0 and places[-1] >= top and 2 <= len(places) <= 6
+    values = ticks(top)
+    assert values[0] == 0
+    assert values[-1] >= top
+    assert 2 <= len(values) <= 6
 
 
 def test_chart_spans_its_box() -> None:
-    drawn = chart("loss", [5, 10], {"level 1": [1.0, 0.0]}, width=100, height=50)
+    drawn = line_chart("loss", [5, 10], {"level 1": [1.0, 0.0]}, width=100, height=50)
     assert drawn.lines[0].points == "50.0,0.0 100.0,50.0"
     assert drawn.y_ticks[0] == ("50.0", "0") and drawn.x_ticks[-1] == ("100.0", "10")
