@@ -33,7 +33,7 @@ compare: $(VENV)/.installed .git
 	dvc repro comparison/dvc.yaml
 
 serve: $(VENV)/.installed .git
-	python -m flows.serve $(if $(PORT),--port $(PORT)) $(if $(SLOTS),--slots $(SLOTS))
+	python -m flows.serve $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) $(if $(SLOTS),--slots $(SLOTS)) $(if $(PUBLIC),--public $(PUBLIC))
 
 server-setup: $(VENV)/.installed
 	python -m flows.setup_server $(if $(SLOTS),--slots $(SLOTS))

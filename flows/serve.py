@@ -9,10 +9,10 @@ import argparse
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Sequence
@@ -22,6 +22,8 @@ import psutil
 
 from chimle.errors import UserError, guarded
 from flows.command import environment
+from flows.login import FILE, load_login
+from flows.prefect_server import HEADER, TOKEN
 from flows.process_guard import GRACE_SECONDS
 from flows.setup_server import POOL
 from flows.worktrees import remove_orphaned
@@ -29,8 +31,6 @@ from flows.worktrees import remove_orphaned
 _START_SECONDS = 120
 _GRACE_SECONDS = 20
 _PAUSE_SECONDS = 2.0
-_TOKEN = "CHIMLE_SERVE"
-"""Environment variable that marks every process of one `make serve`."""
 
 
 class _StopError(Exception):
@@ -73,7 +73,7 @@ def _descendants(token: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(_TOKEN) == token and process.pid != os.getpid():
+            if process.environ().get(TOKEN) == token and process.pid != os.getpid():
                 found.append(process)
         except psutil.Error:
             continue
@@ -92,15 +92,34 @@ def _end_descendants(token: str) -> None:
             process.kill()
 
 
-def _wait_for_server(server: Service, url: str) -> None:
+def _check_port(host: str, port: int) -> None:
+    """`UserError` if something already listens on the port."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.settimeout(5)
+        if probe.connect_ex((_reachable(host), port)) == 0:
+            raise UserError(
+                f"another program already uses port {port} of {host}: stop it, or name another "
+                "port: make serve PORT=4201"
+            )
+
+
+def _reachable(host: str) -> str:
+    """Where a server that listens on this address is reached from this machine."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def _wait_for_server(server: Service, url: str, token: str) -> None:
+    """Wait for this server; nothing is sent to another one that took the port meanwhile."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if server.process is None or server.process.poll() is not None:
             raise UserError(f"the server ended at once: is another one running at {url}?")
         try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
+            with urllib.request.urlopen(f"{url}/health", timeout=5) as response:
+                if response.headers.get(HEADER) == token:
+                    return
+            raise UserError(f"another Prefect server answers at {url}: name another port")
+        except OSError:
             time.sleep(0.5)
     raise UserError(f"the server at {url} did not answer within {_START_SECONDS} seconds")
 
@@ -113,13 +132,17 @@ def _once(command: Sequence[str], root: Path, env: dict[str, str]) -> None:
         raise UserError(f"`{' '.join(command)}` failed: {reason}")
 
 
-def serve(root: Path, host: str, port: int, slots: int | None) -> None:
-    """Run server and worker until a signal comes."""
-    url = f"http://{host}:{port}/api"
-    token = uuid.uuid4().hex
-    env = environment(
+def _environment(root: Path, url: str, origins: Sequence[str], token: str) -> dict[str, str]:
+    """The environment of server, worker and flows."""
+    login = load_login(root)
+    return environment(
         PREFECT_HOME=str(root / ".prefect"),
         PREFECT_API_URL=url,
+        PREFECT_API_AUTH_STRING=login,
+        PREFECT_SERVER_API_AUTH_STRING=login,
+        PREFECT_SERVER_CORS_ALLOWED_ORIGINS=",".join(origins),
+        # Relative: a browser may reach the page under another name than this machine does.
+        PREFECT_SERVER_UI_API_URL="/api",
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         DO_NOT_TRACK="1",
         # Services of the server wait for SQLite's lock this long, then try again.
@@ -127,19 +150,58 @@ def serve(root: Path, host: str, port: int, slots: int | None) -> None:
         # With leases in memory, slots that were taken when the server ended would stay taken.
         PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE="prefect.server.concurrency.lease_storage.filesystem",
         CHIMLE_ROOT=str(root),
-        **{_TOKEN: token},
+        **{TOKEN: token},
     )
-    start = ["prefect", "server", "start", "--host", host, "--port", str(port)]
+
+
+def _welcome(origin: str, host: str) -> str:
+    lines = [
+        f"Prefect: {origin}  (Ctrl-C stops everything)",
+        f"The login is the line in {FILE}. In another terminal:",
+        f'  export PREFECT_API_URL={origin}/api PREFECT_API_AUTH_STRING="$(cat {FILE})"',
+    ]
+    if not _is_loopback(host):
+        lines.append(
+            f"Other machines reach it on {host} and need this login, which they send unencrypted: "
+            "use TLS or an SSH tunnel (docs/howto-schedule.md)."
+        )
+    return "\n".join(lines)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1")
+
+
+def _origin(host: str, port: int) -> str:
+    name = _reachable(host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def serve(root: Path, host: str, port: int, slots: int | None, public: Sequence[str]) -> None:
+    """Run server and worker until a signal comes.
+
+    Args:
+        root: the checkout.
+        host: address to listen on.
+        port: port to listen on.
+        slots: trainings at once; None: as before, or one per GPU.
+        public: origins under which a reverse proxy serves the page.
+    """
+    _check_port(host, port)
+    origin, token = _origin(host, port), uuid.uuid4().hex
+    env = _environment(root, f"{origin}/api", [origin, *public], token)
+    start = [sys.executable, "-m", "flows.prefect_server", "--host", host, "--port", str(port)]
+    start += [word for each in public for word in ("--public", each)]
     server = Service("the server", start, root, env)
     work = ["prefect", "worker", "start", "--pool", POOL, "--name", f"local-{port}"]
     worker = Service("the worker", work, root, env)
     try:
         server.keep_running()
-        _wait_for_server(server, url)
+        _wait_for_server(server, f"{origin}/api", token)
         more = ["--slots", str(slots)] if slots else []
         _once([sys.executable, "-m", "flows.setup_server", *more], root, env)
         _once(["prefect", "--no-prompt", "deploy", "--all"], root, env)
-        print(f"Prefect: http://{host}:{port}  (Ctrl-C stops everything)", flush=True)
+        print(_welcome(origin, host), flush=True)
         while True:
             server.keep_running()
             worker.keep_running()
@@ -166,9 +228,18 @@ if __name__ == "__main__":
     parser.add_argument("--host", default="127.0.0.1", help="address (default: this machine only)")
     parser.add_argument("--port", type=int, default=4200, help="port (default: 4200)")
     parser.add_argument("--slots", type=int, help="trainings at once (default: one per GPU, or 1)")
+    parser.add_argument(
+        "--public", action="append", default=[], help="https://HOST of a reverse proxy"
+    )
     arguments = parser.parse_args()
     for sent in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sent, _stop)
     guarded(
-        lambda: serve(arguments.root.resolve(), arguments.host, arguments.port, arguments.slots)
+        lambda: serve(
+            arguments.root.resolve(),
+            arguments.host,
+            arguments.port,
+            arguments.slots,
+            arguments.public,
+        )
     )

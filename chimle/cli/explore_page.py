@@ -19,6 +19,7 @@ from chimle.images.decode import png_bytes, read_photograph
 from chimle.images.pyramid import resize
 from chimle.inference.model import Model
 from chimle.inference.sample_names import Name, mixture_of, plain, variations
+from chimle.io.loopback import OwnPageOnly, bypass_proxy
 
 SHOWN = 8
 """Samples on a page."""
@@ -212,7 +213,9 @@ def serve(model: Model, port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="chimle-explore-") as name:
         blocks = build(model, Path(name))
         import gradio as gr
+        from starlette.middleware import Middleware
 
+        os.environ.update(bypass_proxy(os.environ))
         try:
             blocks.launch(
                 server_name="127.0.0.1",
@@ -222,6 +225,7 @@ def serve(model: Model, port: int) -> None:
                 prevent_thread_lock=True,
                 show_error=True,
                 allowed_paths=[name],
+                app_kwargs={"middleware": [Middleware(OwnPageOnly)]},
                 css=CSS,
                 theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
             )

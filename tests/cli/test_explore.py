@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -215,3 +216,18 @@ def test_without_gradio_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(UserError, match="pip install"):
         build(chimle.load(bundle), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_only_its_own_page_is_answered(port: int, headers: dict[str, str], status: int) -> None:
+    for path in ("/", "/config"):
+        got = httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers, timeout=60)
+        assert got.status_code == status

@@ -16,6 +16,7 @@ import httpx
 import psutil
 import yaml
 
+from flows.login import load_login
 from tests.support.helpers import ROOT
 from tests.support.repositories import commit, environment
 from tests.support.servers import free_port
@@ -77,12 +78,21 @@ class RetryTransport(httpx.HTTPTransport):
 class Stack:
     """A running `python -m flows.serve`."""
 
-    def __init__(self, root: Path, port: int, process: subprocess.Popen[bytes]) -> None:
-        self.root, self.process = root, process
+    def __init__(self, root: Path, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.root, self.process, self.log_file = root, process, log
         self.url = f"http://127.0.0.1:{port}"
+        user, password = load_login(root).split(":", 1)
+        self.login = f"{user}:{password}"
         self.client = httpx.Client(
-            base_url=f"{self.url}/api", timeout=60, transport=RetryTransport()
+            auth=(user, password),
+            base_url=f"{self.url}/api",
+            timeout=60,
+            transport=RetryTransport(),
         )
+
+    def output(self) -> str:
+        """What `make serve` has printed."""
+        return self.log_file.read_text()
 
     def ask(self, path: str, **wanted: Any) -> Any:
         """POST to the server's API; returns its JSON."""
@@ -188,11 +198,10 @@ def serving(root: Path, slots: int, **more: str) -> Iterator[Stack]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    stack = Stack(root, port, process)
     try:
         wait_until(lambda: "Ctrl-C stops" in log.read_text() or process.poll() is not None, 180)
         assert process.poll() is None, log.read_text()
-        yield stack
+        yield Stack(root, port, process, log)
     finally:
         os.kill(process.pid, signal.SIGINT)
         try:

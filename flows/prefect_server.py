@@ -1,0 +1,58 @@
+"""`python -m flows.prefect_server`: Prefect's server, which answers its own page only.
+
+Prefect's own command answers every host name and every origin. Login and allowed origins are
+Prefect's settings, read from the environment (`PREFECT_SERVER_API_AUTH_STRING`,
+`PREFECT_SERVER_CORS_ALLOWED_ORIGINS`).
+"""
+
+import argparse
+import os
+
+import uvicorn
+from prefect.server.api.server import create_app
+from prefect.settings import PREFECT_SERVER_API_KEEPALIVE_TIMEOUT, PREFECT_SERVER_LOGGING_LEVEL
+
+from chimle.io.loopback import App, Message, OwnPageOnly, Receive, Send
+
+TOKEN = "CHIMLE_SERVE"
+"""Environment variable that marks every process of one `make serve`."""
+HEADER = "chimle-serve"
+"""Response header with that token: by it `make serve` knows its own server."""
+
+
+class _Signed:
+    """ASGI middleware that adds `HEADER` to every response."""
+
+    def __init__(self, app: App, token: str) -> None:
+        self.app, self.header = app, (HEADER.encode(), token.encode())
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        async def signed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), self.header]
+            await send(message)
+
+        await self.app(scope, receive, signed)
+
+
+def main(host: str, port: int, public: list[str]) -> None:
+    """Serve until SIGTERM."""
+    app: App = create_app(final=True)
+    app = _Signed(OwnPageOnly(app, public), os.environ.get(TOKEN, ""))
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        timeout_keep_alive=PREFECT_SERVER_API_KEEPALIVE_TIMEOUT.value(),
+        log_level=PREFECT_SERVER_LOGGING_LEVEL.value().lower(),
+        server_header=False,
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=4200, help="port to listen on")
+    parser.add_argument("--public", action="append", default=[], help="origin of a reverse proxy")
+    arguments = parser.parse_args()
+    main(arguments.host, arguments.port, arguments.public)
