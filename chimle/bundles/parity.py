@@ -70,7 +70,7 @@ def compare(tower: Tower, path: Path) -> str:
             zip(recorded["codes"], recorded["outputs"], strict=True)
         ):
             style_size, *noise_shape = shapes[level]
-            style, noise = flat[:, :style_size], flat[:, style_size:].unflatten(1, noise_shape)
+            style, noise = flat[:, :style_size], flat[:, style_size:].reshape(-1, *noise_shape)
             image, state = tower.step(level, state, LevelCode(style, noise))
             assert state.image is not None
             differences.append(_difference(tower, state.image, image, output))

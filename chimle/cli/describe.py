@@ -1,6 +1,7 @@
 """Contents of a bundle, a folder of pairs, a manifest or a checkpoint: as values and an image."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,8 @@ def _sample_rows(address: str) -> list[list[np.ndarray]]:
 
     model = load(address)
     side = 256
-    cat: np.ndarray = data.chelsea()[22 : 22 + side, 100 : 100 + side]
+    photograph: Callable[[], np.ndarray] = data.chelsea
+    cat = photograph()[22 : 22 + side, 100 : 100 + side]
     given = model.degraded(cat)
     return [[given, *model.sample(given, _SAMPLES_SHOWN), cat]]
 

@@ -25,7 +25,7 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An environment in which boto3 finds the server; the folder of the uploaded bundle."""
     for key, value in {"AWS_ENDPOINT_URL": endpoint, **CREDENTIALS}.items():
         monkeypatch.setenv(key, value)
@@ -40,7 +40,7 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     client.put_object(Bucket=BUCKET, Key="half/weights.safetensors", Body=b"")
     client.put_object(Bucket=BUCKET, Key="text.zip", Body=b"no archive")
     client.put_object(Bucket=BUCKET, Key="fat/bundle.json", Body=b" " * (2**22 + 1))
-    yield folder
+    return folder
 
 
 def test_a_prefix_and_an_archive_equal_the_folder(bucket: Path) -> None:
@@ -51,7 +51,8 @@ def test_a_prefix_and_an_archive_equal_the_folder(bucket: Path) -> None:
         assert torch.equal(found[0], expected[0])
 
 
-def test_each_bad_address_is_one_sentence(bucket: Path) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_each_bad_address_is_one_sentence() -> None:
     for address, words in (
         ("s3://towers/none", "cannot be read .*there is no such"),
         ("s3://towers/none.zip", "cannot be read .*there is no such"),
@@ -64,13 +65,14 @@ def test_each_bad_address_is_one_sentence(bucket: Path) -> None:
             chimle.load(address)
 
 
-def test_the_command_line_reads_s3_and_prints_no_secret(
-    bucket: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_the_command_line_reads_s3_and_prints_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     done = run("show", "s3://towers/one.zip", "--json")
-    assert done.returncode == 0 and '"license": "cc0-1.0"' in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert '"license": "cc0-1.0"' in done.stdout, done.stderr
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     done = run("show", "s3://towers/one.zip")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
     assert "do-not-print-me" not in done.stderr + done.stdout

@@ -45,7 +45,8 @@ def test_round_trip_and_same_bytes(tmp_path: Path) -> None:
     for name in FILES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     bundle = load_bundle(tmp_path / "a")
-    assert bundle.settings.task == TASK and bundle.provenance == {"seed": 0}
+    assert bundle.settings.task == TASK
+    assert bundle.provenance == {"seed": 0}
     assert not bundle.tower.training
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
 
@@ -56,7 +57,8 @@ def test_a_zip_file_equals_the_folder(tmp_path: Path) -> None:
         pack(bundle, tmp_path / name, "cc0-1.0", tmp_path)
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     again = load_bundle(tmp_path / "one.zip")
-    assert again.license == "cc0-1.0" and again.settings == bundle.settings
+    assert again.license == "cc0-1.0"
+    assert again.settings == bundle.settings
     state = bundle.tower.state_dict()
     assert all(torch.equal(state[name], v) for name, v in again.tower.state_dict().items())
 

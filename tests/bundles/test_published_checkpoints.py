@@ -70,7 +70,8 @@ def test_the_wrong_task_is_refused(tmp_path: Path) -> None:
     result = run(
         "import", tmp_path / "weights.pth", "--task", "colourization", "-o", tmp_path / "x"
     )
-    assert result.returncode == 2 and "draw 3 channels" in result.stderr
+    assert result.returncode == 2
+    assert "draw 3 channels" in result.stderr
 
 
 @needs_shared("parity/tim_generic.pt")
@@ -86,7 +87,8 @@ def test_recorded_weights_import_and_sample(tmp_path: Path) -> None:
         recorded["config"]["num_residual_channels"]
     )
     shown = json.loads(run("show", out, "--json").stdout)
-    assert shown["task"] == "decompression" and shown["levels"] == 4
+    assert shown["task"] == "decompression"
+    assert shown["levels"] == 4
 
 
 @pytest.mark.parametrize("task", ["super_resolution", "colourization", "decompression"])
@@ -101,11 +103,13 @@ def test_recorded_outputs_are_compared(tmp_path: Path, task: str) -> None:
     torch.save(recorded, tmp_path / "recorded.pt")
     command = ("import", tmp_path / "weights.pth", "--task", task, "--check")
     same = run(*command, tmp_path / "recorded.pt")
-    assert same.returncode == 0 and "outputs equal" in same.stdout, same.stderr
+    assert same.returncode == 0, same.stderr
+    assert "outputs equal" in same.stdout, same.stderr
     recorded["outputs"][2] = (recorded["outputs"][2] * 0.98).contiguous()
     torch.save(recorded, tmp_path / "other.pt")
     other = run(*command, tmp_path / "other.pt", "-o", tmp_path / "bundle")
-    assert other.returncode == 2 and "outputs differ from" in other.stderr
+    assert other.returncode == 2
+    assert "outputs differ from" in other.stderr
     assert not (tmp_path / "bundle").exists()
     torch.save({"inputs": inputs}, tmp_path / "half.pt")
     assert "is no recording" in run(*command, tmp_path / "half.pt").stderr
@@ -115,7 +119,8 @@ def test_recorded_outputs_are_compared(tmp_path: Path, task: str) -> None:
 def test_a_file_can_hold_weights_and_recording() -> None:
     recorded = SHARED / "parity" / "tim_generic.pt"
     done = run("import", recorded, "--task", "decompression", "--check", recorded)
-    assert done.returncode == 0 and "largest difference" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "largest difference" in done.stdout, done.stderr
 
 
 def test_a_checkpoint_is_shown(tmp_path: Path) -> None:

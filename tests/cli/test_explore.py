@@ -204,7 +204,8 @@ def test_a_taken_port_is_one_sentence(bundle: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run("explore", "--model", bundle, "--port", port)
-    assert done.returncode == 2 and f"port {port} cannot be used" in done.stderr, done.stderr
+    assert done.returncode == 2, done.stderr
+    assert f"port {port} cannot be used" in done.stderr, done.stderr
 
 
 def test_without_gradio_it_says_what_to_install(

@@ -54,7 +54,8 @@ def test_every_kind_of_image_and_a_damaged_one(tmp_path: Path) -> None:
     done = run("sample", tmp_path / "photos", "--model", bundle, "-n", 2, "-o", out, "--json")
     assert done.returncode == 2
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and "damaged.jpg is damaged" in errors[0]
+    assert len(errors) == 1
+    assert "damaged.jpg is damaged" in errors[0]
     report = json.loads(done.stdout)["images"]
     assert {Path(entry["image"]).stem for entry in report} == set(kinds)
     for name, size in kinds.items():
@@ -62,7 +63,9 @@ def test_every_kind_of_image_and_a_damaged_one(tmp_path: Path) -> None:
         assert all(sample.rgb.shape[:2] == size for sample in samples)
     alpha = read_photograph(tmp_path / "photos" / "alpha.png").alpha
     assert alpha is not None
-    assert np.array_equal(alpha, read_photograph(out / "alpha_00.png").alpha)
+    kept = read_photograph(out / "alpha_00.png").alpha
+    assert kept is not None
+    assert np.array_equal(alpha, kept)
     assert dict(Image.open(out / "rotated_00.png").getexif()) == {0x0110: "a camera"}
 
 
@@ -74,7 +77,8 @@ def test_samples_grid_and_names(tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = run("sample", photos, "--model", bundle, "-n", 2, "-o", out, "--degrade")
     assert done.returncode == 0, done.stderr
-    assert "4 samples in" in done.stdout and "/s)" in done.stdout
+    assert "4 samples in" in done.stdout
+    assert "/s)" in done.stdout
     names = sorted(p.name for p in out.iterdir())
     assert names == [f"{x}_{y}.png" for x in "ab" for y in ("00", "01", "grid")]
     assert read_rgb(out / "a_00.png").shape == (32, 64, 3)
@@ -118,7 +122,9 @@ def test_a_match_from_the_command_line(tmp_path: Path) -> None:
     entry = json.loads(done.stdout)["images"][0]
     assert entry["distances"][0] <= entry["distances_of_sample_0"][0]
     (name, file), *none = entry["samples"].items()
-    assert not none and name.startswith("match_") and Path(file).is_file()
+    assert not none
+    assert name.startswith("match_")
+    assert Path(file).is_file()
 
 
 def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
@@ -157,7 +163,8 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
     for arguments, words in cases:
         result = run(*arguments)
         assert result.returncode == 2, (arguments, result)
-        assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
+        assert result.stderr.startswith("error: "), result.stderr
+        assert result.stderr.count("\n") == 1, result.stderr
         assert words in result.stderr, result.stderr
     assert not (tmp_path / "o").exists()
     with pytest.raises(UserError, match="does not exist"):
@@ -172,12 +179,15 @@ def test_a_process_of_its_own_prints_and_exits_alike(tmp_path: Path) -> None:
     alone = run_alone("sample", photo, *command, tmp_path / "alone", "--no-grid")
     here = run("sample", photo, *command, tmp_path / "here", "--no-grid")
     assert alone.returncode == here.returncode == 0, alone.stderr
-    assert "1 samples in" in alone.stdout and "a.png: 00" in alone.stderr
+    assert "1 samples in" in alone.stdout
+    assert "a.png: 00" in alone.stderr
     alone_and_here = [tmp_path / folder / "a_00.png" for folder in ("alone", "here")]
     one, other = (read_rgb(path).astype(int) for path in alone_and_here)
     assert np.abs(one - other).max() <= 1
     bad = run_alone("sample", tmp_path / "none.png", *command, tmp_path / "none")
-    assert bad.returncode == 2 and bad.stderr.count("\n") == 1 and not bad.stdout
+    assert bad.returncode == 2
+    assert bad.stderr.count("\n") == 1
+    assert not bad.stdout
     assert bad.stderr == run("sample", tmp_path / "none.png", *command, tmp_path / "none").stderr
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def write_results(root: Path, task: str, side: int = 32, samples: int = 3) -> No
     entries = []
     for number in range(2):
         names = [f"{number:02}_sample_{j:02}.png" for j in range(samples)]
-        entry = {"id": f"{EVIL}{number}", "samples": names}
+        entry: dict[str, Any] = {"id": f"{EVIL}{number}", "samples": names}
         for part in ("input", "target"):
             entry[part] = f"{number:02}_{part}.png"
         for name in (entry["input"], entry["target"], *names):
@@ -69,8 +70,8 @@ def write_results(root: Path, task: str, side: int = 32, samples: int = 3) -> No
     }
     metrics = root / "metrics"
     (metrics / "details").mkdir(parents=True, exist_ok=True)
-    for folder, part in zip((metrics, metrics / "details"), split_headline(METRICS), strict=True):
-        (folder / f"{task}.json").write_text(json.dumps(part))
+    for place, values in zip((metrics, metrics / "details"), split_headline(METRICS), strict=True):
+        (place / f"{task}.json").write_text(json.dumps(values))
     (metrics / f"{task}.provenance.json").write_text(json.dumps(provenance))
     curves = root / "curves"
     (curves / "best_of_k").mkdir(parents=True, exist_ok=True)
@@ -100,7 +101,8 @@ def test_page_holds_everything_it_shows(project: Path) -> None:
     assert not re.search(r"https?://|@import|url\(|fetch\(|XMLHttpRequest|<link|<iframe", page)
     assert str(project) not in page
     for name, task in TASKS.items():
-        assert f'<section id="{name}"' in page and task.title in page
+        assert f'<section id="{name}"' in page
+        assert task.title in page
         folder = project / "pictures" / name
         for path in folder.glob("*.png"):
             assert base64.b64encode(path.read_bytes()).decode() in page
@@ -125,7 +127,8 @@ def test_page_defines_every_metric(project: Path) -> None:
 
 def test_text_is_escaped(project: Path) -> None:
     page = render(project, [TASK])
-    assert EVIL not in page and "<script>alert" not in page
+    assert EVIL not in page
+    assert "<script>alert" not in page
     assert page.count("&lt;script&gt;alert") >= 4
 
 
@@ -145,7 +148,8 @@ def test_no_warning_with_real_weights(project: Path) -> None:
     content["extractor"]["origin"], content["warnings"] = "file", []
     path.write_text(json.dumps(content))
     page = render(project, [TASK])
-    assert "Random features." not in page and 'class="warning' not in page
+    assert "Random features." not in page
+    assert 'class="warning' not in page
 
 
 def test_overview_stays_small(tmp_path: Path) -> None:
@@ -232,12 +236,14 @@ def test_rows_compare_in_the_better_direction() -> None:
     rows = {row.name: row for row in metric_rows(values)}
     assert list(rows) == ["psnr", "fid", "new"]
     assert [row.verdict for row in rows.values()] == ["better", "worse", ""]
-    assert rows["fid"].of_sets and not rows["psnr"].of_sets
+    assert rows["fid"].of_sets
+    assert not rows["psnr"].of_sets
 
 
 def test_best_of_and_mean_have_different_meanings() -> None:
     nearest, mean = metric_rows({"lpips_vgg_best_of_10": 0.1, "lpips_vgg": 0.2})
-    assert "nearest" in nearest.meaning and "mean" in mean.meaning
+    assert "nearest" in nearest.meaning
+    assert "mean" in mean.meaning
 
 
 def test_summary_prints_tables_and_path(project: Path) -> None:
@@ -245,7 +251,9 @@ def test_summary_prints_tables_and_path(project: Path) -> None:
     summary.main(project, Console(file=buffer, width=200))
     text = buffer.getvalue()
     assert all(task.title in text for task in TASKS.values())
-    assert "lpips_squeeze_random" in text and "0.05" in text and "N = 21" in text
+    assert "lpips_squeeze_random" in text
+    assert "0.05" in text
+    assert "N = 21" in text
     assert "kernel_squeeze_random" not in text, "headline numbers alone"
     assert text.count("no weights") == 1
     assert str(project.resolve() / "report" / "index.html") in text
@@ -277,4 +285,5 @@ def test_ticks_cover_the_range(top: float) -> None:
 def test_chart_spans_its_box() -> None:
     drawn = line_chart("loss", [5, 10], {"level 1": [1.0, 0.0]}, width=100, height=50)
     assert drawn.lines[0].points == "50.0,0.0 100.0,50.0"
-    assert drawn.y_ticks[0] == ("50.0", "0") and drawn.x_ticks[-1] == ("100.0", "10")
+    assert drawn.y_ticks[0] == ("50.0", "0")
+    assert drawn.x_ticks[-1] == ("100.0", "10")

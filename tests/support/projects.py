@@ -1,6 +1,7 @@
 """A tiny project on disk, for tests that run real stages."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from chimle.bundles.bundle import save_bundle
 from chimle.settings import build_settings
 from chimle.tower.generator import Tower
 
-TINY = {
+TINY: dict[str, Any] = {
     "pair": {"size": 32, "validation": 0.1, "test": 0.3},
     "tower": {
         "resolution": 32,
