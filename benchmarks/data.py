@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -43,7 +44,7 @@ class _WriteImage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, number: int) -> dict:
+    def __call__(self, number: int) -> dict[str, Any]:
         path = self.folder / f"{number // 1000:03}" / f"{number:06}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         coarse = np.random.default_rng(number).integers(0, 256, (6, 6, 3), dtype=np.uint8)
@@ -79,7 +80,7 @@ def run_stage(stage: str, root: Path, kill_after: float | None = None) -> tuple[
     return time.monotonic() - started, peak
 
 
-def measure_stage(stage: str, root: Path, count: int, kill_after: float) -> dict:
+def measure_stage(stage: str, root: Path, count: int, kill_after: float) -> dict[str, Any]:
     """Cost of a stage that is killed once and then resumed."""
     killed, first_peak = run_stage(stage, root, kill_after)
     resumed, second_peak = run_stage(stage, root)
@@ -93,7 +94,7 @@ def measure_stage(stage: str, root: Path, count: int, kill_after: float) -> dict
     }
 
 
-def measure_reading(root: Path, rounds: int, per_round: int) -> dict:
+def measure_reading(root: Path, rounds: int, per_round: int) -> dict[str, Any]:
     """Cost of reading pairs as training does: a random subset per round."""
     process, peak = psutil.Process(), 0
     started = time.monotonic()

@@ -232,7 +232,7 @@ DEFAULT_PARTS = {"wide": ("comparison", "limits"), "small": tuple(PARTS)}
 
 def main() -> None:
     """Run the parts; print the table at the end."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--setups", default=",".join(SETUPS))
     parser.add_argument("--parts", help="default: those of the setup")
     parser.add_argument("--repeats", type=int, default=1, help="repetitions that are counted")

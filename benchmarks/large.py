@@ -92,7 +92,7 @@ def in_process(bundle: Path, photo: Path, out: Path) -> dict[str, float]:
 
 def main() -> None:
     """Print the table at the end."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photo", type=Path, help="a good photograph; default: a built-in one")
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of bundles")
     parser.add_argument("--keep", type=Path, help="folder for the samples; default: none")

@@ -54,7 +54,7 @@ def operations(run: Callable[[], object]) -> float:
     """TFLOP of a computation, multiplications and additions each counted as one."""
     with FlopCounterMode(display=False) as counter:
         run()
-    return counter.get_total_flops() / 1e12
+    return float(counter.get_total_flops()) / 1e12
 
 
 SIDE = 2048

@@ -109,7 +109,7 @@ def in_process(number: int, side: str, repeats: int) -> dict[str, float]:
 
 def main() -> None:
     """Print the table at the end."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3, help="repetitions that are counted")
     parser.add_argument("--case", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--side", help=argparse.SUPPRESS)

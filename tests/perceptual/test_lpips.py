@@ -53,7 +53,8 @@ def test_published_check_value() -> None:
     first = torch.rand(10, 3, 100, 100)
     second = torch.rand(10, 3, 100, 100)
     assert float(perceptual(first, second).mean()) == pytest.approx(0.1008, abs=1e-4)
-    assert perceptual.info.origin == "file" and perceptual.info.name == "squeeze"
+    assert perceptual.info.origin == "file"
+    assert perceptual.info.name == "squeeze"
 
 
 def test_candidates_of_one_target_equal_separate_rows() -> None:
@@ -69,7 +70,8 @@ def test_gradients_are_finite_on_constant_images() -> None:
     perceptual = random_perceptual()
     image = torch.zeros(1, 3, 32, 32, requires_grad=True)
     perceptual(image, torch.rand(1, 3, 32, 32)).sum().backward()
-    assert image.grad is not None and image.grad.isfinite().all()
+    assert image.grad is not None
+    assert image.grad.isfinite().all()
 
 
 def test_random_features_are_reproducible_and_keep_the_global_generator() -> None:
@@ -77,7 +79,8 @@ def test_random_features_are_reproducible_and_keep_the_global_generator() -> Non
     before = torch.get_rng_state()
     first, second = random_perceptual(), random_perceptual()
     assert torch.equal(before, torch.get_rng_state())
-    assert first.info == second.info and first.info.name == "squeeze_random"
+    assert first.info == second.info
+    assert first.info.name == "squeeze_random"
 
 
 def test_missing_weights_are_an_error_unless_random_is_allowed() -> None:

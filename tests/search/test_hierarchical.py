@@ -42,7 +42,7 @@ def batch_for(tower: Tower, wiring: Wiring) -> Batch:
     return Batch(
         keys=tuple(range(10, 10 + IMAGES)),
         conditioning=tuple(random_images(channels, size) for size in sizes),
-        targets=tuple(random_images(3, size) for size in (8, 16, 32)),
+        targets=tuple(random_images(3, size) for size in tower.settings.output_sizes()),
     )
 
 

@@ -50,7 +50,8 @@ def frame(kind: str, seed: int, shift: tuple[int, int] = (0, 0), place: int = 0)
             picture[y : y + 2, x : x + 2] = (1.0, 0.8, 0.4)
     picture = np.roll(picture, (shift[1], shift[0]), axis=(0, 1))
     picture += generator.normal(0, 0.005, picture.shape)
-    return np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
+    result: np.ndarray = np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
+    return result
 
 
 def write_camera(folder: Path, kinds: dict[str, list[str]], place: int = 0) -> None:

@@ -8,12 +8,12 @@ from tests.support.helpers import ROOT
 from tests.support.in_process import in_process
 
 
-def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """`chimle` with these arguments, in this process."""
     return in_process(main, *arguments, env=env)
 
 
-def run_alone(*arguments: object) -> subprocess.CompletedProcess:
+def run_alone(*arguments: object) -> subprocess.CompletedProcess[str]:
     """`python -m chimle` with these arguments, in a new process."""
     command = [sys.executable, "-W", "ignore", "-m", "chimle", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -14,7 +14,7 @@ from tests.support.helpers import ROOT
 
 def in_process(
     main: Callable[[], None], *arguments: object, env: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess:
+) -> subprocess.CompletedProcess[str]:
     """Run a command's `main` like a process at `ROOT` with `-W ignore`.
 
     Args:

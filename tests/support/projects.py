@@ -12,7 +12,7 @@ from chimle.bundles.bundle import save_bundle
 from chimle.settings import build_settings
 from chimle.tower.generator import Tower
 
-TINY: dict[str, Any] = {
+TINY: dict[str, dict[str, Any]] = {
     "pair": {"size": 32, "validation": 0.1, "test": 0.3},
     "tower": {
         "resolution": 32,
@@ -46,7 +46,9 @@ def write_photographs(folder: Path, count: int = 16, size: int = 48, seed: int =
         image.save(folder / f"photo_{number:02}.png")
 
 
-def write_project(root: Path, tasks: dict[str, dict], preset: dict | None = None) -> Path:
+def write_project(
+    root: Path, tasks: dict[str, dict[str, Any]], preset: dict[str, Any] | None = None
+) -> Path:
     """Write `params.yaml` and a preset `demo` under `root`; returns `root`."""
     (root / "presets").mkdir(parents=True, exist_ok=True)
     (root / "presets" / "demo.yaml").write_text(yaml.safe_dump(preset or TINY))
@@ -57,9 +59,9 @@ def write_project(root: Path, tasks: dict[str, dict], preset: dict | None = None
 
 def tiny_bundle(folder: Path, task: str, levels: int = 4) -> Path:
     """Write an untrained tower as a bundle to `folder`; returns `folder`."""
-    tower = {name: TINY["tower"][name][:levels] for name in ("widths", "growth")}
+    shape = {name: TINY["tower"][name][:levels] for name in ("widths", "growth")}
     sizes = {
-        "tower": TINY["tower"] | tower,
+        "tower": TINY["tower"] | shape,
         "search": {**TINY["search"], "candidates": TINY["search"]["candidates"][:levels]},
     }
     settings = build_settings({**TINY, **sizes, "task": task, "preset": "test"}, "test")

@@ -20,7 +20,7 @@ def unpacked(name: str, into: Path) -> Path:
     return into / name
 
 
-def settings_for(task: str, source: dict, **pair: object) -> RunSettings:
+def settings_for(task: str, source: dict[str, object], **pair: object) -> RunSettings:
     """Tiny settings with targets of 32 pixels."""
     values = {**TINY, "task": task, "preset": "test", "source": source}
     return build_settings({**values, "pair": {"size": 32, **pair}}, "test")

@@ -97,9 +97,8 @@ def test_candidates_of_one_prefix_equal_separate_rows(wiring: Wiring) -> None:
 @wirings
 def test_gradients_reach_every_parameter(wiring: Wiring) -> None:
     tower = build(wiring, settings())
-    sum(
-        image.square().mean() for image in tower(conditioning(tower, 2), codes(tower, 2))
-    ).backward()
+    images = tower(conditioning(tower, 2), codes(tower, 2))
+    torch.stack([image.square().mean() for image in images]).sum().backward()
     without_gradient = [
         name for name, p in tower.named_parameters() if p.grad is None or not p.grad.abs().max() > 0
     ]
@@ -132,7 +131,7 @@ def image_changes(tower: Tower) -> dict[tuple[str, int], float]:
 
 def train_a_little(tower: Tower, steps: int) -> None:
     """Regression steps on random codes, which teach the tower to ignore its codes."""
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="random"):
         perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
     optimizer = torch.optim.Adam(tower.parameters(), lr=1e-3)
     inputs = conditioning(tower, 4)
@@ -140,7 +139,8 @@ def train_a_little(tower: Tower, steps: int) -> None:
     features = [perceptual.features(target) for target in targets]
     for step in range(steps):
         images = tower(inputs, codes(tower, 4, index=step % 4))
-        loss = sum(perceptual.distance(i, f).mean() for i, f in zip(images, features, strict=True))
+        pairs = zip(images, features, strict=True)
+        loss = torch.stack([perceptual.distance(i, f).mean() for i, f in pairs]).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

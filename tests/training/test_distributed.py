@@ -29,7 +29,7 @@ def test_every_row_belongs_to_one_rank(length: int, count: int) -> None:
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def start(folder: Path, ranks: int, batch_size: int = 6) -> subprocess.Popen:
+def start(folder: Path, ranks: int, batch_size: int = 6) -> subprocess.Popen[str]:
     """Start one process, or several ranks under torchrun."""
     folder.mkdir(exist_ok=True)
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
@@ -82,7 +82,8 @@ def test_a_killed_rank_ends_all_and_one_rank_resumes(
     assert process.returncode != 0
     assert not any(child.is_running() for child in processes)
     _, errors = (process := start(tmp_path, 1)).communicate(timeout=300)
-    assert process.returncode == 0 and "continues from round" in errors
+    assert process.returncode == 0
+    assert "continues from round" in errors
     resumed = torch.load(tmp_path / "0.pt", weights_only=True)
     torch.testing.assert_close(resumed["losses"], one_rank["losses"], rtol=TOLERANCE, atol=1e-6)
 

@@ -35,7 +35,7 @@ def make_project(root: Path, **train: object) -> Path:
     return root
 
 
-def start(root: Path) -> subprocess.Popen:
+def start(root: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "stages.train", TASK, "--root", str(root)],
@@ -46,7 +46,7 @@ def start(root: Path) -> subprocess.Popen:
     )
 
 
-def train(root: Path) -> subprocess.CompletedProcess:
+def train(root: Path) -> subprocess.CompletedProcess[str]:
     """Run the same in this process."""
     return in_process(lambda: run_stage(stage.main), TASK, "--root", root)
 
@@ -86,7 +86,8 @@ def test_sigkill_at_any_moment_does_not_change_the_result(tmp_path: Path) -> Non
     kills = [killed_after(killed, moments.randint(1, 4)) for _ in range(2)]
     assert any(kills)
     _, errors = (process := start(killed)).communicate()
-    assert process.returncode == 0 and "continues from" in errors
+    assert process.returncode == 0
+    assert "continues from" in errors
     assert outputs(killed) == outputs(reference)
 
 
@@ -98,12 +99,15 @@ def test_a_finished_run_is_restored_and_removed_when_another_begins(
     first, (state,) = outputs(root), (root / "scratch" / "train" / TASK).iterdir()
     shutil.rmtree(root / "models")
     done = train(root)
-    assert done.returncode == 0 and "round 1/" not in done.stderr
-    assert outputs(root) == first and state.exists()
+    assert done.returncode == 0
+    assert "round 1/" not in done.stderr
+    assert outputs(root) == first
+    assert state.exists()
     make_project(tmp_path, steps_per_round=4)
     assert train(root).returncode == 0
     (other,) = (root / "scratch" / "train" / TASK).iterdir()
-    assert other != state and outputs(root) != first
+    assert other != state
+    assert outputs(root) != first
 
 
 def test_a_state_with_another_key_is_never_read(tmp_path: Path) -> None:
@@ -121,7 +125,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, rate: float) ->
     root = make_project(tmp_path, learning_rate=rate, steps_per_round=20)
     done = train(root)
     assert done.returncode == 2
-    assert "the loss became" in done.stderr and "learning_rate" in done.stderr
+    assert "the loss became" in done.stderr
+    assert "learning_rate" in done.stderr
     assert "Traceback" not in done.stderr
     state = next((root / "scratch" / "train" / TASK).glob("*/state.pt"))
     assert state.stat().st_size > 0
