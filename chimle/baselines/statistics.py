@@ -42,7 +42,8 @@ def _rows(runs: Sequence[Run], metric: str) -> np.ndarray | None:
     """(N,) values per test input, means over seeds; None for a set metric."""
     if any(metric not in run["rows"] for run in runs):
         return None
-    return np.mean([run["rows"][metric] for run in runs], axis=0)
+    mean: np.ndarray = np.mean([run["rows"][metric] for run in runs], axis=0)
+    return mean
 
 
 def relative_interval(own: np.ndarray, other: np.ndarray) -> tuple[float, float]:

@@ -63,7 +63,8 @@ def psnr(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     difference = first.astype(np.float64) - second.astype(np.float64)
     error = np.square(difference).reshape(len(first), -1).mean(axis=1)
-    return 10 * np.log10(255.0**2 / np.maximum(error, 1 / 12))
+    decibels: np.ndarray = 10 * np.log10(255.0**2 / np.maximum(error, 1 / 12))
+    return decibels
 
 
 def ssim(samples: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -98,4 +99,5 @@ def best_of(distances: np.ndarray) -> np.ndarray:
         [math.comb(count - i, k - 1) / math.comb(count, k) for k in range(1, count + 1)]
         for i in range(1, count + 1)
     ]
-    return np.sort(distances, axis=-1) @ np.array(chances)
+    expected: np.ndarray = np.sort(distances, axis=-1) @ np.array(chances)
+    return expected

@@ -20,13 +20,15 @@ def resampled_means(rows: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     count = len(rows)
     generator = np.random.default_rng((seed, count))
     shares = generator.multinomial(count, np.full(count, 1 / count), size=resamples) / count
-    return shares @ rows
+    means: np.ndarray = shares @ rows
+    return means
 
 
 def ends(values: np.ndarray, level: float = LEVEL) -> np.ndarray:
     """Central interval of (R, ...) values at a confidence level: lower and upper ends, (2, ...)."""
     outside = (1 - level) / 2
-    return np.quantile(values, (outside, 1 - outside), axis=0)
+    interval: np.ndarray = np.quantile(values, (outside, 1 - outside), axis=0)
+    return interval
 
 
 def bootstrap(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_bad_parameters_are_a_sentence(
         load_comparison(project)
 
 
-def one_run(method: str, seed: int, rows: list[float], frechet: float) -> dict:
+def one_run(method: str, seed: int, rows: list[float], frechet: float) -> dict[str, Any]:
     values = {"lpips_squeeze": float(np.mean(rows)), "frechet_squeeze": frechet}
     return {
         "task": TASK,

@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,10 @@ def test_the_short_file_is_short(config: EvaluationConfig) -> None:
 def test_every_metric_is_explained() -> None:
     for metric in METRICS:
         assert metric.meaning and metric.formula and metric.source and metric.span
-    assert find_metric("lpips_vgg_best_of_10").meaning != find_metric("lpips_vgg").meaning
+    best, mean = find_metric("lpips_vgg_best_of_10"), find_metric("lpips_vgg")
+    assert best is not None
+    assert mean is not None
+    assert best.meaning != mean.meaning
     assert find_metric("faithful_variance_alex_sigma_0_15") is not None
     assert find_metric("fid_like") is find_metric("frechet_inception") is None
     assert find_metric("coverage_inception") is not None
@@ -111,7 +115,7 @@ def test_pictures_go_through_the_network_once(
     found = numbers(predictions, keeping)
     assert found == numbers(predictions, config)
     kept = sorted((tmp_path / "features").rglob("*.npz"))
-    assert len(kept) == 2 * len(predictions), "samples and doing nothing, per input"
+    assert len(kept) == 2 * len(predictions), "samples and input baseline, per input"
 
     def refuse(*_: object) -> None:
         raise AssertionError("extracted again")
@@ -158,7 +162,9 @@ def test_another_picture_or_network_is_another_record(
         ),
     ],
 )
-def test_malformed_cases_are_refused(config: EvaluationConfig, change: dict, words: str) -> None:
+def test_malformed_predictions_are_refused(
+    config: EvaluationConfig, change: dict[str, Any], words: str
+) -> None:
     predictions = noise_predictions(2)
     with pytest.raises(UserError, match=words):
         evaluate([predictions[1], replace(predictions[0], **change)], config)
@@ -243,7 +249,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state: dict[str, torch.Tensor] = {}
     original = module.torch.load
     try:
-        module.torch.load = lambda *_, **__: state  # type: ignore[attr-defined]
+        module.torch.load = lambda *_, **__: state
         build = module.FeatureExtractorInceptionV3.load_state_dict
         module.FeatureExtractorInceptionV3.load_state_dict = lambda *_: None
         torch.manual_seed(0)
@@ -251,7 +257,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "inception-v3-compat", ["2048"], feature_extractor_weights_path="none"
         )
     finally:
-        module.torch.load = original  # type: ignore[attr-defined]
+        module.torch.load = original
         module.FeatureExtractorInceptionV3.load_state_dict = build
     torch.save(network.state_dict(), path)
     return path

@@ -23,7 +23,7 @@ from chimle.tasks import get_task
 from tests.support.predictions import noise_images
 
 
-class Images(torch.utils.data.Dataset):
+class Images(torch.utils.data.Dataset[torch.Tensor]):
     """(N, 3, H, W) uint8 as torch-fidelity reads them."""
 
     def __init__(self, images: np.ndarray) -> None:
@@ -58,7 +58,7 @@ def test_distances_of_sets_are_torch_fidelitys(count: int, features: int) -> Non
     import torch_fidelity
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
-    class Projection(FeatureExtractorBase):
+    class Projection(FeatureExtractorBase):  # type: ignore[misc]
         """Features of 8-bit images by a fixed random projection."""
 
         def __init__(self, name: str, features_list: list[str], **_: object) -> None:

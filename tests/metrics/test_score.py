@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,10 +51,11 @@ def refused(result: Result, *words: str) -> None:
         assert word in result.stderr
 
 
-def scored(root: Path, *extra: object, outputs: str = "outputs") -> dict:
+def scored(root: Path, *extra: object, outputs: str = "outputs") -> dict[str, Any]:
     result = run(root, *extra, "--json", outputs=outputs)
     assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+    content: dict[str, Any] = json.loads(result.stdout)
+    return content
 
 
 @pytest.mark.parametrize(

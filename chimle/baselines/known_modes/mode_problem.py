@@ -55,7 +55,8 @@ class PixelDistance(Distance):
     def distance(self, images: Tensor, target: Features) -> Tensor:
         """(B*K, 3, H, W) in [0, 1] to B targets: (B*K,)."""
         difference = images.unflatten(0, (len(target[0]), -1)) - target[0].unsqueeze(1)
-        return difference.float().square().mean(dim=(2, 3, 4)).flatten()
+        mean: Tensor = difference.float().square().mean(dim=(2, 3, 4))
+        return mean.flatten()
 
 
 def _parts(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +73,8 @@ def targets(image: np.ndarray, layout: Layout) -> np.ndarray:
     tints = np.array(TINTS if layout is not Layout.FINE else ((0.7, 0.7, 0.7),))
     strengths = STRENGTHS if layout is not Layout.COARSE else (0.0,)
     made = [(smooth + s * detail) * tint for tint in tints for s in strengths]
-    return np.rint(np.clip(made, 0, 255)).astype(np.uint8)
+    rounded: np.ndarray = np.rint(np.clip(made, 0, 255))
+    return rounded.astype(np.uint8)
 
 
 def draw_input(generator: np.random.Generator) -> np.ndarray:
@@ -80,7 +82,8 @@ def draw_input(generator: np.random.Generator) -> np.ndarray:
     coarse = generator.integers(90, 160, (3, 3, 1), dtype=np.uint8).repeat(3, axis=2)
     smooth = enlarge(coarse, (SIDE // 2, SIDE // 2)).repeat(2, axis=0).repeat(2, axis=1)
     detail = _parts(generator.choice((-DETAIL, DETAIL), (SIDE, SIDE, 1)))[1]
-    return np.rint(smooth + detail).astype(np.uint8)
+    rounded: np.ndarray = np.rint(smooth + detail)
+    return rounded.astype(np.uint8)
 
 
 def known_pairs(layout: Layout, count: int, seed: int) -> list[Pair]:
@@ -117,7 +120,8 @@ class ModeCoverage:
 def _rms_distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Root mean square differences (A, B) of (A, H, W, 3) and (B, H, W, 3)."""
     flat = [p.reshape(len(p), -1).astype(np.float64) for p in (first, second)]
-    return np.sqrt(np.square(flat[0][:, None] - flat[1][None]).mean(axis=2))
+    squares = np.square(flat[0][:, None] - flat[1][None]).mean(axis=2)
+    return np.asarray(np.sqrt(squares))
 
 
 def _least(between: np.ndarray) -> float:
