@@ -12,6 +12,7 @@ from chimle.data.batch import conditioning
 from chimle.data.dataset import Pair, PairIndex, image_key, pairs_hash
 from chimle.device import choose_device
 from chimle.images.decode import write_png
+from chimle.images.pyramid import enlarge
 from chimle.inference.sampling import plain_names, sample
 from chimle.io.files import replaced_folder, write_text
 from chimle.metrics.evaluator import EvaluationConfig, Scores, evaluate, flat_values
@@ -32,19 +33,24 @@ def write_gallery(
     count = min(settings.evaluate.gallery, len(pairs))
     # Evenly spaced over the ids: neighbouring ids are often similar images.
     shown = np.linspace(0, len(pairs) - 1, count).round().astype(int)
-    entries = []
     with replaced_folder(folder) as fresh:
-        for number, row in enumerate(shown):
-            pair = pairs[row]
-            names = [f"{number:02}_sample_{j:02}.png" for j in range(samples.shape[1])]
-            for name, image in zip(names, samples[row], strict=True):
-                write_png(fresh / name, image)
-            entry = {"id": pair.id, "input": f"{number:02}_input.png", "samples": names}
-            entry["target"] = f"{number:02}_target.png"
-            write_png(fresh / f"{number:02}_input.png", pair.input)
-            write_png(fresh / f"{number:02}_target.png", pair.target)
-            entries.append(entry)
+        entries = [_write_entry(fresh, n, pairs[row], samples[row]) for n, row in enumerate(shown)]
         write_text(fresh / "gallery.json", json.dumps(entries, indent=1) + "\n")
+
+
+def _write_entry(folder: Path, number: int, pair: Pair, samples: np.ndarray) -> dict[str, Any]:
+    """Images of one test pair, and its entry in `gallery.json`."""
+    images = {"input": pair.input, "target": pair.target}
+    size = (pair.target.shape[0], pair.target.shape[1])
+    if pair.input.shape != pair.target.shape:
+        images["enlarged"] = enlarge(pair.input, size)
+    images |= {f"sample_{j:02}": image for j, image in enumerate(samples)}
+    names = {part: f"{number:02}_{part}.png" for part in images}
+    for part, image in images.items():
+        write_png(folder / names[part], image)
+    parts = {part: name for part, name in names.items() if not part.startswith("sample_")}
+    drawn = [name for part, name in names.items() if part.startswith("sample_")]
+    return {"id": pair.id, **parts, "samples": drawn}
 
 
 def provenance(
@@ -82,8 +88,9 @@ def draw_samples(
 
 def load_evaluation(settings: RunSettings, root: Path, device: str) -> EvaluationConfig:
     """The networks and numbers that the settings evaluate with."""
+    perceptual = load_perceptual(settings.perceptual, device, root)
     return EvaluationConfig(
-        perceptual=load_perceptual(settings.perceptual, device, root),
+        perceptual=perceptual,
         inception=load_inception(settings.evaluate.inception, device, root),
         task=settings.definition,
         pair=settings.pair,
@@ -91,6 +98,7 @@ def load_evaluation(settings: RunSettings, root: Path, device: str) -> Evaluatio
         resamples=settings.evaluate.resamples,
         seed=settings.seed,
         records=root / "scratch" / "features",
+        trained_features=(perceptual.info.name,),
     )
 
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from chimle.metrics.metric_table import metric_rows
+from chimle.metrics.metric_table import metric_rows, trained_features
 from chimle.metrics.registry import split_headline
 from chimle.report.results import read_provenance, read_task_metrics
 from chimle.tasks import get_task
@@ -21,17 +21,17 @@ def task_table(root: Path, task: str) -> Table:
     provenance = read_provenance(root / "metrics" / f"{task}.provenance.json")
     title = f"{get_task(task).title} (N = {provenance['n']})"
     table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("metric", "", "model", "input baseline"):
+    for heading in ("metric", "", "model", "input baseline", "computed over"):
         right = heading in ("model", "input baseline")
         table.add_column(heading, justify="right" if right else "left", no_wrap=right)
     metrics = read_task_metrics(root, task)
     headline, _ = split_headline(metrics)
-    for row in metric_rows(metrics):
+    for row in metric_rows(metrics, trained_features(provenance)):
         if row.name not in headline:
             continue
         value = f"[{_COLOURS[row.verdict]}]{row.value:.4g}[/]"
         baseline = "" if row.baseline is None else f"{row.baseline:.4g}"
-        table.add_row(escape(row.name), row.arrow, value, baseline)
+        table.add_row(escape(row.name), row.arrow, value, baseline, row.basis)
     return table
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from chimle.errors import UserError
-from chimle.metrics.agreement import consistency
+from chimle.metrics.agreement import agreement, black_errors
 from chimle.metrics.diversity import (
     SIGMAS,
     faithful_variance,
@@ -24,14 +25,22 @@ from chimle.metrics.diversity import (
     pairwise,
     sigma_name,
 )
-from chimle.metrics.feature_records import Record, inception_features, lpips_features
-from chimle.metrics.fid_kid import set_distances
+from chimle.metrics.feature_records import (
+    SCALE,
+    Record,
+    enlarged_features,
+    inception_features,
+    lpips_features,
+)
+from chimle.metrics.fid_kid import set_distances, set_frechet
 from chimle.metrics.full_reference import best_of, psnr, ssim
 from chimle.metrics.inception import Inception
 from chimle.metrics.intervals import bootstrap
 from chimle.metrics.metric import DEVIATION, HIGH, INPUT_BASELINE, LOW
 from chimle.metrics.prdc import FEWEST, set_shares
 from chimle.metrics.prediction import Prediction
+from chimle.metrics.sliced_wasserstein import SlicedWasserstein
+from chimle.metrics.spectrum import Spectrum
 from chimle.perceptual.lpips import Perceptual
 from chimle.settings import PairSettings
 from chimle.tasks import Task
@@ -53,6 +62,8 @@ class EvaluationConfig:
         resamples: of the bootstrap over inputs.
         seed: of the bootstrap.
         records: folder of the feature cache; None: features are not kept.
+        trained_features: names of the features that training minimised distances of, as
+            `squeeze_x2`; None: unknown.
     """
 
     perceptual: Perceptual
@@ -63,6 +74,7 @@ class EvaluationConfig:
     resamples: int = 1000
     seed: int = 0
     records: Path | None = None
+    trained_features: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,9 @@ class _Entry:
     row: dict[str, float]
     distances: np.ndarray
     lpips: Record
+    enlarged: Record
     inception: Record | None
+    black: np.ndarray
 
 
 def _lpips_metrics(record: Record, name: str) -> dict[str, float]:
@@ -125,6 +139,15 @@ def _lpips_metrics(record: Record, name: str) -> dict[str, float]:
     return row
 
 
+def _enlarged_metrics(record: Record, name: str) -> dict[str, float]:
+    """Per-input metrics of LPIPS of enlarged images."""
+    distances = record["to_target"].astype(np.float64)
+    row = {f"lpips_{name}_x{SCALE}": float(distances.mean())}
+    if len(distances) > 1:
+        row[f"lpips_{name}_x{SCALE}_best_of_{len(distances)}"] = float(distances.min())
+    return row
+
+
 def _rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
@@ -135,32 +158,46 @@ class Evaluator:
     def __init__(self, config: EvaluationConfig) -> None:
         self.config = config
         self._entries: list[_Entry] = []
+        self._spectrum, self._patches = Spectrum(), SlicedWasserstein()
 
     def add(self, prediction: Prediction) -> None:
         """Evaluate a prediction; `UserError` if malformed or with another number of samples."""
         prediction.check()
-        config, samples = self.config, prediction.samples
+        samples = prediction.samples
         if self._entries and len(samples) != len(self._entries[0].distances):
             first = self._entries[0]
             raise UserError(
                 f"{prediction.id} has {len(samples)} samples and {first.id} "
                 f"{len(first.distances)}: every input needs equally many"
             )
-        lpips = lpips_features(prediction, config.perceptual, config.batch_size, config.records)
-        row = _lpips_metrics(lpips, config.perceptual.info.name)
+        self._entries.append(self._entry(prediction))
+        self._spectrum.add(samples, prediction.target)
+        self._patches.add(prediction.id, samples, prediction.target)
+
+    def _entry(self, prediction: Prediction) -> _Entry:
+        config, samples = self.config, prediction.samples
+        options = (config.perceptual, config.batch_size, config.records)
+        lpips, enlarged = (
+            measure(prediction, *options) for measure in (lpips_features, enlarged_features)
+        )
+        name = config.perceptual.info.name
+        row = _lpips_metrics(lpips, name) | _enlarged_metrics(enlarged, name)
         targets = np.repeat(prediction.target[None], len(samples), axis=0)
         row["psnr"] = float(psnr(samples, targets).mean())
         row["ssim"] = float(ssim(samples, prediction.target).mean())
+        black = np.zeros(0)
         if config.task is not None and prediction.input is not None:
-            row |= consistency(samples, prediction.input, config.task, config.pair)
+            row |= agreement(samples, prediction.input, config.task, config.pair)
+            black = black_errors(samples, prediction.input, config.task)
         inception = None
         if config.inception is not None:
             inception = inception_features(
                 prediction, config.inception, config.batch_size, config.records
             )
         distances = lpips["to_target"].astype(np.float64)
-        entry = _Entry(prediction.id, prediction.digest(), row, distances, lpips, inception)
-        self._entries.append(entry)
+        return _Entry(
+            prediction.id, prediction.digest(), row, distances, lpips, enlarged, inception, black
+        )
 
     def scores(self) -> Scores:
         """All metrics; `UserError` for no prediction, a repeated id, or a value not finite."""
@@ -174,6 +211,8 @@ class Evaluator:
         sets = self._sets(entries, rows)
         values = {name: float(row.mean()) for name, row in rows.items()}
         values |= {name: float(own.mean()) for name, own in sets.items()}
+        if len(black := np.concatenate([entry.black for entry in entries])):
+            values["agreement_black"] = float(black.mean())
         if invalid := sorted(name for name, value in values.items() if not math.isfinite(value)):
             raise UserError(f"metric `{invalid[0]}` is not finite: look at the samples")
         several = len(entries[0].distances) > 1
@@ -199,16 +238,22 @@ class Evaluator:
             return {}
         name = self.config.perceptual.info.name
         networks = [(name, f"frechet_{name}", f"kernel_{name}", [e.lpips for e in entries])]
+        enlarged = (_stacked([e.enlarged for e in entries], key) for key in ("own", "target"))
         inception = [e.inception for e in entries if e.inception is not None]
         if inception:
             networks.append(("inception", "fid", "kid", inception))
-        found: dict[str, np.ndarray] = {}
+        found = {f"frechet_{name}_x{SCALE}": set_frechet(*enlarged)}
+        found |= dict(self._spectrum.metrics()) | dict(self._patches.metrics())
         for network, *distances, records in networks:
-            own = torch.from_numpy(np.stack([record["own"] for record in records]))
-            targets = torch.from_numpy(np.stack([record["target"] for record in records]))
+            own, targets = (_stacked(records, key) for key in ("own", "target"))
             found |= set_distances(own, targets, (distances[0], distances[1]))
             rows |= set_shares(own, targets, network)
         return found
+
+
+def _stacked(records: list[Record], key: str) -> Tensor:
+    """One array of all records: (N, ...)."""
+    return torch.from_numpy(np.stack([record[key] for record in records]))
 
 
 def evaluate(

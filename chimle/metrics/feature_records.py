@@ -25,6 +25,10 @@ from chimle.perceptual.lpips import Features, Perceptual
 
 Record = dict[str, np.ndarray]
 
+SCALE = 2
+"""Factor of the second scale. A strided backbone sees one phase of its stride only; it sees more
+phases of enlarged images."""
+
 
 def _sources(*modules: str) -> str:
     """SHA-256 over source files: changed code makes new records."""
@@ -40,6 +44,12 @@ def _key(prediction: Prediction, **network: str) -> str:
     for images in (prediction.samples, prediction.target):
         state.update(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes())
     return state.hexdigest()
+
+
+def _perceptual_key(prediction: Prediction, perceptual: Perceptual, scale: str) -> str:
+    info, code = perceptual.info, _sources(__file__, perceptual_module.__file__)
+    network = {"network": info.backbone, "origin": info.origin, "weights": info.sha256}
+    return _key(prediction, **network, scale=scale, code=code)
 
 
 def _cached(folder: Path | None, key: str, compute: Callable[[], Record]) -> Record:
@@ -131,12 +141,37 @@ def lpips_features(
         least over samples of the mean over pixels, and mean of the least; `own` (S, D), `target`
         (D,): embeddings.
     """
-    info = perceptual.info
-    code = _sources(__file__, perceptual_module.__file__)
-    key = _key(
-        prediction, network=info.backbone, origin=info.origin, weights=info.sha256, code=code
-    )
+    key = _perceptual_key(prediction, perceptual, "x1")
     return _cached(folder, key, lambda: _compute_lpips_features(prediction, perceptual, batch_size))
+
+
+def enlarged_features(
+    prediction: Prediction, perceptual: Perceptual, batch_size: int, folder: Path | None
+) -> Record:
+    """LPIPS to the target and embeddings of images that are enlarged before the backbone.
+
+    Args:
+        prediction: one input's samples and target.
+        perceptual: the network.
+        batch_size: images in it at once.
+        folder: of the cache; None: records are not kept.
+
+    Returns:
+        float32: `to_target` (S,), `own` (S, D), `target` (D,), by images of `SCALE` times the size,
+        enlarged bilinearly.
+    """
+
+    @torch.no_grad()
+    def compute() -> Record:
+        images = to_tensor([*prediction.samples, prediction.target])
+        enlarged = F.interpolate(images, scale_factor=SCALE, mode="bilinear")
+        features, embeddings = _extract(perceptual, enlarged, max(1, batch_size // SCALE**2))
+        samples = tuple(layer[:-1] for layer in features)
+        distances = _distances(samples, _row(features, len(images) - 1))
+        record = {"to_target": distances, "own": embeddings[:-1], "target": embeddings[-1]}
+        return {name: value.cpu().numpy() for name, value in record.items()}
+
+    return _cached(folder, _perceptual_key(prediction, perceptual, f"x{SCALE}"), compute)
 
 
 def inception_features(

@@ -58,6 +58,17 @@ METRICS = (
         headline=True,
     ),
     Metric(
+        "frechet_{features}_x2",
+        Group.SETS,
+        "the same of images enlarged twice",
+        "as `frechet_{features}`, all images enlarged to twice their size, bilinear, before the "
+        "backbone",
+        "Heusel et al. 2017, arXiv 1706.08500",
+        0,
+        None,
+        higher_is_better=False,
+    ),
+    Metric(
         "kernel_{features}",
         Group.SETS,
         "kernel distance of the features (not a KID)",
@@ -118,6 +129,11 @@ def kernel_distance(samples: Tensor, targets: Tensor) -> float:
         verbose=False,
     )
     return float(result["kernel_inception_distance_mean"])
+
+
+def set_frechet(samples: Tensor, targets: Tensor) -> np.ndarray:
+    """Frechet distance (S,) of each set of one sample per input: (N, S, D) to (N, D)."""
+    return np.array([frechet(one, targets) for one in samples.unbind(dim=1)])
 
 
 def set_distances(

@@ -31,6 +31,28 @@ METRICS = (
         headline=True,
     ),
     Metric(
+        "lpips_{features}_x2",
+        Group.NEAR,
+        "perceptual distance of images enlarged twice, mean over samples",
+        "as `lpips_{features}`, all images enlarged to twice their size, bilinear, before the "
+        "backbone",
+        "Zhang et al. 2018, arXiv 1801.03924 (LPIPS v0.1)",
+        0,
+        None,
+        higher_is_better=False,
+        headline=True,
+    ),
+    Metric(
+        "lpips_{features}_x2_best_of_{count}",
+        Group.NEAR,
+        "perceptual distance of the nearest sample, images enlarged twice",
+        "mean over inputs of min_j of the distance of `lpips_{features}_x2`",
+        "Zhang et al. 2018, arXiv 1801.03924 (LPIPS v0.1)",
+        0,
+        None,
+        higher_is_better=False,
+    ),
+    Metric(
         "psnr",
         Group.NEAR,
         "PSNR to the target in dB, mean over samples",

@@ -11,16 +11,18 @@ LOW, HIGH = "_low", "_high"
 DEVIATION = "_deviation"
 """Suffix of the standard deviation of a set metric over the sets of one sample per input."""
 
-_PARTS = {"features": r"(?:vgg|alex|squeeze)(?:_random)?", "count": r"\d+", "sigma": r"\d+_\d+"}
+FEATURES = r"(?:vgg|alex|squeeze)(?:_random)?"
+"""Pattern of the names of an LPIPS network's features."""
+_PARTS = {"features": FEATURES, "count": r"\d+", "sigma": r"\d+_\d+"}
 _PARTS["network"] = rf"(?:{_PARTS['features']}|inception)"
 
 
 class Group(StrEnum):
     """Kinds of metrics, in the order of a table."""
 
+    AGREES = "Agreement with the input"
     NEAR = "Distance to the target"
     VARIED = "Diversity of samples"
-    AGREES = "Agreement with the input"
     SETS = "Set of samples against set of targets"
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from chimle.metrics.fid_kid import LARGEST_SUBSET
 from chimle.metrics.intervals import LEVEL
 from chimle.metrics.metric import HIGH, INPUT_BASELINE, LOW, Group, Metric
 from chimle.metrics.prdc import FEWEST
-from chimle.metrics.registry import METRICS, find_metric, plain_name
+from chimle.metrics.registry import METRICS, features_of, find_metric, plain_name
+from chimle.metrics.sliced_wasserstein import SMALLEST_SIDE
 from chimle.provenance import code_version, commit
 
 RANDOM_FEATURES = (
@@ -33,6 +34,7 @@ class MetricRow:
         value: of the samples.
         baseline: of the input baseline; None: not measured.
         interval: confidence interval over inputs; None: it has none.
+        trained_features: names of the features that training saw; None: unknown.
     """
 
     name: str
@@ -40,6 +42,7 @@ class MetricRow:
     value: float
     baseline: float | None = None
     interval: tuple[float, float] | None = None
+    trained_features: tuple[str, ...] | None = None
 
     @property
     def group(self) -> str:
@@ -62,9 +65,29 @@ class MetricRow:
         return "" if self.metric is None else self.metric.arrow
 
     @property
+    def features(self) -> str | None:
+        """Features that the metric is computed over; None: it needs no network."""
+        return features_of(self.name)
+
+    @property
     def of_sets(self) -> bool:
         """Whether the number compares sets of N images."""
         return self.metric is not None and self.metric.group is Group.SETS
+
+    @property
+    def seen_in_training(self) -> bool | None:
+        """Whether training minimised a distance of the metric's features; None: unknown."""
+        if self.features is None:
+            return False
+        return None if self.trained_features is None else self.features in self.trained_features
+
+    @property
+    def basis(self) -> str:
+        """What the metric is computed over, and whether training saw it, for a table."""
+        if self.features is None:
+            return "no network"
+        words = {True: "trained on", False: "not trained on", None: ""}[self.seen_in_training]
+        return f"{self.features}, {words}" if words else self.features
 
     @property
     def verdict(self) -> str:
@@ -74,13 +97,18 @@ class MetricRow:
         return "better" if (self.value > self.baseline) is self.higher_is_better else "worse"
 
 
-def metric_rows(values: Mapping[str, float]) -> list[MetricRow]:
+def metric_rows(
+    values: Mapping[str, float], trained_features: Sequence[str] | None = None
+) -> list[MetricRow]:
     """Rows sorted by group: each metric with its interval and its input baseline.
 
     Args:
         values: flat, as `flat_values` gives them and the metrics files hold them.
+        trained_features: names of the features that training saw, from the provenance; None:
+            unknown.
     """
     order = {id(metric): (list(Group).index(metric.group), i) for i, metric in enumerate(METRICS)}
+    trained = None if trained_features is None else tuple(trained_features)
     rows = []
     for name, value in values.items():
         if plain_name(name) != name:
@@ -88,24 +116,43 @@ def metric_rows(values: Mapping[str, float]) -> list[MetricRow]:
         ends = (values.get(name + LOW), values.get(name + HIGH))
         interval = None if ends[0] is None or ends[1] is None else (ends[0], ends[1])
         baseline = values.get(INPUT_BASELINE + name)
-        rows.append(MetricRow(name, find_metric(name), value, baseline, interval))
+        rows.append(MetricRow(name, find_metric(name), value, baseline, interval, trained))
     last = (len(Group), 0)
     return sorted(rows, key=lambda row: (order.get(id(row.metric), last), row.name))
+
+
+def trained_features(provenance: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Names of the features that training saw, from a provenance file; None: unknown."""
+    names = provenance.get("trained_features")
+    return tuple(map(str, names)) if isinstance(names, list) else None
+
+
+def _warnings(config: EvaluationConfig, scores: Scores) -> list[str]:
+    count = len(scores.ids)
+    found = [RANDOM_FEATURES] if config.perceptual.info.origin == "random" else []
+    if count < FEWEST:
+        too_few = f"{count} inputs are too few for metrics that compare sets: they need {FEWEST}"
+        return [*found, too_few]
+    if "spectrum" not in scores.values:
+        found.append("images differ in size: `spectrum` is left out")
+    if "sliced_wasserstein_fine" not in scores.values:
+        found.append(
+            f"images have sides below {SMALLEST_SIDE} pixels: `sliced_wasserstein` is left out"
+        )
+    return found
 
 
 def measured_with(config: EvaluationConfig, scores: Scores) -> dict[str, Any]:
     """Provenance of metrics: N, networks, seed, hashes and warnings."""
     info, count = config.perceptual.info, len(scores.ids)
-    warnings = [RANDOM_FEATURES] if info.origin == "random" else []
-    if count < FEWEST:
-        warnings.append(
-            f"{count} inputs are too few for metrics that compare sets: they need {FEWEST}"
-        )
     inception = config.inception
     return {
         "n": count,
         "samples_per_input": scores.samples,
         "kernel_subset_size": min(LARGEST_SUBSET, count),
+        "trained_features": (
+            "unknown" if config.trained_features is None else list(config.trained_features)
+        ),
         "extractor": {"name": info.name, "origin": info.origin, "sha256": info.sha256},
         "inception": (
             {"origin": inception.origin, "sha256": inception.sha256} if inception else "none"
@@ -115,7 +162,7 @@ def measured_with(config: EvaluationConfig, scores: Scores) -> dict[str, Any]:
         "images_sha256": scores.digest,
         "code_sha256": code_version(),
         "commit": commit(),
-        "warnings": warnings,
+        "warnings": _warnings(config, scores),
     }
 
 

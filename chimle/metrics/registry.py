@@ -1,17 +1,29 @@
 """Registry of all metrics, in the order of a table."""
 
+import re
 from collections.abc import Mapping
 
-from chimle.metrics import agreement, diversity, fid_kid, full_reference, prdc
-from chimle.metrics.metric import DEVIATION, HIGH, INPUT_BASELINE, LOW, Metric
+from chimle.metrics import (
+    agreement,
+    diversity,
+    fid_kid,
+    full_reference,
+    prdc,
+    sliced_wasserstein,
+    spectrum,
+)
+from chimle.metrics.metric import DEVIATION, FEATURES, HIGH, INPUT_BASELINE, LOW, Metric
 
 METRICS: tuple[Metric, ...] = (
+    *agreement.METRICS,
     *full_reference.METRICS,
     *diversity.METRICS,
-    *agreement.METRICS,
+    *spectrum.METRICS,
+    *sliced_wasserstein.METRICS,
     *fid_kid.METRICS,
     *prdc.METRICS,
 )
+_FEATURES = re.compile(rf"(?<![a-z0-9])(?:{FEATURES}(?:_x2)?|inception)(?![a-z0-9])")
 
 
 def plain_name(name: str) -> str:
@@ -20,6 +32,14 @@ def plain_name(name: str) -> str:
     for suffix in (LOW, HIGH, DEVIATION):
         name = name.removesuffix(suffix)
     return name
+
+
+def features_of(name: str) -> str | None:
+    """Features that a metric is computed over, as `squeeze_x2`; None: it needs no network."""
+    if plain_name(name) in ("fid", "kid"):
+        return "inception"
+    found = _FEATURES.search(name)
+    return found[0] if found else None
 
 
 def find_metric(name: str) -> Metric | None:

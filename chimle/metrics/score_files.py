@@ -92,11 +92,11 @@ def score_table(content: dict[str, Any]) -> Table:
     origin = content["provenance"]
     title = f"N = {origin['n']}, {origin['samples_per_input']} samples each"
     table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("metric", "", "samples", "95 % interval", "input baseline"):
-        right = heading not in ("metric", "")
+    for heading in ("metric", "", "samples", "95 % interval", "input baseline", "computed over"):
+        right = heading not in ("metric", "", "computed over")
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
     for row in metric_rows(content["metrics"] | content["details"]):
         ends = "" if row.interval is None else "{:.4g} - {:.4g}".format(*row.interval)
         baseline = "" if row.baseline is None else f"{row.baseline:.4g}"
-        table.add_row(row.name, row.arrow, f"{row.value:.4g}", ends, baseline)
+        table.add_row(row.name, row.arrow, f"{row.value:.4g}", ends, baseline, row.basis)
     return table

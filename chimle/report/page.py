@@ -10,7 +10,8 @@ import jinja2
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
 from chimle.images.decode import png_bytes, read_rgb
-from chimle.metrics.metric_table import metric_rows
+from chimle.metrics.metric import Group
+from chimle.metrics.metric_table import MetricRow, metric_rows, trained_features
 from chimle.report.charts import best_of_chart, training_charts
 from chimle.report.results import read_gallery, read_provenance, read_task_metrics
 from chimle.tasks import get_task
@@ -24,6 +25,8 @@ TINY = 32
 RANDOM_ORIGIN = "random"
 """Origin of an extractor without pretrained weights."""
 
+_FIRST_LINE = ("lpips_{features}_best_of_{count}", "lpips_{features}")
+"""Metrics at the top of the page, after those of agreement with the input."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -46,6 +49,7 @@ def _gallery(folder: Path) -> list[dict[str, Any]]:
         {
             "id": entry["id"],
             "input": _embedded(folder / entry["input"]),
+            "enlarged": _embedded(folder / entry["enlarged"]) if "enlarged" in entry else None,
             "target": _embedded(folder / entry["target"]),
             "samples": [_embedded(folder / name) for name in entry["samples"]],
         }
@@ -72,10 +76,20 @@ def _contact(path: Path) -> str | None:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
+def _first_line(rows: Sequence[MetricRow]) -> list[MetricRow]:
+    """Metrics at the top of the page: agreement with the input, then LPIPS."""
+    declared = [(row, row.metric) for row in rows if row.metric is not None]
+    return [
+        row
+        for row, metric in declared
+        if metric.template in _FIRST_LINE or (metric.headline and metric.group is Group.AGREES)
+    ]
+
+
 def _section(root: Path, task: str) -> dict[str, Any]:
     """Template values of one task's section."""
     provenance = read_provenance(root / "metrics" / f"{task}.provenance.json")
-    rows = metric_rows(read_task_metrics(root, task))
+    rows = metric_rows(read_task_metrics(root, task), trained_features(provenance))
     groups = list(dict.fromkeys(row.group for row in rows))
     extractor = provenance["extractor"]
     return {
@@ -84,7 +98,7 @@ def _section(root: Path, task: str) -> dict[str, Any]:
         "gallery": _gallery(root / "pictures" / task),
         "rows": rows,
         "groups": [(group, [row for row in rows if row.group == group]) for group in groups],
-        "headline": [r for r in rows if r.name.startswith("lpips_") and r.baseline is not None],
+        "headline": _first_line(rows),
         "best_of": best_of_chart(root / "curves" / "best_of_k" / f"{task}.csv"),
         "charts": training_charts(root / "curves" / f"{task}.csv"),
         "contact": _contact(root / "data" / "contact" / f"{task}.png"),

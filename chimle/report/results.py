@@ -50,7 +50,10 @@ def read_provenance(path: Path) -> dict[str, Any]:
 
 
 def read_gallery(folder: Path) -> list[dict[str, Any]]:
-    """Entries of a gallery: an id, and files for `input`, `target` and one or more `samples`."""
+    """Entries of a gallery: an id, and files for `input`, `target` and one or more `samples`.
+
+    Where the input is smaller than the target, also for `enlarged`.
+    """
     path = folder / "gallery.json"
     entries = read_json(path)
     if not isinstance(entries, list) or not entries:
@@ -58,6 +61,7 @@ def read_gallery(folder: Path) -> list[dict[str, Any]]:
     for number, entry in enumerate(entries):
         try:
             names = [entry["input"], entry["target"], *entry["samples"]]
+            names += [entry["enlarged"]] if "enlarged" in entry else []
             # A name with folders could include any file of the machine in the page.
             valid = all(Path(name).name == name for name in names) and isinstance(entry["id"], str)
         except (KeyError, TypeError):

@@ -9,7 +9,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from chimle.images.degrade import degrade
-from chimle.metrics.agreement import consistency
+from chimle.metrics.agreement import agreement
 from chimle.metrics.diversity import faithful_variance, ntire_diversity, pairwise
 from chimle.metrics.feature_records import lpips_features
 from chimle.metrics.fid_kid import frechet, kernel_distance, set_distances
@@ -254,10 +254,10 @@ def test_a_target_agrees_with_its_own_input(task: str, expected: float) -> None:
     coarse = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     target = coarse.repeat(8, axis=0).repeat(8, axis=1)
     given, _ = degrade(target, definition, settings, 0)
-    ((_, mine),) = consistency(target[None], given, definition, settings).items()
-    ((name, other),) = consistency(noise_images(1), given, definition, settings).items()
+    (*_, (_, mine)) = agreement(target[None], given, definition, settings).items()
+    (*_, (name, other)) = agreement(noise_images(1), given, definition, settings).items()
     if task == "colourization":
-        assert name == "consistency_lightness_error" and mine < expected < other
+        assert name == "agreement_lightness" and mine < expected < other
     else:
-        assert name.endswith("_psnr") and mine >= expected > other
-    assert consistency(target[None], target, get_task("night_to_day"), settings) == {}
+        assert name == "agreement_psnr" and mine >= expected > other
+    assert agreement(target[None], target, get_task("night_to_day"), settings) == {}

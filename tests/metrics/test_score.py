@@ -76,7 +76,7 @@ def test_numbers_are_those_of_the_stage(tmp_path: Path, name: Callable[[str, int
         *evaluate(predictions, EvaluationConfig(perceptual, task=get_task("colourization")))
     )
     assert found["metrics"] | found["details"] == expected
-    assert "consistency_lightness_error" in found["metrics"]
+    assert "agreement_lightness" in found["metrics"]
     origin = found["provenance"]
     assert (origin["n"], origin["samples_per_input"]) == (8, 3)
     assert origin["extractor"]["origin"] == "random" and origin["warnings"]
@@ -139,7 +139,7 @@ def test_super_resolution_takes_any_factor(root: Path) -> None:
     for name in ("picture_0", "picture_1"):
         write_png(root / "inputs" / f"{name}.png", noise_images(side=8))
     given = ("--inputs", root / "inputs", "--task", "super_resolution")
-    assert "consistency_input_size_psnr" in scored(root, *given)["metrics"]
+    assert "agreement_psnr" in scored(root, *given)["metrics"]
 
 
 def _smaller_target(root: Path) -> None:

@@ -31,7 +31,7 @@ METRICS = {
     "psnr": 19.5,
     "psnr_low": 18.25,
     "psnr_high": 20.75,
-    "consistency_jpeg_psnr": 25.0,
+    "agreement_psnr": 25.0,
     "frechet_squeeze_random": 1.5,
     "kernel_squeeze_random": -0.01,
     "precision_squeeze_random": 0.9,
