@@ -6,11 +6,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from chimle.errors import guarded
 from chimle.metrics.metric_table import metric_rows, trained_features
 from chimle.metrics.registry import split_headline
 from chimle.report.results import read_provenance, read_task_metrics
 from chimle.tasks import get_task
-from stages._command import guarded, root_parser
+from stages._command import root_parser
 from stages.report import project_tasks
 
 _COLOURS = {"better": "bold green", "worse": "default", "": "default"}

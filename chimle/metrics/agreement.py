@@ -119,4 +119,4 @@ def _lightness(images: np.ndarray) -> np.ndarray:
 
 
 def _lightness_errors(samples: np.ndarray, given: np.ndarray) -> np.ndarray:
-    return np.abs(_lightness(samples) - _lightness(given[None]))
+    return np.asarray(np.abs(_lightness(samples) - _lightness(given[None])))

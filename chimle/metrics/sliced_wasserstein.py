@@ -167,7 +167,7 @@ class SlicedWasserstein:
             self._levels, pyramid(np.concatenate((samples, target[None]))), strict=True
         ):
             values = patches(band)
-            level.add(generator.random(values.shape[1]), values)
+            level.add(generator.random((values.shape[1],)), values)
 
     def metrics(self) -> Iterator[tuple[str, np.ndarray]]:
         """Distances (S,) per level, fine first; nothing if an image is too small."""

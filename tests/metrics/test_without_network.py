@@ -24,7 +24,8 @@ def smooth(count: int, radius: float, side: int = 64, seed: int = 0) -> np.ndarr
     """(count, side, side, 3) uint8: noise, blurred."""
     noise = np.random.default_rng(seed).normal(size=(count, side, side, 3))
     blurred = gaussian_filter(noise, (0, radius, radius, 0))
-    return np.clip(blurred / blurred.std() * 50 + 128, 0, 255).astype(np.uint8)
+    scaled: np.ndarray = np.clip(blurred / blurred.std() * 50 + 128, 0, 255)
+    return scaled.astype(np.uint8)
 
 
 def spectrum_of(samples: np.ndarray, targets: np.ndarray) -> dict[str, float]:
