@@ -60,7 +60,7 @@ def _library() -> Any:
 
 def build_unet(widths: Sequence[int], inputs: int, outputs: int) -> nn.Module:
     """A U-Net of three resolutions, fine to coarse, with attention at the coarsest."""
-    network: nn.Module = _library().UNet2DModel(
+    return _library().UNet2DModel(
         in_channels=inputs,
         out_channels=outputs,
         layers_per_block=1,
@@ -70,7 +70,6 @@ def build_unet(widths: Sequence[int], inputs: int, outputs: int) -> nn.Module:
         norm_num_groups=GROUPS,
         attention_head_dim=None,  # One head, whatever the width.
     )
-    return network
 
 
 def matched_unet(parameters: int, inputs: int, outputs: int) -> nn.Module:

@@ -123,9 +123,9 @@ def test_whole_search_finds_the_nearest_of_whole_codes(wiring: Wiring) -> None:
         each = [distance.distance(images[level], (batch.targets[level],)) for level in levels]
         sums.append(torch.stack(each).sum(dim=0))
     nearest = torch.stack(sums).argmin(dim=0)
-    for own in found:
-        assert torch.equal(own.indices, nearest.unsqueeze(1).expand(-1, 3))
-        assert torch.allclose(own.distances[:, 1:].sum(dim=1), torch.stack(sums).min(0).values)
+    for choice in found:
+        assert torch.equal(choice.indices, nearest.unsqueeze(1).expand(-1, 3))
+        assert torch.allclose(choice.distances[:, 1:].sum(dim=1), torch.stack(sums).min(0).values)
 
 
 def test_projections_keep_distances_on_average_and_are_fixed() -> None:
