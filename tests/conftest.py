@@ -8,7 +8,10 @@ import torch
 
 from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.settings import PerceptualSettings
+from tests.support.isolation import isolate
 from tests.support.repositories import reference_repository
+
+isolate()
 
 LONGEST = (
     "test_pipeline_flow.py",
