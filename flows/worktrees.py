@@ -201,7 +201,8 @@ def work_tree(root: Path, name: str, commit: str) -> Iterator[WorkTree]:
             shutil.rmtree(path, ignore_errors=True)
             git(root, "worktree", "prune")
             owned.callback(_remove_locked, root, path)
-            git(root, "worktree", "add", "--quiet", "--detach", str(path), commit)
+            add = ("worktree", "add", "--quiet", "--detach", "--end-of-options")
+            git(root, *add, str(path), commit)
         _prepare(root, path)
         yield WorkTree(path, lock)
 

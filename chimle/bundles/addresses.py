@@ -1,11 +1,10 @@
 """Addresses of bundles: a folder, a zip file, S3, or a revision of a Git repository with DVC."""
 
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path, PurePosixPath
 
+from chimle.bundles import git_repository
 from chimle.bundles.bundle import (
     DESCRIPTION,
     LARGEST_DESCRIPTION,
@@ -44,21 +43,6 @@ def _fetch_s3(bucket: str, key: str, folder: Path) -> Path:
     return folder / name if name.endswith(".zip") else folder
 
 
-def _fetch_git(repository: str, revision: str, path: str, folder: Path) -> Path:
-    """Download what DVC or Git track under `path` at a revision of a repository into `folder`."""
-    out = folder / PurePosixPath(path).name
-    options = ["--quiet", f"--rev={revision}", f"--out={out}"]
-    command = [sys.executable, "-m", "dvc", "get", *options, "--", repository, path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return out
-    if "No module named dvc" in done.stderr:
-        raise UserError("bundles in Git repositories need DVC: pip install dvc")
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    reason = lines[-1].removeprefix("ERROR: ") if lines else f"dvc exited with {done.returncode}"
-    raise UserError(f"{path} of {repository} at {revision} cannot be read ({reason})")
-
-
 def _split_s3(address: str) -> tuple[str, str] | None:
     """Bucket and key without a final slash; None for any other address."""
     bucket, key = s3.split_address(address) or ("", "")
@@ -85,6 +69,6 @@ def open_bundle(address: str, device: str = "cpu") -> Bundle:
         if place := _split_s3(address):
             return load_bundle(_fetch_s3(*place, Path(name)), device)
         if match := _GIT.fullmatch(address):
-            found = _fetch_git(match["repository"], match["revision"], match["path"], Path(name))
+            found = git_repository.fetch(*match.groups(), Path(name))
             return load_bundle(found, device)
         return load_bundle(Path(address), device)

@@ -1,0 +1,217 @@
+"""Bundles in Git repositories of others, tracked by DVC or Git.
+
+Git's and DVC's configuration of a repository can name commands, credentials and files of this
+machine. The repository is cloned, which leaves Git's behind; of DVC's only the addresses of remotes
+are kept. Everything else is this user's own configuration.
+"""
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+import yaml
+
+from chimle.errors import UserError
+
+_REMOTE = re.compile(r"""'?remote "(?P<name>[\w.-]+)"'?""")
+_KEYS = ("url", "endpointurl", "region", "allow_anonymous_login", "version_aware", "user", "port")
+"""What is taken from a DVC remote's section: where it is, nothing that acts or names a file."""
+_CACHE = "cache-of-the-checkout"
+"""Name of a remote: the DVC cache of a checkout on this machine."""
+_GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+Remotes = dict[str, dict[str, str]]
+
+
+def _without_password(address: str) -> str:
+    user, at, rest = address.rpartition("@")
+    scheme, slashes, _ = user.partition("://")
+    return f"{scheme}{slashes}{rest}" if at and slashes else address
+
+
+def _environment() -> dict[str, str]:
+    home = Path.home() / ".aws"
+    # DVC lets a repository name these two files where they are not set.
+    files = {
+        "AWS_CONFIG_FILE": home / "config",
+        "AWS_SHARED_CREDENTIALS_FILE": home / "credentials",
+    }
+    own = {name: os.environ.get(name) or str(path) for name, path in files.items()}
+    protocols = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_TERMINAL_PROMPT": "0"}
+    return {**os.environ, **own, **protocols}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = [*_GIT, *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise UserError(" ".join(done.stderr.split()) or f"git exited with {done.returncode}")
+    return done.stdout
+
+
+def _clone(repository: str, revision: str, folder: Path) -> None:
+    """Check out a revision of a repository in a new folder."""
+    source = str(Path(repository).absolute()) if Path(repository).exists() else repository
+    _git(
+        folder.parent, "clone", "--quiet", "--no-local", "--no-checkout", "--", source, folder.name
+    )
+    names = (revision, f"refs/remotes/origin/{revision}")
+    for name in names:
+        try:
+            query = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+            commit = _git(folder, *query).strip()
+        except UserError:
+            continue
+        _git(folder, "checkout", "--quiet", "--detach", commit)
+        return
+    raise UserError("there is no such revision")
+
+
+def _refuse_links(folder: Path) -> None:
+    """`UserError` if a symbolic link leaves the repository."""
+    for line in _git(folder, "ls-tree", "-r", "-z", "HEAD").split("\0"):
+        mode, name = line.partition(" ")[0], line.partition("\t")[2]
+        if mode == "120000" and not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{name} is a symbolic link that leaves the repository")
+
+
+def _read_config(folder: Path) -> configparser.RawConfigParser:
+    """The configuration of a `.dvc` folder; the local one wins."""
+    parser = configparser.RawConfigParser(strict=False)
+    for name in ("config", "config.local"):
+        try:
+            parser.read(folder / name, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError):
+            raise UserError(f"{name} of DVC cannot be read") from None
+    return parser
+
+
+def _remotes(folder: Path) -> tuple[str | None, Remotes]:
+    """The default remote's name and the addresses of all remotes of a `.dvc` folder."""
+    parser, found = _read_config(folder), {}
+    for section in parser.sections():
+        if match := _REMOTE.fullmatch(section):
+            values = {key: parser.get(section, key, fallback="").strip("'\"") for key in _KEYS}
+            found[match["name"]] = {k: v for k, v in values.items() if v and '"' not in v}
+    default = parser.get("core", "remote", fallback="").strip("'\"")
+    return (default if default in found else None), found
+
+
+def _write_config(folder: Path, default: str | None, remotes: Remotes) -> None:
+    lines = ["[core]", "analytics = false", "check_update = false"]
+    lines += [f"remote = {default}"] if default else []
+    for name, values in remotes.items():
+        lines += [
+            f"['remote \"{name}\"']",
+            *(f'{key} = "{value}"' for key, value in values.items()),
+        ]
+    (folder / "config").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _absolute(remotes: Remotes, folder: Path) -> Remotes:
+    """Remotes of a checkout on this machine, whose paths are relative to its `.dvc` folder."""
+    for values in remotes.values():
+        if "://" not in values.get("url", ""):
+            values["url"] = str((folder / values.get("url", "")).resolve())
+    return remotes
+
+
+def _own_cache(source: Path) -> Path:
+    """The DVC cache of a checkout on this machine."""
+    named = _read_config(source / ".dvc").get("cache", "dir", fallback="").strip("'\"")
+    return (source / ".dvc" / (named or "cache")).resolve()
+
+
+def _restrict(clone: Path, repository: str) -> Iterator[str | None]:
+    """Keep of DVC's configuration only remotes; yields those to try, the address of each."""
+    for folder in clone.rglob(".dvc"):
+        if folder.is_dir():
+            nested = _remotes(folder)
+            for file in folder.glob("config*"):
+                file.unlink()
+            _write_config(folder, *nested)
+    for file in clone.rglob("*.dvc"):
+        # An import brings the configuration of yet another repository.
+        if file.is_file() and _is_import(file):
+            file.unlink()
+    main = clone / ".dvc"
+    main.mkdir(exist_ok=True)
+    default, remotes = _remotes(main)
+    source = Path(repository)
+    if (source / ".dvc").is_dir():
+        default, remotes = _remotes(source / ".dvc")
+        remotes = _absolute(remotes, source / ".dvc")
+        cache = _own_cache(source)
+        if cache.is_dir():
+            _write_config(main, _CACHE, {_CACHE: {"url": str(cache)}})
+            yield str(cache)
+    _write_config(main, default, remotes)
+    yield f"DVC remote `{default}`, {remotes[default].get('url')}" if default else None
+
+
+def _is_import(file: Path) -> bool:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return any("repo" in dependency for dependency in content.get("deps") or ())
+    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError):
+        return False
+
+
+def _reason(stderr: str, code: int) -> str:
+    """DVC's own reason: its line that begins with ERROR, without addresses of its support."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR: ")]
+    reason = (errors or lines or [f"dvc exited with {code}"])[-1]
+    return reason.removeprefix("ERROR: ").removeprefix("unexpected error - ").rstrip(".")
+
+
+def _get(clone: Path, path: str, out: Path) -> str | None:
+    """`dvc get` from the clone; the reason if it fails."""
+    command = [sys.executable, "-m", "dvc", "get", f"--out={out}", "--"]
+    done = subprocess.run(
+        [*command, str(clone), path],
+        cwd=out.parent,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "No module named dvc" in done.stderr:
+        raise UserError("bundles in Git repositories need DVC: pip install dvc")
+    return _reason(done.stderr, done.returncode) if done.returncode else None
+
+
+def fetch(repository: str, revision: str, path: str, folder: Path) -> Path:
+    """Download what DVC or Git track under a path at a revision.
+
+    Args:
+        repository: its address, or a folder of this machine.
+        revision: a branch, tag or hash.
+        path: within the repository.
+        folder: where to put it; also for the clone.
+
+    Raises:
+        UserError: it cannot be read, or a link leaves the repository.
+    """
+    shown = f"{path} of {_without_password(repository)} at {revision} cannot be read"
+    if repository.startswith("-") or urlsplit(repository).scheme == "ext":
+        raise UserError(f"`{repository}` is not the address of a Git repository")
+    clone, out = folder / "clone", folder / "out" / PurePosixPath(path).name
+    out.parent.mkdir()
+    try:
+        _clone(repository, revision, clone)
+        _refuse_links(clone)
+        for place in _restrict(clone, repository):
+            reason = _get(clone, path, out)
+            if reason is None:
+                return out
+            shown_place = f" from {_without_password(place)}" if place else ""
+    except UserError as error:
+        raise UserError(f"{shown} ({_without_password(str(error))})") from None
+    raise UserError(f"{shown}{shown_place} ({reason})")

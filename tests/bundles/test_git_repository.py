@@ -1,0 +1,146 @@
+"""Bundles in Git repositories of others: read, and nothing of theirs runs."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import chimle
+from chimle.errors import UserError
+from tests.support.projects import tiny_bundle
+from tests.support.repositories import commit, run
+
+TASK = "night_to_day"
+Hostile = Callable[[Path, str], None]
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a bundle in a DVC remote, whose path is relative, and not in its cache."""
+    root = tmp_path_factory.mktemp("good") / "project"
+    tiny_bundle(root / "models" / TASK, TASK)
+    run(root, "git", "init", "-q", "-b", "main")
+    run(root, "dvc", "init", "-q")
+    run(root, "dvc", "remote", "add", "-d", "store", str(root / ".." / "store"))
+    run(root, "dvc", "add", "-q", f"models/{TASK}")
+    run(root, "dvc", "push", "-q")
+    shutil.rmtree(root / ".dvc" / "cache")
+    shutil.rmtree(root / "models" / TASK)
+    commit(root, "a model")
+    return root
+
+
+@pytest.fixture
+def copy(good: Path, tmp_path: Path) -> Path:
+    """The repository, to be changed."""
+    run(tmp_path, "git", "clone", "-q", str(good), "project")
+    root = tmp_path / "project"
+    run(root, "dvc", "remote", "modify", "store", "url", str(good.parent / "store"))
+    commit(root, "an absolute path")
+    return root
+
+
+def credentials(root: Path, command: str) -> None:
+    (root / "aws").write_text(f"[default]\ncredential_process = {command}\n")
+    run(root, "dvc", "remote", "add", "-f", "-d", "evil", "s3://bucket/x")
+    run(root, "dvc", "remote", "modify", "evil", "configpath", str(root / "aws"))
+    run(root, "dvc", "remote", "modify", "evil", "endpointurl", "http://127.0.0.1:9")
+
+
+def local_credentials(root: Path, command: str) -> None:
+    credentials(root, command)
+    shutil.copy(root / ".dvc" / "config", root / ".dvc" / "config.local")
+    run(root, "git", "add", "-f", ".dvc/config.local")
+
+
+def git_configuration(root: Path, command: str) -> None:
+    for key in ("core.fsmonitor", "core.sshCommand", "filter.evil.smudge"):
+        run(root, "git", "config", key, command)
+    hook = root / ".git" / "hooks" / "post-checkout"
+    hook.write_text(f"#!/bin/sh\n{command}\n")
+    hook.chmod(0o755)
+
+
+def dvc_get(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dvc", "get", "-o", str(tmp_path / "out"), str(root)]
+    subprocess.run([*command, f"models/{TASK}"], capture_output=True, check=False)
+
+
+def test_a_good_repository_is_read(good: Path, copy: Path) -> None:
+    for repository in (str(good), str(copy), copy.as_uri()):
+        assert chimle.load(f"git+{repository}@main:models/{TASK}").levels == 4
+
+
+def test_a_checkout_of_this_machine_is_read_from_its_cache(copy: Path) -> None:
+    tiny_bundle(copy / "models" / "other", TASK)
+    run(copy, "dvc", "add", "-q", "models/other")
+    commit(copy, "another model, in the cache alone")
+    shutil.rmtree(copy / "models")
+    run(copy, "dvc", "remote", "remove", "store")
+    commit(copy, "no remote")
+    assert chimle.load(f"git+{copy}@HEAD~1:models/other").levels == 4
+
+
+@pytest.mark.parametrize("hostile", [credentials, local_credentials])
+def test_credentials_of_a_repository_run_nothing(
+    copy: Path, tmp_path: Path, hostile: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONFIG_FILE", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    mark = tmp_path / "it-ran"
+    hostile(copy, f"touch {mark}")
+    commit(copy, "hostile")
+    with pytest.raises(UserError, match="remote `evil`, s3://bucket/x") as caught:
+        chimle.load(f"git+{copy}@HEAD:models/{TASK}")
+    assert not mark.exists()
+    assert "support" not in str(caught.value)
+    if hostile is credentials:
+        # DVC alone does run it: the attack is one.
+        dvc_get(copy, tmp_path)
+        assert mark.exists()
+
+
+def test_git_configuration_of_a_repository_runs_nothing(copy: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "it-ran"
+    (copy / ".gitattributes").write_text("* filter=evil\n")
+    commit(copy, "hostile")
+    git_configuration(copy, f"touch {mark}")
+    assert chimle.load(f"git+{copy}@HEAD:models/{TASK}").levels == 4
+    assert not mark.exists()
+    run(copy, "git", "status")
+    assert mark.exists(), "Git alone does run it: the attack is one"
+
+
+@pytest.mark.parametrize("target", ["/etc", "../..", "here/../../.."])
+def test_a_link_that_leaves_the_repository_is_refused(copy: Path, target: str) -> None:
+    (copy / "here").symlink_to(".")
+    (copy / "link").symlink_to(target)
+    commit(copy, "a link")
+    with pytest.raises(UserError, match="link is a symbolic link that leaves the repository"):
+        chimle.load(f"git+{copy}@HEAD:models/{TASK}")
+
+
+def test_an_address_starts_no_command(tmp_path: Path) -> None:
+    mark = tmp_path / "it-ran"
+    for repository in (f"--upload-pack=touch {mark}", f"ext::sh -c touch% {mark}"):
+        with pytest.raises(UserError, match="is not the address of a Git repository"):
+            chimle.load(f"git+{repository}@HEAD:models/x")
+    assert not mark.exists()
+
+
+def test_messages_name_what_is_wrong_and_no_password(good: Path, tmp_path: Path) -> None:
+    for address, words in (
+        (f"{tmp_path}@HEAD:models/x", "does not exist|not a git repository|not appear"),
+        (f"{good}@v9:models/x", "there is no such revision"),
+        (f"{good}@HEAD:models/x", "remote `store`, .*models/x"),
+        ("http://user:secret@127.0.0.1:9/x@HEAD:models/x", "models/x of http://127.0.0.1:9/x at"),
+    ):
+        with pytest.raises(UserError, match=words) as caught:
+            chimle.load(f"git+{address}")
+        assert "secret" not in str(caught.value)
+        assert "dvc.org" not in str(caught.value)
