@@ -17,7 +17,8 @@ from chimle.data.batch import Batch
 from chimle.perceptual.lpips import Features, Perceptual
 from chimle.search.codes import draw
 from chimle.tasks import Wiring
-from chimle.tower.generator import FEATURE_SCALE, Level, LevelCode, Tower
+from chimle.tower.generator import LevelCode, Tower
+from chimle.tower.level import FEATURE_SCALE, Level
 
 PROJECTED = 1000
 """Dimensions that an image's features are projected to, split over the layers (published)."""

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import torch
+
 from benchmarks.measure import added_gib
 from benchmarks.setups import SETUPS, Bench, Setup
 from chimle.device import flush_denormals
@@ -83,7 +85,7 @@ def search_shard(setup: Setup) -> None:
     """One rank's part of `with_ranks`; the first rank prints."""
     bench = Bench.of(setup)
     bench.to_channels_last()
-    with join_ranks() as ranks:
+    with join_ranks(torch.device("cpu")) as (ranks, _device):
         rows = ranks.shard(len(bench.batch))
         bench.batch = bench.batch.select(range(rows.start, rows.stop))
         ranks.barrier()

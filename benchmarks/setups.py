@@ -12,7 +12,7 @@ from benchmarks.reference import PUBLISHED, Optimisations
 from chimle.data.batch import Batch
 from chimle.perceptual.lpips import Distance, Perceptual, load_perceptual
 from chimle.search.chunking import plan_chunks
-from chimle.search.codes import codes_at
+from chimle.search.codes import code_keys, codes_at
 from chimle.search.hierarchical import search as hierarchical_search
 from chimle.settings import PerceptualSettings, TowerSettings
 from chimle.tasks import Wiring
@@ -134,7 +134,8 @@ class Bench:
     def distances(self, indices: torch.Tensor) -> torch.Tensor:
         """Exact distances (B, L), fp32, of the images of chosen codes (B, L)."""
         shapes = self.tower.code_shapes()
-        codes = codes_at(shapes, self.batch.keys, indices, seed=SEED, round_=ROUND)
+        keys = code_keys(self.batch.keys, len(shapes), seed=SEED, round_=ROUND)
+        codes = codes_at(shapes, keys, indices)
         images = self.tower(self.batch.conditioning, codes)
         pairs = zip(images, self.batch.targets, strict=True)
         return torch.stack([self.perceptual(image, target) for image, target in pairs], dim=1)
@@ -155,7 +156,8 @@ class Bench:
         ]
         shapes = self.tower.code_shapes()
         zeros = torch.zeros(batch, len(shapes), dtype=torch.int64)
-        codes = [codes_at(shapes, part.keys, zeros, seed=SEED, round_=ROUND) for part in parts]
+        keys = [code_keys(p.keys, len(shapes), seed=SEED, round_=ROUND) for p in parts]
+        codes = [codes_at(shapes, words, zeros) for words in keys]
         with torch.no_grad(), arithmetic(autocast):
             cached = [[self.perceptual.features(t) for t in part.targets] for part in parts]
 

@@ -1,7 +1,8 @@
-"""Which device computes."""
+"""Which device computes, and in which arithmetic."""
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -18,6 +19,52 @@ def flush_denormals() -> None:
     torch.set_flush_denormal(True)
 
 
+def make_fp32_exact() -> None:
+    """Compute fp32 convolutions and matrix products in fp32 on CUDA, not in TF32.
+
+    PyTorch lets cuDNN round the inputs of fp32 convolutions to TF32's ten bits by default.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+@contextmanager
+def deterministic(device: torch.device, wanted: bool = True) -> Iterator[None]:
+    """Ask CUDA for the same bits from the same work; the CPU gives them anyhow.
+
+    Set the environment variable CUBLAS_WORKSPACE_CONFIG before CUDA starts: `choose_device` does.
+    """
+    if device.type != "cuda" or not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    # Filling new memory with NaN, to catch reads of what nothing wrote, would cost a launch each.
+    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - untyped
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.backends.cudnn.benchmark = benchmark
+
+
+def device_identity(device: torch.device) -> str:
+    """What the bits of a computation depend on beside its inputs: the device's kind and model.
+
+    CPUs of one kind share the name `cpu`: fp32 sums may differ in the last places between models.
+    """
+    if device.type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)} torch {torch.__version__}"
+    return device.type
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Memory that a CUDA device has free; None for other devices."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Compute in the numbers' own precision, whatever autocast says."""
     if torch.amp.is_autocast_available(device.type):
@@ -28,12 +75,14 @@ def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
 def choose_device() -> torch.device:
     """`CHIMLE_DEVICE` where set, else CUDA, Apple's MPS or the CPU, whichever is there first.
 
-    Called before the first computation, for it also quickens the CPU.
+    Called before the first computation: it also flushes denormals and makes fp32 exact.
 
     Raises:
         UserError: the named device does not exist here.
     """
     flush_denormals()
+    make_fp32_exact()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts.
     wanted = os.environ.get("CHIMLE_DEVICE")
     if not wanted:
         if torch.cuda.is_available():

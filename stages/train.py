@@ -13,9 +13,11 @@ import io
 import shutil
 from pathlib import Path
 
+import torch
+
 from chimle.bundles.bundle import save_bundle
 from chimle.data.dataset import PairIndex, pairs_hash
-from chimle.device import choose_device
+from chimle.device import choose_device, device_identity
 from chimle.io.files import write_text
 from chimle.perceptual.lpips import load_perceptual
 from chimle.provenance import code_version, commit, digest
@@ -63,20 +65,19 @@ def _remove_finished(states: Path, own: Path) -> None:
 
 def main(settings: RunSettings, root: Path) -> None:
     """Train `settings.task`; write `models/TASK` and `curves/TASK.csv` when done."""
-    with join_ranks() as ranks:
-        train(settings, root, ranks)
+    with join_ranks(choose_device()) as (ranks, device):
+        train(settings, root, ranks, device)
 
 
-def train(settings: RunSettings, root: Path, ranks: Ranks) -> None:
+def train(settings: RunSettings, root: Path, ranks: Ranks, device: torch.device) -> None:
     """A rank's part of it; the first rank writes."""
-    device = ranks.device(choose_device())
     pairs = root / "data" / "pairs" / settings.task
     perceptual = load_perceptual(settings.perceptual, str(device), root)
     info = perceptual.info
     extractor = {"name": info.name, "origin": info.origin, "sha256": info.sha256}
     origin = provenance(settings, pairs, extractor)
     states = root / "scratch" / "train" / settings.task
-    scratch = states / digest([origin, device.type])[:16]
+    scratch = states / digest([origin, device_identity(device)])[:16]
     if ranks.first:
         _remove_finished(states, scratch)
     index, state = PairIndex(pairs, "train"), scratch / "state.pt"

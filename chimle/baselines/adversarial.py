@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from chimle.settings import RunSettings
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.imle_trainer import ImleTrainer
 from chimle.training.losses import level_losses, supervised_levels
+from chimle.training.step_inputs import step_inputs
 
 WIDTH = 32
 """Channels of the discriminator's first layer; doubled by each of the next two."""
@@ -118,7 +120,8 @@ class AdversarialTrainer(ImleTrainer):
 
     def prepare(self, batch: Batch, round_: int) -> None:
         """The features of the round's targets."""
-        self.features = self._target_features(batch)
+        nothing = torch.zeros(len(batch), 0, dtype=torch.int64, device=self.device)
+        self.inputs = step_inputs(batch, self._target_features(batch), nothing, nothing)
 
     def _discriminator_step(self, images: Tensor, part: Batch) -> None:
         """Hinge loss step on targets against images (B*2, 3, H, W)."""
@@ -133,18 +136,20 @@ class AdversarialTrainer(ImleTrainer):
         loss.backward()
         self.discriminator_optimizer.step()
 
-    def step(self, part: Batch, members: Tensor, number: int) -> list[float]:
+    def step(self, batch: Batch, members: np.ndarray, number: int) -> Tensor:
         """The discriminator's step, and the tower's gradient."""
-        tower = self.tower
+        assert self.inputs is not None
+        tower, part = self.tower, batch.select(members)
+        inputs = self.inputs.rows(torch.from_numpy(members).to(self.device))
         codes = two_codes(tower, part, self.settings.seed, number)
         with self.autocast():
-            images = tower(part.conditioning, codes)
+            images = tower(part.conditioning, codes, part.jpeg)
         self._discriminator_step(images[-1], part)
         self.discriminator.requires_grad_(False)
         with self.autocast():
             seen = part.conditioning[-1].repeat_interleave(CODES, dim=0)
             adversarial = -self.discriminator(images[-1], seen).float().mean()
-            targets = self.targets(part, members)
+            targets = inputs.features or [self.perceptual.features(t) for t in inputs.targets]
             levels = supervised_levels(self.settings)
             distance = level_losses(images, self.perceptual, targets, levels).sum()
         terms = [
@@ -155,4 +160,4 @@ class AdversarialTrainer(ImleTrainer):
         self.state.optimizer.zero_grad(set_to_none=True)
         torch.stack(terms).sum().backward()
         self.discriminator.requires_grad_(True)
-        return [float(term.detach()) for term in terms]
+        return torch.stack(terms).detach()

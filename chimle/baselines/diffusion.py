@@ -169,9 +169,10 @@ class DiffusionTrainer(BaseTrainer):
     def prepare(self, batch: Batch, round_: int) -> None:
         """Nothing is searched."""
 
-    def step(self, part: Batch, members: Tensor, number: int) -> list[float]:
+    def step(self, batch: Batch, members: np.ndarray, number: int) -> Tensor:
         """Predict the velocity at a random noise level per image."""
         task = self.settings.definition
+        part = batch.select(members)
         generator = torch.Generator().manual_seed(self.settings.seed * 2**32 + number)
         clean = _encoded(part.targets[-1], task)
         noise = torch.randn(clean.shape, generator=generator).to(self.device)
@@ -184,7 +185,7 @@ class DiffusionTrainer(BaseTrainer):
         loss = F.mse_loss(predicted.float(), self.schedule.get_velocity(clean, noise, times))
         self.state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        return [float(loss.detach())]
+        return loss.detach().unsqueeze(0)
 
 
 def _first_noise(keys: Sequence[int], count: int, seed: int, shape: tuple[int, int, int]) -> Tensor:

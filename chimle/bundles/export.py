@@ -5,6 +5,7 @@ super-resolution: `image_1` alone), `style_1 .. style_L` and `noise_1 .. noise_L
 normals), and gives `picture`, all float32, pictures (B, 3, H, W) in [0, 1].
 """
 
+import copy
 import hashlib
 import logging
 import tempfile
@@ -14,13 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from chimle.bundles.bundle import Bundle
 from chimle.errors import UserError
 from chimle.images.colour import lightness
 from chimle.io.files import write_bytes
 from chimle.tasks import Wiring
+from chimle.tower.blocks import keep_kernels
 from chimle.tower.generator import LevelCode, Tower
 
 TOLERANCE = 1e-4
@@ -33,12 +34,8 @@ class Exported(nn.Module):
 
     def __init__(self, tower: Tower) -> None:
         super().__init__()
-        # Not a deep copy: it would share the parametrised classes, which are changed below.
-        self.tower = Tower(tower.settings, tower.wiring).requires_grad_(False)
-        self.tower.load_state_dict(tower.state_dict())
-        for module in list(self.tower.modules()):
-            if parametrize.is_parametrized(module, "weight"):
-                parametrize.remove_parametrizations(module, "weight")
+        self.tower = copy.deepcopy(tower).requires_grad_(False)
+        keep_kernels(self.tower)
 
     def forward(self, images: list[Tensor], styles: list[Tensor], noises: list[Tensor]) -> Tensor:
         """Per level (B, 3, h, w) in [0, 1], (B, style_size), (B, noise_channels, h, w)."""

@@ -4,10 +4,7 @@ Poses are named by (seed, round, image): they differ between rounds and images, 
 again whatever the order, the process or the machine.
 """
 
-import os
-import random
-from functools import cache
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,44 +13,61 @@ from chimle.tasks import Task
 
 _PURPOSE = 2
 """Keeps these random numbers apart from those that choose and order a round's images."""
+JPEG_GRID = 16
+"""Pixels between the blocks of a JPEG image with subsampled chrominance: crops keep to them."""
+ORIENTATIONS = 8
+"""Flips and quarter turns of a square."""
 
 
 def _window(pair: Pair, task: Task, resolution: int, top: int, left: int) -> Pair:
     """An aligned crop; `top` and `left` count input pixels, so input and target never drift."""
     factor = task.reduction
     small = resolution // factor
-    return Pair(
-        pair.id,
-        pair.input[top : top + small, left : left + small],
-        pair.target[
+    return replace(
+        pair,
+        input=pair.input[top : top + small, left : left + small],
+        target=pair.target[
             top * factor : top * factor + resolution, left * factor : left * factor + resolution
         ],
     )
 
 
+def _grid(pair: Pair) -> int:
+    """Pixels between the places where a crop may begin."""
+    return 1 if pair.jpeg is None else JPEG_GRID
+
+
 def centre(pair: Pair, task: Task, resolution: int) -> Pair:
     """The central crop of a pair to the tower's resolution."""
-    height, width = pair.input.shape[:2]
-    small = resolution // task.reduction
-    return _window(pair, task, resolution, (height - small) // 2, (width - small) // 2)
+    small, grid = resolution // task.reduction, _grid(pair)
+    top, left = ((side - small) // 2 // grid * grid for side in pair.input.shape[:2])
+    return _window(pair, task, resolution, top, left)
 
 
-@cache
-def _turns() -> Any:
-    """Flips, transposition and quarter turns, done to an image and an `input` of any other size."""
-    # Unless told not to, it asks the package index for a newer version of itself on import.
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    import albumentations
+def oriented(image: np.ndarray, orientation: int) -> np.ndarray:
+    """(H, W, ...) in one of the eight orientations of a square, numbered 0 to 7.
 
-    return albumentations.Compose(
-        [
-            albumentations.HorizontalFlip(p=0.5),
-            albumentations.VerticalFlip(p=0.5),
-            albumentations.Transpose(p=0.5),
-            albumentations.RandomRotate90(p=1.0),
-        ],
-        additional_targets={"input": "image"},
-        is_check_shapes=False,
+    The number's bits: 1 transposes, then 2 flips the rows and 4 the columns.
+    """
+    if orientation & 1:
+        image = image.swapaxes(0, 1)
+    if orientation & 2:
+        image = image[::-1]
+    return image[:, ::-1] if orientation & 4 else image
+
+
+def _turned(pair: Pair, orientation: int) -> Pair:
+    """A square pair in an orientation; the tables of a JPEG input are transposed with it."""
+    jpeg = pair.jpeg
+    if jpeg is not None and pair.input.shape[0] % JPEG_GRID:
+        jpeg = None  # A flip would move the blocks away from the corner.
+    if jpeg is not None and orientation & 1:
+        jpeg = replace(jpeg, tables=jpeg.tables.swapaxes(1, 2))
+    return replace(
+        pair,
+        input=oriented(pair.input, orientation),
+        target=oriented(pair.target, orientation),
+        jpeg=jpeg,
     )
 
 
@@ -66,19 +80,19 @@ def augment(pair: Pair, task: Task, resolution: int, *, seed: int, round: int, t
         resolution: side of the target that comes out; the input's is `task.reduction` times less.
         seed: of the run.
         round: number of the round.
-        turn: flips, transposition and quarter turns as well as the random crop.
+        turn: one of the eight orientations as well as the random crop.
     """
     generator = np.random.default_rng((seed, _PURPOSE, round, image_key(pair.id)))
-    height, width = pair.input.shape[:2]
-    small = resolution // task.reduction
-    top = int(generator.integers(0, height - small + 1))
-    left = int(generator.integers(0, width - small + 1))
-    cropped = _window(pair, task, resolution, top, left)
+    small, grid = resolution // task.reduction, _grid(pair)
+    top, left = (
+        grid * int(generator.integers(0, (side - small) // grid + 1))
+        for side in pair.input.shape[:2]
+    )
+    posed = _window(pair, task, resolution, top, left)
     if turn:
-        turns = _turns()
-        # One state for all steps: its `set_random_seed` would give every step the same numbers, and
-        # so flip in both directions or in none.
-        turns.set_random_state(generator, random.Random(int(generator.integers(0, 2**63))))
-        turned = turns(image=cropped.target, input=cropped.input)
-        cropped = Pair(pair.id, turned["input"], turned["image"])
-    return Pair(pair.id, np.ascontiguousarray(cropped.input), np.ascontiguousarray(cropped.target))
+        posed = _turned(posed, int(generator.integers(ORIENTATIONS)))
+    return replace(
+        posed,
+        input=np.ascontiguousarray(posed.input),
+        target=np.ascontiguousarray(posed.target),
+    )

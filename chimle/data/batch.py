@@ -1,4 +1,4 @@
-"""Pairs in their pose become the pyramids that a tower sees and is judged by."""
+"""Batches: pairs in their pose as the pyramids that a tower is conditioned on and trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ from torch import Tensor
 
 from chimle.data.dataset import Pair, image_key
 from chimle.images.colour import lightness
+from chimle.images.jpeg import JpegCode, JpegIntervals, intervals_of, unknown_tables
 from chimle.images.pyramid import reduce, to_tensor
-from chimle.settings import TowerSettings
+from chimle.settings.tower import TowerSettings
 from chimle.tasks import Task, Wiring
 
 
@@ -22,32 +23,44 @@ class Batch:
         keys: B image keys, which name the images' codes.
         conditioning: per level (B, C, h, w) in [0, 1]; super-resolution has one, the input.
         targets: per level (B, 3, h, w) in [0, 1].
+        jpeg: the inputs' quantisation, where they are decoded JPEG images and it is known.
     """
 
     keys: tuple[int, ...]
     conditioning: tuple[Tensor, ...]
     targets: tuple[Tensor, ...]
+    jpeg: JpegIntervals | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def select(self, rows: Sequence[int] | Tensor) -> "Batch":
-        """Those rows, in that order."""
-        index = rows if isinstance(rows, Tensor) else torch.tensor(list(rows), dtype=torch.int64)
-        index = index.to(self.targets[0].device)
+    def select(self, rows: Sequence[int] | np.ndarray) -> "Batch":
+        """Those rows, in that order. They are numbers of the host, so no device is waited for."""
+        host = np.asarray(rows, dtype=np.int64)
+        index = torch.from_numpy(host).to(self.targets[0].device)
         return Batch(
-            tuple(self.keys[row] for row in index.tolist()),
+            tuple(self.keys[row] for row in host),
             tuple(tensor[index] for tensor in self.conditioning),
             tuple(tensor[index] for tensor in self.targets),
+            None if self.jpeg is None else self.jpeg.rows(index),
         )
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on a device."""
+        jpeg = self.jpeg
         return Batch(
             self.keys,
             tuple(tensor.to(device) for tensor in self.conditioning),
             tuple(tensor.to(device) for tensor in self.targets),
+            None if jpeg is None else jpeg._replace(tables=jpeg.tables.to(device)),
         )
+
+
+def batch_intervals(pairs: Sequence[Pair]) -> JpegIntervals | None:
+    """The quantisation of the pairs' inputs; None where no input's is known."""
+    if all(pair.jpeg is None for pair in pairs):
+        return None
+    return intervals_of([pair.jpeg or JpegCode(unknown_tables()) for pair in pairs])
 
 
 def conditioning(
@@ -81,4 +94,5 @@ def make_batch(task: Task, tower: TowerSettings, pairs: Sequence[Pair]) -> Batch
         for size in tower.output_sizes()
     )
     keys = tuple(image_key(pair.id) for pair in pairs)
-    return Batch(keys, conditioning(task, tower, [pair.input for pair in pairs]), targets)
+    levels = conditioning(task, tower, [pair.input for pair in pairs])
+    return Batch(keys, levels, targets, batch_intervals(pairs))

@@ -17,6 +17,7 @@ import numpy as np
 from chimle.data.manifests import PAIRS, lines_file, parse_record, read_header
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
+from chimle.images.jpeg import JpegCode, quality_tables
 
 KEPT_BYTES = 2**30
 """Decoded pictures that an index keeps in memory."""
@@ -24,11 +25,19 @@ KEPT_BYTES = 2**30
 
 @dataclass(frozen=True)
 class Pair:
-    """An input (h, w, 3) and the one target (H, W, 3) observed for it, uint8."""
+    """An input (h, w, 3) and the one target (H, W, 3) observed for it, uint8.
+
+    Attributes:
+        id: names the pair.
+        input: what a tower is conditioned on.
+        target: what was observed.
+        jpeg: how the input was encoded, where it is a decoded JPEG image and that is known.
+    """
 
     id: str
     input: np.ndarray
     target: np.ndarray
+    jpeg: JpegCode | None = None
 
 
 def image_key(id_: str) -> int:
@@ -56,6 +65,12 @@ def _checked(root: Path, entry: dict[str, Any], kind: str) -> np.ndarray:
     if hashlib.sha256(path.read_bytes()).hexdigest() != entry[f"{kind}_sha256"]:
         raise UserError(f"{path} is not the file that its manifest names: run stages.pair again")
     return read_rgb(path)
+
+
+def _jpeg_code(entry: dict[str, Any]) -> JpegCode | None:
+    """How a pair's input was encoded, as far as the manifest says."""
+    how = entry.get("degradation") or {}
+    return JpegCode(quality_tables(how["quality"])) if how.get("kind") == "jpeg" else None
 
 
 def _split_of(line: bytes, path: Path, number: int) -> str:
@@ -114,8 +129,8 @@ class PairIndex(Sequence[Pair]):
             self._kept.move_to_end(place)
             return self._kept[place]
         entry = self.entry(place)
-        pictures = (_checked(self.root, entry, kind) for kind in ("input", "target"))
-        pair = Pair(entry["id"], *pictures)
+        given, target = (_checked(self.root, entry, kind) for kind in ("input", "target"))
+        pair = Pair(entry["id"], given, target, _jpeg_code(entry))
         self._keep(place, pair)
         return pair
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from chimle.images.colour import chroma_to_rgb
+from chimle.images.jpeg import JpegIntervals
 from chimle.images.pyramid import to_uint8
 from chimle.inference.sample_names import Codes
 from chimle.tasks import Wiring
@@ -25,8 +25,18 @@ from chimle.tower.blocks import (
     RESIDUAL_SCALE,
     ResidualDenseBlocks,
     StyleModulation,
+    materialised,
 )
-from chimle.tower.generator import FEATURE_SCALE, Level, Tower
+from chimle.tower.consistency import (
+    agree_with_jpeg,
+    agree_with_lightness,
+    agree_with_reduction,
+    agreeing,
+    as_stored,
+    upright,
+)
+from chimle.tower.generator import Tower
+from chimle.tower.level import FEATURE_SCALE, Level
 
 BAND_BYTES = {"cpu": 2**26, "cuda": 2**30, "mps": 2**28}
 """Bytes of a band's widest activations, by device type; on a CPU, about the size of its caches."""
@@ -34,6 +44,9 @@ DENSE_REACH = 5
 """Rows of context above and below that a dense block needs: five 3x3 convolutions."""
 ENTRY_REACH = 3
 """Rows of context of a level's entry: its first convolution and the two of the upsampling."""
+
+FINISH_ROWS = 256
+"""Rows that are converted to 8 bits at once: whole blocks of a JPEG image."""
 
 Rows = Callable[[int, int], Tensor]
 """(top, bottom) to (N, C, bottom - top, W); rows near a border inside the map are not exact."""
@@ -124,14 +137,13 @@ def modulate(values: Tensor, modulation: StyleModulation, style: Tensor) -> None
 
 def live_channels(level: Level) -> int:
     """Floats per pixel that exist at once in a dense block of `level`."""
-    growth = level.body.blocks[0].dense[0].convolutions[0].out_channels  # type: ignore[union-attr,index]
     # The concatenation, its copy, and the output of a convolution.
-    return 2 * (level.width + 4 * int(growth)) + level.width  # type: ignore[arg-type,operator]
+    return 2 * (level.width + 4 * level.growth) + level.width
 
 
 def samples_at_once(tower: Tower, height: int, width: int, device: torch.device) -> int:
     """Samples of height x width that fit into one band, at least one."""
-    bytes_each = 4 * live_channels(tower.levels[-1]) * height * width  # type: ignore[arg-type]
+    bytes_each = 4 * live_channels(tower.each_level()[-1]) * height * width
     return max(1, BAND_BYTES[device.type] // bytes_each)
 
 
@@ -142,10 +154,23 @@ class BandedTower:
         tower: the generator.
         conditioning: per level (1, C, h, w) in [0, 1]; super-resolution has one, the input.
         codes: the N samples' codes.
+        size: height and width of the input before its edges were repeated; None: nothing was.
+        jpeg: quantisation of the input, where it is a decoded JPEG image.
     """
 
-    def __init__(self, tower: Tower, conditioning: Sequence[Tensor], codes: Codes) -> None:
-        self.tower, self.conditioning, self.codes = tower, conditioning, codes
+    def __init__(
+        self,
+        tower: Tower,
+        conditioning: Sequence[Tensor],
+        codes: Codes,
+        size: tuple[int, int] | None = None,
+        jpeg: JpegIntervals | None = None,
+    ) -> None:
+        self.tower, self.conditioning, self.codes, self.jpeg = tower, conditioning, codes, jpeg
+        height, width = size or tuple(conditioning[-1].shape[-2:])
+        factor = 2**tower.settings.levels if tower.wiring is Wiring.SUPER_RESOLUTION else 1
+        self.height, self.width = height * factor, width * factor
+        self.exact = tower.settings.agreement == "exact"
         self.samples = len(codes.mixtures)
 
     def _borders(self, level: Level, height: int, width: int, reach: int) -> list[int]:
@@ -153,7 +178,7 @@ class BandedTower:
         return band_borders(height, width, channels, reach, BAND_BYTES[self.codes.device.type])
 
     def _enter(self, number: int, conditioning: Tensor, below: Rows | None) -> Rows:
-        level: Level = self.tower.levels[number]  # type: ignore[assignment]
+        level = self.tower.level(number)
 
         def rows(top: int, bottom: int) -> Tensor:
             seen = conditioning[:, :, top:bottom].expand(self.samples, -1, -1, -1)
@@ -216,7 +241,7 @@ class BandedTower:
     @torch.no_grad()
     def images(self) -> np.ndarray:
         """The finest level's images, (N, H, W, 3) uint8."""
-        with parametrize.cached():
+        with materialised(self.tower):
             return self._images()
 
     def _images(self) -> np.ndarray:
@@ -225,8 +250,7 @@ class BandedTower:
         styles: list[Tensor] = []
         below: Rows | None = None
         drawn = self.conditioning[0]
-        for number, level in enumerate(tower.levels):
-            assert isinstance(level, Level)
+        for number, level in enumerate(tower.each_level()):
             height, width = self.codes.shapes[number][2:]
             styles.append(level.mapping(self.codes.style(number), styles))
             conditioning = drawn if chained else self.conditioning[number]
@@ -239,17 +263,46 @@ class BandedTower:
                 factor = 2 if chained else 1
                 source = below if level.draws_after_up and below else partial(rows_of, feature)
                 drawn = self._draw(level, source, (factor * height, factor * width))
+                if chained and self.exact:
+                    drawn = self._reduced_agreement(drawn)
         return self._finish(drawn)
+
+    def _reduced_agreement(self, raw: Tensor) -> Tensor:
+        """Raw images whose reduction is the input, sample by sample for the sake of memory."""
+        inputs = self.conditioning[0]
+        for number in range(len(raw)):
+            image = (raw[number : number + 1] + 1) / 2
+            agreed = agreeing(lambda x: agree_with_reduction(x, inputs), image)
+            raw[number : number + 1] = 2 * agreed - 1
+        return raw
 
     def _finish(self, raw: Tensor) -> np.ndarray:
         """Raw images to (N, H, W, 3) uint8, in bands: the conversion of colours needs memory."""
+        raw = raw[:, :, : self.height, : self.width]
+        if self.exact and self.jpeg is not None:
+            return to_uint8(self._jpeg_agreement((raw + 1) / 2, self.jpeg))
         images = np.empty((len(raw), *raw.shape[2:], 3), dtype=np.uint8)
-        for top in range(0, raw.shape[2], 256):
-            part = raw[:, :, top : top + 256]
+        for top in range(0, raw.shape[2], FINISH_ROWS):
+            part = raw[:, :, top : top + FINISH_ROWS]
             if self.tower.wiring is Wiring.COLOURIZATION:
-                light = self.conditioning[-1][:, :, top : top + 256]
-                image = chroma_to_rgb(light.expand(len(part), -1, -1, -1), part)
+                light = self.conditioning[-1][:, :, top : top + FINISH_ROWS, : self.width]
+                convert = agree_with_lightness if self.exact else chroma_to_rgb
+                image = convert(light[:, :, : part.shape[2]].expand(len(part), -1, -1, -1), part)
             else:
                 image = (part + 1) / 2
-            images[:, top : top + 256] = to_uint8(image)
+            images[:, top : top + FINISH_ROWS] = to_uint8(image)
         return images
+
+    def _jpeg_agreement(self, images: Tensor, jpeg: JpegIntervals) -> Tensor:
+        """Images whose coefficients lie in the input's intervals, in bands of whole blocks."""
+        given = self.conditioning[-1][:, :, : self.height, : self.width]
+        stored, inputs = (as_stored(i, jpeg.orientation) for i in (images, given))
+        stored, upright_jpeg = stored.clone(), jpeg._replace(orientation=1)
+        for top in range(0, stored.shape[2], FINISH_ROWS):
+            rows = slice(top, top + FINISH_ROWS)
+            seen = inputs[:, :, rows]
+            stored[:, :, rows] = agreeing(
+                lambda x, seen=seen: agree_with_jpeg(x, seen, upright_jpeg),  # type: ignore[misc]
+                stored[:, :, rows],
+            )
+        return upright(stored, jpeg.orientation)

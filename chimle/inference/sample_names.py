@@ -7,12 +7,13 @@ A name holds the number of the sample's code at every level: `7` has code 7 at e
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from chimle.errors import UserError
-from chimle.search.codes import CodeShape, Stream
+from chimle.search.codes import CodeShape, CodeStream, code_keys
 
 
 @dataclass(frozen=True)
@@ -94,17 +95,19 @@ class Codes:
     seed: int
     device: torch.device
 
-    def _parts(self, mixture: CodeMixture, level: int) -> list[tuple[float, Stream]]:
-        """Weights and streams; a code that all parts share at this level has weight 1."""
-        numbers = {name.numbers[level] for _, name in mixture.parts}
-        parts = mixture.parts if len(numbers) > 1 else ((1.0, mixture.parts[0][1]),)
-        return [
-            (weight, self._stream(name.numbers[level], level)) for weight, name in parts if weight
-        ]
+    @cached_property
+    def _keys(self) -> Tensor:
+        """(L, 1, 2) key words of the image's codes."""
+        words = code_keys(
+            [self.image], len(self.shapes), seed=self.seed, purpose="sample", device=self.device
+        )
+        return words.transpose(0, 1)
 
-    def _stream(self, number: int, level: int) -> Stream:
-        index = torch.tensor([[number]], device=self.device)
-        return Stream([self.image], index, level, self.seed, purpose="sample")
+    def _parts(self, mixture: CodeMixture, level: int) -> list[tuple[float, int]]:
+        """Weights and code numbers; a code that all parts share at this level has weight 1."""
+        parts = [(weight, name.numbers[level]) for weight, name in mixture.parts if weight]
+        numbers = {number for _, number in parts}
+        return parts if len(numbers) > 1 else [(1.0, parts[0][1])]
 
     def style(self, level: int) -> Tensor:
         """(N, style_size) style codes."""
@@ -116,9 +119,17 @@ class Codes:
         shape = self.shapes[level]
         return self._weighted(level, lambda stream: stream.noise_rows(shape, top, bottom))
 
-    def _weighted(self, level: int, take: Callable[[Stream], Tensor]) -> Tensor:
-        rows = []
-        for mixture in self.mixtures:
-            parts = [weight * take(stream) for weight, stream in self._parts(mixture, level)]
-            rows.append(torch.stack(parts).sum(dim=0))
-        return torch.cat(rows)
+    def _weighted(self, level: int, take: Callable[[CodeStream], Tensor]) -> Tensor:
+        """All samples' codes in one draw, then each mixture's sum."""
+        parts = [self._parts(mixture, level) for mixture in self.mixtures]
+        numbers = [number for part in parts for _, number in part]
+        indices = torch.tensor([numbers], device=self.device)
+        codes = take(CodeStream(self._keys[level], indices))
+        if len(numbers) == len(parts):
+            return codes
+        own = codes.split([len(part) for part in parts])
+        weighted = [
+            sum(weight * row for (weight, _), row in zip(part, rows, strict=True))
+            for part, rows in zip(parts, own, strict=True)
+        ]
+        return torch.stack(weighted)  # type: ignore[arg-type]

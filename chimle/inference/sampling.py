@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
+from chimle.images.jpeg import JpegIntervals
 from chimle.images.pyramid import to_uint8
-from chimle.search.codes import draw
+from chimle.search.codes import code_keys, draw_keyed
+from chimle.tower.blocks import materialised
 from chimle.tower.generator import Tower, select_state
 
 
@@ -31,6 +32,7 @@ def sample(
     keys: Sequence[int],
     names: Tensor,
     *,
+    jpeg: JpegIntervals | None = None,
     seed: int = 0,
     batch_size: int = 16,
 ) -> np.ndarray:
@@ -41,6 +43,7 @@ def sample(
         conditioning: per level (N, C, h, w) in [0, 1].
         keys: N image keys; key, seed and code numbers determine the codes.
         names: (S, L) int64 code numbers per level (`plain_names`, `varied_names`).
+        jpeg: quantisation of the N inputs, where they are decoded JPEG images.
         seed: seed of the samples.
         batch_size: samples in one forward pass.
 
@@ -50,15 +53,16 @@ def sample(
     shapes = tower.code_shapes_for(conditioning)
     device = conditioning[0].device
     images = []
-    with parametrize.cached():
-        start = tower.begin(conditioning)
-        for row, key in enumerate(keys):
+    words = code_keys(keys, len(shapes), seed=seed, purpose="sample", device=device)
+    with materialised(tower):
+        start = tower.begin(conditioning, jpeg)
+        for row in range(len(keys)):
             prefix = select_state(start, torch.tensor([row], device=device))
             for part in names.to(device).split(batch_size):
                 state = prefix
                 for level, shape in enumerate(shapes):
                     numbers = part[:, level].unsqueeze(0)
-                    code = draw(shape, [key], numbers, level=level, seed=seed, purpose="sample")
+                    code = draw_keyed(shape, words[row : row + 1, level], numbers)
                     image, state = tower.step(level, state, code)
                 images.append(to_uint8(image))
     flat = np.concatenate(images)

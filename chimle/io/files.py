@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def _umask() -> int:
@@ -20,20 +21,27 @@ def _umask() -> int:
 _UMASK = _umask()
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside `path`, then rename it. The umask applies."""
+@contextmanager
+def replaced_file(path: Path) -> Iterator[BinaryIO]:
+    """A stream to a temporary file beside `path`, renamed to it at the end. The umask applies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name beside `path`, then rename it."""
+    with replaced_file(path) as stream:
+        stream.write(content)
 
 
 def write_text(path: Path, content: str) -> None:

@@ -5,8 +5,10 @@ linear weights, mean over space; summed over layers. Backbone wrapper, scaling a
 are the `lpips` package's own, and so are the values.
 """
 
+import copy
 import hashlib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,11 +69,21 @@ class Distance(nn.Module):
 
 
 class Perceptual(Distance):
-    """The distance, frozen. Build it with `load_perceptual`."""
+    """The distance, frozen. Build it with `load_perceptual`.
 
-    def __init__(self, package: nn.Module, info: PerceptualInfo) -> None:
+    Args:
+        package: the `lpips` package's network.
+        info: what it is made of.
+        scales: whole factors by which images are enlarged (bilinear) before the backbone; the
+            distance is the mean over them. (1,) is LPIPS itself. A strided backbone sees one phase
+            of its first stride: at a larger scale it sees more of the finest detail.
+    """
+
+    def __init__(
+        self, package: nn.Module, info: PerceptualInfo, scales: Sequence[int] = (1,)
+    ) -> None:
         super().__init__()
-        self.info = info
+        self.info, self.scales = info, tuple(scales)
         self.scaling: nn.Module = package.scaling_layer  # type: ignore[assignment]
         self.backbone: nn.Module = package.net  # type: ignore[assignment]
         self.smallest = SMALLEST_SIDE[info.backbone]
@@ -81,21 +93,32 @@ class Perceptual(Distance):
         self.layers = len(package.lins)  # type: ignore[arg-type]
         self.eval().requires_grad_(False)
 
-    def _activations(self, images: Tensor) -> list[Tensor]:
-        """Raw activations of every layer for (B, 3, H, W) in [0, 1]."""
-        side = min(images.shape[-2:])
-        if side < self.smallest:
-            factor = -(-self.smallest // side)
+    def at_scales(self, *scales: int) -> "Perceptual":
+        """The same networks at other scales; they share their weights."""
+        other = copy.copy(self)
+        other.scales = scales
+        return other
+
+    def _factors(self, images: Tensor) -> list[int]:
+        """By how much images are enlarged: per scale, but where it would be the same again."""
+        least = -(-self.smallest // min(images.shape[-2:]))
+        return sorted({max(scale, least) for scale in self.scales})
+
+    def _activations(self, images: Tensor, factor: int) -> list[Tensor]:
+        """Raw activations of every layer for (B, 3, H, W) in [0, 1], enlarged by a factor."""
+        if factor > 1:
             images = F.interpolate(images, scale_factor=factor, mode="bilinear")
         return list(self.backbone(self.scaling(images * 2 - 1)))
 
     def features(self, images: Tensor) -> Features:
-        """(B, 3, H, W) in [0, 1] to comparable features; normalised in fp32.
+        """(B, 3, H, W) in [0, 1] to comparable features per scale and layer, normalised in fp32.
 
-        The distance of two pictures is the sum over layers of the squared difference of their
-        features, summed over channels and averaged over space.
+        The distance of two images is the mean over scales of the sum over layers of the squared
+        difference of their features, summed over channels and averaged over space.
         """
-        return self._comparable(self._activations(images))
+        factors = self._factors(images)
+        parts = [self._comparable(self._activations(images, factor)) for factor in factors]
+        return tuple(feature for part in parts for feature in part)
 
     def features_and_embedding(self, images: Tensor) -> tuple[Features, Tensor]:
         """(B, 3, H, W) in [0, 1] to `features` and, in the same pass, the deepest layer's mean.
@@ -103,7 +126,7 @@ class Perceptual(Distance):
         The spatial mean (B, D), fp32, is for distances between sets of pictures, which carry this
         backbone's name.
         """
-        raws = self._activations(images)
+        raws = self._activations(images, self._factors(images)[0])
         return self._comparable(raws), raws[-1].float().mean(dim=(2, 3))
 
     def _comparable(self, raws: list[Tensor]) -> Features:
@@ -126,7 +149,7 @@ class Perceptual(Distance):
             area = theirs.shape[2] * theirs.shape[3]
             difference = mine.unflatten(0, (len(theirs), -1)) - theirs.unsqueeze(1)
             total = total + difference.square().sum(dim=(2, 3, 4)).flatten() / area
-        return total
+        return total / (len(target) // self.layers)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """LPIPS of two batches (B, 3, H, W) in [0, 1]: (B,), from 0 up."""
@@ -204,4 +227,4 @@ def load_perceptual(
     else:
         _load_backbone(package.net, weights.state, str(file or weights.origin))
         info = PerceptualInfo(settings.backbone, weights.origin, weights.sha256)
-    return Perceptual(package, info).to(device)
+    return Perceptual(package, info, settings.scales).to(device)

@@ -10,8 +10,7 @@ equal on every device; the normals made of them agree to the last places of `log
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,44 +59,93 @@ def _normals(words: Tensor) -> Tensor:
     return torch.cat((radius * torch.cos(angle), radius * torch.sin(angle)), dim=-1)
 
 
-@dataclass(frozen=True)
-class Stream:
-    """The endless normals of B images' codes at one level, of which a code is the beginning.
+def code_keys(
+    images: Sequence[int],
+    levels: int,
+    *,
+    seed: int,
+    round_: int = 0,
+    purpose: Purpose = "search",
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """The generator's keys that name the codes of B images: (B, L, 2) int64 words of 32 bits.
+
+    Made once per round or image and kept on the device, so that drawing codes waits for nothing.
+
+    Args:
+        images: B image keys.
+        levels: number of levels L.
+        seed: seed of the run or of the samples.
+        round_: training round.
+        purpose: keeps candidates and samples apart.
+        device: where the codes come.
+    """
+    words = [
+        [_key(purpose, seed, round_, image, level) for level in range(levels)] for image in images
+    ]
+    return torch.tensor(words, dtype=torch.int64).reshape(-1, levels, 2).to(device)
+
+
+class CodeStream(NamedTuple):
+    """Streams of normals, each of which begins with a code.
 
     Attributes:
-        images: B image keys.
-        indices: (B, K) int64 code indices; normals come on this tensor's device.
-        level: level, from 0.
-        seed: seed of the run or of the samples.
-        round: training round.
-        purpose: keeps candidates and samples apart.
+        keys: (B, 2) int64 key words of B images at one level (`code_keys`).
+        indices: (B, K) int64 code indices, on the keys' device.
     """
 
-    images: Sequence[int]
+    keys: Tensor
     indices: Tensor
-    level: int
-    seed: int
-    round: int = 0
-    purpose: Purpose = "search"
+
+    def _words(self, blocks: Tensor) -> Tensor:
+        """Random words (B, K, n, 4) of counter blocks (n,)."""
+        zero = torch.zeros((), dtype=torch.int64, device=blocks.device)
+        key0, key1 = (self.keys[:, i].view(-1, 1, 1) for i in (0, 1))
+        return philox((blocks, self.indices.unsqueeze(-1), zero, zero), (key0, key1))
 
     def normals(self, start: int, stop: int) -> Tensor:
         """Normals number `start` to `stop` of every code: (B*K, stop - start) float32."""
-        device = self.indices.device
-        names = [_key(self.purpose, self.seed, self.round, i, self.level) for i in self.images]
-        keys = torch.tensor(names)
-        key0, key1 = (keys[:, i].to(device).view(-1, 1, 1) for i in (0, 1))
         first = start // 4
-        blocks = torch.arange(first, (stop + 3) // 4, device=device)
-        zero = torch.zeros((), dtype=torch.int64, device=device)
-        words = philox((blocks, self.indices.unsqueeze(-1), zero, zero), (key0, key1))
-        return _normals(words).flatten(0, 1).flatten(1)[:, start - 4 * first : stop - 4 * first]
+        blocks = torch.arange(first, (stop + 3) // 4, device=self.keys.device)
+        flat = _normals(self._words(blocks)).flatten(0, 1).flatten(1)
+        return flat[:, start - 4 * first : stop - 4 * first]
 
     def noise_rows(self, shape: CodeShape, top: int, bottom: int) -> Tensor:
-        """Some rows of the codes' noise: (B*K, noise_channels, bottom - top, width)."""
+        """Some rows of the codes' noise: (B*K, noise_channels, bottom - top, width).
+
+        The rows of all channels are drawn in one call.
+        """
         style_size, channels, height, width = shape
-        starts = (style_size + (channel * height + top) * width for channel in range(channels))
-        rows = [self.normals(start, start + (bottom - top) * width) for start in starts]
-        return torch.stack(rows, dim=1).unflatten(2, (bottom - top, width))
+        device = self.keys.device
+        length = (bottom - top) * width
+        starts = style_size + (torch.arange(channels, device=device) * height + top) * width
+        # A channel's rows may start inside a block of four; one more block covers them anywhere.
+        blocks = torch.arange((length + 3) // 4 + 1, device=device)
+        flat = _normals(self._words((starts[:, None] // 4 + blocks).flatten()))
+        flat = flat.flatten(0, 1).unflatten(1, (channels, -1)).flatten(2)
+        own = (starts % 4)[:, None] + torch.arange(length, device=device)
+        rows = flat.gather(2, own.expand(len(flat), -1, -1))
+        return rows.unflatten(2, (bottom - top, width))
+
+
+def draw_keyed(shape: CodeShape, keys: Tensor, indices: Tensor) -> LevelCode:
+    """The codes of one level for several images and indices.
+
+    Args:
+        shape: (style_size, noise_channels, height, width) of the level.
+        keys: (B, 2) int64 key words of B images at the level (`code_keys`).
+        indices: (B, K) int64 code indices, on the same device.
+
+    Returns:
+        style (B*K, style_size) and noise (B*K, noise_channels, height, width), standard normal
+        float32, the codes of an image contiguous. In the flat vector that the generator fills,
+        the style comes first, then the noise as (channel, height, width), as published.
+    """
+    style_size, channels, height, width = shape
+    length = style_size + channels * height * width
+    flat = CodeStream(keys, indices).normals(0, length)
+    style, noise = flat.split((style_size, length - style_size), dim=1)
+    return LevelCode(style.contiguous(), noise.reshape(-1, channels, height, width))
 
 
 def draw(
@@ -110,34 +158,22 @@ def draw(
     round_: int = 0,
     purpose: Purpose = "search",
 ) -> LevelCode:
-    """The codes of one level for several images and indices.
+    """`draw_keyed` for B image keys, level, seed, round and purpose (see `code_keys`)."""
+    keys = code_keys(
+        images, level + 1, seed=seed, round_=round_, purpose=purpose, device=indices.device
+    )
+    return draw_keyed(shape, keys[:, level], indices)
+
+
+def codes_at(shapes: Sequence[CodeShape], keys: Tensor, choice: Tensor) -> list[LevelCode]:
+    """The codes that a search chose, one entry per level.
 
     Args:
-        shape: (style_size, noise_channels, height, width) of the level.
-        images: B image keys.
-        indices: (B, K) int64 code indices; codes come on this tensor's device.
-        level: level, from 0.
-        seed: seed of the run or of the samples.
-        round_: training round.
-        purpose: keeps candidates and samples apart.
-
-    Returns:
-        style (B*K, style_size) and noise (B*K, noise_channels, height, width), standard normal
-        float32, the codes of an image contiguous. In the flat vector that the generator fills,
-        the style comes first, then the noise as (channel, height, width), as published.
+        shapes: per level.
+        keys: (B, L, 2) int64 (`code_keys`).
+        choice: (B, L) int64 indices.
     """
-    style_size, channels, height, width = shape
-    length = style_size + channels * height * width
-    flat = Stream(images, indices, level, seed, round_, purpose).normals(0, length)
-    style, noise = flat.split((style_size, length - style_size), dim=1)
-    return LevelCode(style.contiguous(), noise.reshape(-1, channels, height, width))
-
-
-def codes_at(
-    shapes: Sequence[CodeShape], images: Sequence[int], choice: Tensor, *, seed: int, round_: int
-) -> list[LevelCode]:
-    """The codes that a search chose: `choice` is (B, L) int64; one entry per level."""
     return [
-        draw(shape, images, choice[:, level : level + 1], level=level, seed=seed, round_=round_)
+        draw_keyed(shape, keys[:, level], choice[:, level : level + 1])
         for level, shape in enumerate(shapes)
     ]

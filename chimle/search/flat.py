@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from chimle.data.batch import Batch
 from chimle.perceptual.lpips import Distance, Features
-from chimle.search.codes import codes_at, draw
+from chimle.search.codes import code_keys, codes_at, draw_keyed
 from chimle.search.hierarchical import Choice, slices
+from chimle.tower.blocks import materialised
 from chimle.tower.generator import Tower
 
 
@@ -22,25 +22,27 @@ def _judged(
     tower: Tower,
     perceptual: Distance,
     part: Batch,
+    keys: Tensor,
     indices: Tensor,
     targets: dict[int, Features],
-    seed: int,
-    round_: int,
 ) -> Tensor:
     """(B, K) distances of whole candidates, summed over the levels that have targets."""
-    state = tower.begin(part.conditioning)
+    state = tower.begin(part.conditioning, part.jpeg)
     total = torch.zeros((), device=indices.device)
     for level, shape in enumerate(tower.code_shapes_for(part.conditioning)):
-        code = draw(shape, part.keys, indices, level=level, seed=seed, round_=round_)
-        image, state = tower.step(level, state, code)
+        image, state = tower.step(level, state, draw_keyed(shape, keys[:, level], indices))
         if level in targets:
             total = total + perceptual.distance(image, targets[level])
     return total.view(indices.shape)
 
 
 def _nearest(distances: Sequence[Tensor]) -> Tensor:
-    """(B,) index of the least of (B, K) distances that came in parts; of equals the first."""
-    return torch.cat(tuple(distances), dim=1).min(dim=1).indices
+    """(B,) index of the least of (B, K) distances that came in parts; of equals the first.
+
+    A distance that is no number counts as infinite.
+    """
+    every = torch.cat(tuple(distances), dim=1).nan_to_num(nan=torch.inf, posinf=torch.inf)
+    return every.min(dim=1).indices
 
 
 @torch.no_grad()
@@ -71,26 +73,21 @@ def search_whole(
         Indices, equal over levels, and the chosen candidate's distance at every level.
     """
     found, reached = [], []
-    with parametrize.cached():
+    device = batch.targets[0].device
+    keys = code_keys(batch.keys, tower.settings.levels, seed=seed, round_=round_, device=device)
+    with materialised(tower):
         for members in slices(len(batch), max(1, chunk // count)):
             part = batch.select(range(members.start, members.stop))
             every = [perceptual.features(target) for target in part.targets]
             targets = {level: every[level] for level in levels}
-            device = part.targets[0].device
             distances = []
             for piece in slices(count, chunk):
                 indices = torch.arange(piece.start, piece.stop, device=device)
                 own = indices.expand(len(part), -1)
-                distances.append(_judged(tower, perceptual, part, own, targets, seed, round_))
+                distances.append(_judged(tower, perceptual, part, keys[members], own, targets))
             choice = _nearest(distances).unsqueeze(1).expand(-1, len(every))
-            codes = codes_at(
-                tower.code_shapes_for(part.conditioning),
-                part.keys,
-                choice,
-                seed=seed,
-                round_=round_,
-            )
-            images = tower(part.conditioning, codes)
+            shapes = tower.code_shapes_for(part.conditioning)
+            images = tower(part.conditioning, codes_at(shapes, keys[members], choice), part.jpeg)
             own_distances = map(perceptual.distance, images, every)
             found.append(choice)
             reached.append(torch.stack(tuple(own_distances), dim=1))

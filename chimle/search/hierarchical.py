@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from chimle.data.batch import Batch
-from chimle.perceptual.lpips import Distance
-from chimle.search.codes import Purpose, draw
+from chimle.images.jpeg import joined_intervals
+from chimle.perceptual.lpips import Distance, Features
+from chimle.search.codes import Purpose, code_keys, draw_keyed
+from chimle.tower.blocks import materialised
 from chimle.tower.generator import Tower, TowerState, select_state
 
 
@@ -50,6 +51,7 @@ def _merge(mask: Tensor, new: TowerState, old: TowerState) -> TowerState:
         if new.feature is None or old.feature is None
         else pick(new.feature, old.feature),
         image=None if new.image is None or old.image is None else pick(new.image, old.image),
+        jpeg=old.jpeg,
     )
 
 
@@ -65,6 +67,7 @@ def _cat(states: Sequence[TowerState]) -> TowerState:
         styles=tuple(map(torch.cat, zip(*(s.styles for s in states), strict=True))),
         feature=join([state.feature for state in states]),
         image=join([state.image for state in states]),
+        jpeg=joined_intervals([state.jpeg for state in states]),
     )
 
 
@@ -72,26 +75,25 @@ def _nearest(
     tower: Tower,
     perceptual: Distance,
     prefix: TowerState,
-    target: tuple[Tensor, ...],
-    images: Sequence[int],
+    target: Features,
+    keys: Tensor,
     level: int,
     count: int,
-    *,
-    seed: int,
-    round_: int,
     chunk: int,
-    purpose: Purpose,
 ) -> tuple[Tensor, Tensor, TowerState]:
-    """The nearest of `count` candidates for B images: indices (B,), distances (B,), state."""
+    """The nearest of `count` candidates for B images: indices (B,), distances (B,), state.
+
+    A candidate whose distance is no number counts as infinitely far.
+    """
     shape = tower.code_shapes_for(prefix.conditioning)[level]
     device = target[0].device
-    rows = torch.arange(len(images), device=device)
+    rows = torch.arange(len(keys), device=device)
     best: tuple[Tensor, Tensor, TowerState] | None = None
     for part in slices(count, chunk):
-        indices = torch.arange(part.start, part.stop, device=device).expand(len(images), -1)
-        code = draw(shape, images, indices, level=level, seed=seed, round_=round_, purpose=purpose)
-        image, state = tower.step(level, prefix, code)
-        distances = perceptual.distance(image, target).view(len(images), -1)
+        indices = torch.arange(part.start, part.stop, device=device).expand(len(keys), -1)
+        image, state = tower.step(level, prefix, draw_keyed(shape, keys, indices))
+        distances = perceptual.distance(image, target).view(len(keys), -1)
+        distances = distances.nan_to_num(nan=torch.inf, posinf=torch.inf)
         distance, local = distances.min(dim=1)
         kept = select_state(state, rows * indices.shape[1] + local)
         found = (part.start + local, distance, kept)
@@ -138,10 +140,18 @@ def search(
     group = max(max(1, c // k) for c, k in zip(chunks, candidates, strict=True))
     chosen: list[Tensor] = []
     reached: list[Tensor] = []
-    with parametrize.cached():
+    keys = code_keys(
+        batch.keys,
+        tower.settings.levels,
+        seed=seed,
+        round_=round_,
+        purpose=purpose,
+        device=batch.targets[0].device,
+    )
+    with materialised(tower):
         for members in slices(len(batch), group):
             part = batch.select(range(members.start, members.stop))
-            state = tower.begin(part.conditioning)
+            state = tower.begin(part.conditioning, part.jpeg)
             indices, distances = [], []
             for level, (count, chunk) in enumerate(zip(candidates, chunks, strict=True)):
                 target = perceptual.features(part.targets[level])
@@ -151,13 +161,10 @@ def search(
                         perceptual,
                         select_state(state, torch.arange(s.start, s.stop, device=target[0].device)),
                         tuple(feature[s] for feature in target),
-                        part.keys[s],
+                        keys[members][s, level],
                         level,
                         count,
-                        seed=seed,
-                        round_=round_,
-                        chunk=chunk,
-                        purpose=purpose,
+                        chunk,
                     )
                     for s in slices(len(part), max(1, chunk // count))
                 ]

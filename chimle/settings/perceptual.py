@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field, field_validator
+
 from chimle.settings.settings_base import Settings
 
 
@@ -15,3 +17,17 @@ class PerceptualSettings(Settings):
     cache, then the official download."""
     allow_random: bool = False
     """Fall back to fixed-seed random features when no weights can be had (demo only)."""
+    scales: tuple[int, ...] = (1,)
+    """Whole factors by which images are enlarged before the backbone, in training and search; the
+    distance is the mean over them. (1,): LPIPS itself."""
+    shift: int = Field(0, ge=0)
+    """Pixels by which images and targets are shifted together, at random up to this many in each
+    direction and reflected at the border, before they are compared in a gradient step: a strided
+    backbone else sees one phase of its stride. 0: never."""
+
+    @field_validator("scales")
+    @classmethod
+    def _scales(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 1 or max(value) > 8 or len(set(value)) != len(value):
+            raise ValueError("needs different whole factors from 1 to 8")
+        return value

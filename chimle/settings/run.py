@@ -47,6 +47,13 @@ class RunSettings(Settings):
                 f"`search.candidates` has {len(self.search.candidates)} entries "
                 f"but the tower has {self.tower.levels} levels"
             )
+        weights = self.train.level_weights
+        supervised = self.tower.levels if self.train.supervision == "every" else 1
+        if weights is not None and len(weights) != supervised:
+            raise ValueError(
+                f"`train.level_weights` has {len(weights)} entries "
+                f"but {supervised} levels are supervised"
+            )
         if self.pair.size < self.tower.resolution:
             raise ValueError(
                 f"`pair.size` {self.pair.size} is smaller than "

@@ -20,9 +20,9 @@ class SearchSettings(Settings):
     published program (ablation). Losses are exact always."""
     projections: int = Field(1000, ge=16)
     """Dimensions of a projected comparison, over all layers (published: 1000)."""
-    memory: int = Field(64, ge=1)
-    """MiB that candidates judged at once may hold, weights aside; never changes the outcome. A CPU
-    is fastest with what its caches almost hold; give a GPU thousands."""
+    memory: int | None = Field(None, ge=1)
+    """MiB that candidates compared at once may hold, weights aside. null: 64 on a CPU, which is
+    what its caches almost hold, and two fifths of a GPU's free memory."""
 
     @field_validator("candidates")
     @classmethod

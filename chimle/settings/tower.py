@@ -35,6 +35,11 @@ class TowerSettings(Settings):
     """`live`: the style code moves the picture from the start; `published`: Kaiming times 0.1,
     under which it does not (see docs/decisions.md)."""
 
+    agreement: Literal["exact", "none"] = "exact"
+    """`exact`: after every level the image is replaced by the nearest one that agrees with the
+    input, where the degradation is known (`chimle.tower.consistency`); `none`: the published
+    method, and what imported checkpoints have."""
+
     @field_validator("widths", "growth")
     @classmethod
     def _positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:

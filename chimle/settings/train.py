@@ -20,6 +20,12 @@ class TrainSettings(Settings):
     """Images per gradient step (published: 1)."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's learning rate (published: 1e-4 at batch 1)."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """`cosine`: from `decay_start` on the learning rate falls to 0 along half a cosine."""
+    decay_start: float = Field(0.0, ge=0, lt=1)
+    """Share of the run after which a `cosine` schedule begins to fall."""
+    warmup: int = Field(0, ge=0)
+    """Steps over which the learning rate rises from 0."""
     mapping_rate: float = Field(0.1, gt=0)
     """Factor on the learning rate for the mapping networks (published: 0.01)."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -29,12 +35,19 @@ class TrainSettings(Settings):
     input."""
     supervision: Literal["every", "finest"] = "every"
     """Levels whose pictures are compared with the target in a step (published: every)."""
+    level_weights: tuple[float, ...] | None = None
+    """Factors on the losses of the supervised levels, coarse first; null: 1 each."""
     code_noise: float = Field(0.0, ge=0)
     """Standard deviation of the perturbation of chosen codes in a step (published: 0)."""
     ema: float = Field(0.99, ge=0, lt=1)
     """Decay per step of the averaged weights that sampling uses; 0: the last weights."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the convolutions. Normalisation and distances stay in fp32."""
+    graph: bool = True
+    """On a CUDA device, record a step's forward and backward pass once and launch it as a whole."""
+    deterministic: bool = True
+    """On a CUDA device, use only algorithms that give the same bits each time, so that a resumed
+    run is the same run."""
     checkpoint_seconds: float = Field(30.0, ge=0)
     """Seconds of work at most that a crash may lose."""
     augment: bool = True

@@ -1,9 +1,11 @@
 """Building blocks of the tower: weight-normalised convolutions and styled residual dense blocks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 
 SLOPE = 0.2
 """Negative slope of every leaky ReLU (published)."""
@@ -13,14 +15,92 @@ NORM_EPSILON = 1e-5
 """Added to the variance in instance normalisation (published)."""
 
 
-def convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size, with weight normalisation."""
-    return weight_norm(nn.Conv2d(inputs, outputs, 3, padding=1))
+class Convolution(nn.Module):
+    """A 3x3 convolution that keeps the size, with weight normalisation: g * v / |v|.
+
+    Weights are kept under their published names: `weight_g` (outputs, 1, 1, 1), `weight_v`
+    (outputs, inputs, 3, 3), `bias` (outputs,), fp32. The kernel made of them is cast and laid out
+    channels_last at once, without which every convolution would run in NCHW.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        start = nn.Conv2d(inputs, outputs, 3)
+        assert start.bias is not None
+        self.weight_g = nn.Parameter(torch.empty(outputs, 1, 1, 1))
+        self.weight_v = nn.Parameter(torch.empty_like(start.weight))
+        self.bias = nn.Parameter(start.bias.detach())
+        self.set_weight(start.weight.detach())
+        self._kept: dict[torch.dtype, Tensor] | None = None
+
+    @property
+    def inputs(self) -> int:
+        """Input channels."""
+        return self.weight_v.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """Output channels."""
+        return self.weight_v.shape[0]
+
+    def weight(self) -> Tensor:
+        """The normalised weight (outputs, inputs, 3, 3), fp32."""
+        return torch._weight_norm(self.weight_v, self.weight_g, 0)
+
+    @torch.no_grad()
+    def set_weight(self, weight: Tensor) -> None:
+        """Make (outputs, inputs, 3, 3) the normalised weight."""
+        self.weight_v.copy_(weight)
+        self.weight_g.copy_(torch.linalg.vector_norm(weight, dim=(1, 2, 3), keepdim=True))
+
+    def kernel(self) -> Tensor:
+        """The normalised weight in the arithmetic that autocast asks for, channels_last."""
+        number = compute_dtype(self.weight_v)
+        if self._kept is not None and number in self._kept:
+            return self._kept[number]
+        kernel = self.weight().to(number, memory_format=torch.channels_last)
+        if self._kept is not None:
+            self._kept[number] = kernel
+        return kernel
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H, W)."""
+        return F.conv2d(features, self.kernel(), self.bias, padding=1)
+
+
+def compute_dtype(weight: Tensor) -> torch.dtype:
+    """The number type in which a convolution of this weight computes."""
+    kind = weight.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return weight.dtype
+
+
+@contextmanager
+def materialised(*modules: nn.Module) -> Iterator[None]:
+    """Make each convolution's kernel once: for passes without gradients over frozen weights."""
+    convolutions = [m for module in modules for m in module.modules() if isinstance(m, Convolution)]
+    before = [convolution._kept for convolution in convolutions]
+    for convolution in convolutions:
+        convolution._kept = {}
+    try:
+        yield
+    finally:
+        for convolution, kept in zip(convolutions, before, strict=True):
+            convolution._kept = kept
 
 
 def activate(features: Tensor) -> Tensor:
     """The tower's leaky ReLU."""
     return F.leaky_relu(features, SLOPE)
+
+
+@torch.no_grad()
+def keep_kernels(module: nn.Module) -> None:
+    """Make each convolution's fp32 kernel once and for all, for a module that no longer learns."""
+    for convolution in module.modules():
+        if isinstance(convolution, Convolution):
+            convolution._kept = {torch.float32: convolution.weight()}
 
 
 class DenseBlock(nn.Module):
@@ -29,7 +109,7 @@ class DenseBlock(nn.Module):
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(
-            convolution(width + i * growth, width if i == 4 else growth) for i in range(5)
+            Convolution(width + i * growth, width if i == 4 else growth) for i in range(5)
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -73,7 +153,7 @@ class Body(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(ResidualDenseBlocks(width, growth) for _ in range(blocks))
         self.styles = nn.ModuleList(StyleModulation(style_width, width) for _ in range(blocks))
-        self.last = convolution(width, width)
+        self.last = Convolution(width, width)
 
     def forward(self, features: Tensor, style: Tensor) -> Tensor:
         """(B, width, H, W) and (B, style_width) to (B, width, H, W).
@@ -87,13 +167,13 @@ class Body(nn.Module):
 
 
 class Up(nn.Module):
-    """The way to the next level: twice the size (or the same), two activated convolutions."""
+    """Upsampling to the next level: twice the size (or the same), two activated convolutions."""
 
     def __init__(self, width: int, enlarge: bool) -> None:
         super().__init__()
         self.enlarge = enlarge
-        self.first = convolution(width, width)
-        self.second = convolution(width, width)
+        self.first = Convolution(width, width)
+        self.second = Convolution(width, width)
 
     def forward(self, features: Tensor) -> Tensor:
         if self.enlarge:

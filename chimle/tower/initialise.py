@@ -16,17 +16,18 @@ overwrites whatever the published recipe does to them. What differs is the path 
   the styles with a standard deviation of about 5e-9: the style code is dead. For comparison only.
 """
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import nn
 
 from chimle.tasks import Wiring
-from chimle.tower.blocks import SLOPE, StyleModulation, Up
+from chimle.tower.blocks import SLOPE, Convolution, StyleModulation, Up
+from chimle.tower.level import Level
 from chimle.tower.mapping import Mapping
 
-if TYPE_CHECKING:
-    from chimle.tower.generator import Level, Tower
+Scheme = Literal["live", "published"]
 
 MODULATION = 0.5
 """Standard deviation of scale and shift over styles at a live start."""
@@ -46,24 +47,24 @@ def _linear_layers(module: nn.Module) -> list[nn.Linear]:
     return [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
 
 
-def _keep_variance(conv: nn.Conv2d) -> None:
+def _keep_variance(convolution: Convolution) -> None:
     """Kaiming normal through the weight normalisation."""
-    weight = conv.weight.detach().clone()
+    weight = convolution.weight().detach()
     nn.init.kaiming_normal_(weight, a=SLOPE, nonlinearity="leaky_relu")
-    conv.weight = weight  # type: ignore[assignment]
+    convolution.set_weight(weight)
 
 
-def _identity(conv: nn.Conv2d, rows: int) -> None:
-    """Let the first `rows` channels pass unchanged."""
-    weight = conv.weight.detach().clone()
+def _pass_channels(convolution: Convolution, rows: int) -> None:
+    """Make the convolution the identity on its first `rows` channels."""
+    weight = convolution.weight().detach()
     weight[:rows] = 0
     weight[range(rows), range(rows), 1, 1] = 1
-    conv.weight = weight  # type: ignore[assignment]
+    convolution.set_weight(weight)
 
 
 @torch.no_grad()
-def _pass_through(level: "Level", signed: bool) -> None:
-    """Make a level's first picture its conditioning picture, moved by style and noise.
+def _pass_through(level: Level, signed: bool) -> None:
+    """Make a level's first image its conditioning image, moved by style and noise.
 
     A colour c in [-1, 1] travels as the pair (c, -c): the difference of the two, unlike c itself,
     passes leaky ReLUs as a mere factor.
@@ -72,32 +73,31 @@ def _pass_through(level: "Level", signed: bool) -> None:
         level: a level of three-channel conditioning, at least `CARRIERS` wide.
         signed: the conditioning has values in [-1, 1], not in [0, 1].
     """
-    weight, bias = level.input.weight.clone(), level.input.bias
-    assert bias is not None and level.out.bias is not None
+    weight, bias = level.input.weight(), level.input.bias
     weight[:CARRIERS] = 0
-    out = level.out.weight * OTHERS_SHARE
+    out = level.out.weight() * OTHERS_SHARE
     out[:, :CARRIERS] = 0
     factor = 2.0
     if level.draws_after_up and level.up is not None:
         factor = 1 + SLOPE**2
-        _identity(level.up.first, CARRIERS)
-        _identity(level.up.second, CARRIERS)
+        _pass_channels(level.up.first, CARRIERS)
+        _pass_channels(level.up.second, CARRIERS)
     for half, sign in enumerate((1.0, -1.0)):
         for colour in range(3):
             carrier = 3 * half + colour
             weight[carrier, colour, 1, 1] = sign if signed else 2 * sign
             bias[carrier] = 0.0 if signed else -sign
             out[colour, carrier, 1, 1] = sign * CONTRAST / factor
-    level.input.weight, level.out.weight = weight, out  # type: ignore[assignment]
-    last = level.body.last.weight.clone()
+    level.input.set_weight(weight)
+    level.out.set_weight(out)
+    last = level.body.last.weight()
     last[:CARRIERS] *= OTHERS_SHARE
-    level.body.last.weight = last
+    level.body.last.set_weight(last)
 
 
-def initialise(tower: "Tower", scheme: Literal["live", "published"]) -> None:
-    """Set a fresh tower's linear layers and biases; draws from torch's global generator."""
-    for module in tower.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+def _initialise_level(level: Level, number: int, wiring: Wiring, scheme: Scheme) -> None:
+    for module in level.modules():
+        if isinstance(module, Convolution | nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
         if isinstance(module, Mapping):
             for layer in _linear_layers(module):
@@ -108,13 +108,22 @@ def initialise(tower: "Tower", scheme: Literal["live", "published"]) -> None:
             _keep_variance(module.first)
             _keep_variance(module.second)
     if scheme == "live":
-        for level in tower.levels:
-            level.scale_noise_weights(NOISE_SHARE)  # type: ignore[operator]
-        for number, level in enumerate(tower.levels):
-            if tower.wiring is not Wiring.COLOURIZATION and level.width >= CARRIERS:  # type: ignore[operator]
-                signed = tower.wiring is Wiring.SUPER_RESOLUTION and number > 0
-                _pass_through(level, signed)  # type: ignore[arg-type]
-    if scheme == "published":
-        for layer in _linear_layers(tower):
+        level.scale_noise_weights(NOISE_SHARE)
+        if wiring is not Wiring.COLOURIZATION and level.width >= CARRIERS:
+            _pass_through(level, wiring is Wiring.SUPER_RESOLUTION and number > 0)
+    else:
+        for layer in _linear_layers(level):
             nn.init.kaiming_normal_(layer.weight)
             layer.weight.data.mul_(PUBLISHED_SCALE)
+
+
+def initialise(levels: Sequence[Level], wiring: Wiring, scheme: Scheme) -> None:
+    """Set a fresh tower's linear layers and biases; draws from torch's global generator.
+
+    Args:
+        levels: coarse first.
+        wiring: how they are joined.
+        scheme: see the module's docstring.
+    """
+    for number, level in enumerate(levels):
+        _initialise_level(level, number, wiring, scheme)

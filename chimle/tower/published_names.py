@@ -8,11 +8,6 @@ from torch import Tensor
 from chimle.errors import UserError
 from chimle.tower.generator import Tower
 
-_CONVOLUTION = {
-    "weight_g": "parametrizations.weight.original0",
-    "weight_v": "parametrizations.weight.original1",
-    "bias": "bias",
-}
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), template)
     for pattern, template in (
@@ -45,7 +40,7 @@ def our_name(published: str) -> str | None:
             indices[1] //= 2  # activations sit between the linear layers
         if number == 3:
             indices[2:] = [index - 1 for index in indices[2:]]
-        return template.format(*indices) + "." + _CONVOLUTION.get(kind, kind)
+        return f"{template.format(*indices)}.{kind}"
     return None
 
 

@@ -4,12 +4,12 @@ A run is a pure function of pairs, settings, code and seed. Killed anywhere, it 
 last state to the same bits on the same kind of device.
 """
 
-import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,9 +20,12 @@ from chimle.settings import RunSettings
 from chimle.training.distributed import ALONE, Ranks
 from chimle.training.progress import Progress
 from chimle.training.round_batches import RoundBatches, step_members
+from chimle.training.schedules import learning_rate_factor
 from chimle.training.timer import Stopwatch
 from chimle.training.training_state import Position, TrainingState
 
+CHECKPOINT_SHARE = 0.05
+"""Share of the time that writing states may take."""
 LOG_EVERY = 10
 """Gradient steps between rows of the training curve."""
 
@@ -56,26 +59,29 @@ class BaseTrainer(ABC):
         train = settings.train
         rounds = train.rounds if seconds is None else None
         self.progress = Progress(settings.task, rounds, train.steps_per_round, verbose=ranks.first)
-        self.saved = time.monotonic()
-        self.watch = Stopwatch(seconds)
+        self.saved, self.save_seconds = time.monotonic(), 0.0
+        self.timer = Stopwatch(seconds)
         self.batches = RoundBatches(settings, pairs)
+        self.first_bad = torch.zeros((), dtype=torch.int64, device=device)
+        self.last_losses: list[float] = []
+        for group in state.optimizer.param_groups:
+            group.setdefault("full_lr", group["lr"])
 
     @abstractmethod
     def prepare(self, batch: Batch, round_: int) -> None:
         """Whatever a round needs before its first step; called again when a round is resumed."""
 
     @abstractmethod
-    def step(self, part: Batch, members: Tensor, number: int) -> list[float]:
-        """One gradient step.
+    def step(self, batch: Batch, members: np.ndarray, number: int) -> Tensor:
+        """The losses of one gradient step, their gradients left in the network's parameters.
 
         Args:
-            part: this process's share of the step's images.
-            members: their rows in the round's batch.
+            batch: the round's.
+            members: (B,) int64, rows of this process's share of the step's images.
             number: of the step in the run, from 1.
 
         Returns:
-            Means over that share of losses whose sum was minimised; nothing has been changed yet
-            where one is not finite.
+            (n,) means over that share of losses whose sum is minimised, still on the device.
         """
 
     def more_columns(self) -> list[float]:
@@ -94,10 +100,10 @@ class BaseTrainer(ABC):
             self.state.restore(self.state_file, self.device)
             self.progress.resumed(self.state.position.round, self.state.position.step)
         self.ranks.barrier()  # Before the first of them writes another state.
-        self.watch.resume(self.state.position.seconds)
+        self.timer.resume(self.state.position.seconds)
         try:
-            while not self.watch.over and (
-                self.watch.limit is not None
+            while not self.timer.over and (
+                self.timer.limit is not None
                 or self.state.position.round < self.settings.train.rounds
             ):
                 self._round()
@@ -106,63 +112,86 @@ class BaseTrainer(ABC):
             self.batches.close()
 
     def save(self) -> None:
-        """Keep the state, whole or not at all."""
+        """Keep the state, whole or not at all; `UserError` where a loss was not finite."""
+        self._check_finite()
         if not self.ranks.first:
             return
-        if self.watch.limit is not None:
-            self.state.position.seconds = self.watch.spent
+        if self.timer.limit is not None:
+            self.state.position.seconds = self.timer.spent
+        begun = time.monotonic()
         self.state.save(self.state_file)
         self.saved = time.monotonic()
+        self.save_seconds = self.saved - begun
 
     def _round(self) -> None:
         position, settings = self.state.position, self.settings
         round_ = position.round
         batch = self.batches.get(round_).to(self.device)
         self.prepare(batch, round_)
-        losses: list[float] = []
+        self.last_losses = []
         for step, members in enumerate(step_members(settings, len(batch), round_)):
             if step < position.step:
                 continue
-            losses = self._step(batch, torch.from_numpy(members).to(self.device), step)
-            if self.watch.over:
+            self._step(batch, members, step)
+            if self.timer.over:
                 self.save()
                 return
-            if time.monotonic() - self.saved > settings.train.checkpoint_seconds:
+            if time.monotonic() - self.saved > self._checkpoint_seconds():
                 self.save()
-        if losses:
-            self.progress.round_done(round_, losses)
+        if self.last_losses:
+            self.progress.round_done(round_, self.last_losses)
         self.state.position = Position(
             round=round_ + 1, history=position.history, seconds=position.seconds
         )
         self.save()
 
-    def _step(self, batch: Batch, members: Tensor, step: int) -> list[float]:
+    def _step(self, batch: Batch, members: np.ndarray, step: int) -> None:
         position, settings = self.state.position, self.settings
         number = position.round * settings.train.steps_per_round + step + 1
-        own = members[self.ranks.shard(len(members))]
-        losses = self._means(self.step(batch.select(own), own, number))
-        if not all(map(math.isfinite, losses)):
-            raise UserError(
-                f"task {settings.task}: the loss became {sum(losses)} in round "
-                f"{position.round + 1}, step {step + 1}: lower `train.learning_rate`; the last "
-                f"good state is kept in {self.state_file}"
-            )
+        self._set_learning_rate(number)
+        losses = self._means(self.step(batch, members[self.ranks.shard(len(members))], number))
+        # Noted on the device: whoever looked at every loss would wait for every step.
+        bad = (self.first_bad == 0) & ~losses.isfinite().all()
+        self.first_bad = torch.where(bad, number, self.first_bad)
         self.state.optimizer.step()
         self.state.average.update(self.state.network, number)
         position.step = step + 1
-        self._log(number, losses)
-        return losses
+        if number % LOG_EVERY == 0 or position.step == settings.train.steps_per_round:
+            self._log(number, losses)
 
-    def _means(self, losses: list[float]) -> list[float]:
+    def _checkpoint_seconds(self) -> float:
+        """Seconds between states: as set, but so many that a large state takes a small share."""
+        least = self.settings.train.checkpoint_seconds
+        return max(least, self.save_seconds / CHECKPOINT_SHARE)
+
+    def _set_learning_rate(self, number: int) -> None:
+        train = self.settings.train
+        done = (number - 1) / (train.rounds * train.steps_per_round)
+        if self.timer.limit is not None:
+            done = self.timer.spent / self.timer.limit
+        factor = learning_rate_factor(train, number, done)
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = group["full_lr"] * factor
+
+    def _check_finite(self) -> None:
+        """`UserError` where a loss was not finite since the last state was saved."""
+        number = int(self.first_bad)
+        if number:
+            round_, step = divmod(number - 1, self.settings.train.steps_per_round)
+            raise UserError(
+                f"task {self.settings.task}: the loss stopped being finite in round "
+                f"{round_ + 1}, step {step + 1}: lower `train.learning_rate`; the last good state "
+                f"is kept in {self.state_file}"
+            )
+
+    def _means(self, losses: Tensor) -> Tensor:
         """Over all of a step's images; a process alone has seen all."""
-        if self.ranks.count == 1:
-            return losses
-        return self.ranks.mean(torch.tensor(losses, device=self.device)).tolist()
+        return losses if self.ranks.count == 1 else self.ranks.mean(losses)
 
-    def _log(self, number: int, losses: list[float]) -> None:
-        position = self.state.position
-        if number % LOG_EVERY and position.step != self.settings.train.steps_per_round:
-            return
-        row = [float(number), float(position.round + 1), sum(losses), *losses]
+    def _log(self, number: int, losses: Tensor) -> None:
+        self._check_finite()
+        position, values = self.state.position, losses.tolist()
+        row = [float(number), float(position.round + 1), sum(values), *values]
         position.history.append([*row, *self.more_columns()])
-        self.progress.stepped(position.round, position.step, losses)
+        self.progress.stepped(position.round, position.step, values)
+        self.last_losses = values

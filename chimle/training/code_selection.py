@@ -3,18 +3,23 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from chimle.data.batch import Batch
+from chimle.device import free_bytes
 from chimle.perceptual.lpips import Distance
 from chimle.perceptual.random_projection import RandomProjection
 from chimle.search.chunking import plan_chunks
-from chimle.search.codes import codes_at, draw
+from chimle.search.codes import draw
 from chimle.search.flat import search_whole
 from chimle.search.hierarchical import Choice, search
 from chimle.settings import RunSettings
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.losses import supervised_levels
+
+CPU_SEARCH_BYTES = 64 * 2**20
+"""Memory of a search on a CPU by default: what its caches almost hold."""
+FREE_SHARE = 0.4
+"""Share of a GPU's free memory that a search takes by default."""
 
 
 def candidate_distance(settings: RunSettings, perceptual: Distance) -> Distance:
@@ -27,11 +32,24 @@ def candidate_distance(settings: RunSettings, perceptual: Distance) -> Distance:
 def chunks_at_once(
     settings: RunSettings, tower: Tower, perceptual: Distance, batch: Batch
 ) -> tuple[int, ...]:
-    """Candidates per level that a search may judge at once within `search.memory`."""
+    """Candidates per level that a search may compare at once within `search.memory`."""
     if settings.train.codes == "none":
         return (1,) * settings.tower.levels
-    memory = settings.search.memory * 2**20
+    memory = search_memory(settings, batch.targets[0].device)
     return plan_chunks(tower, perceptual, batch.conditioning, memory)
+
+
+def search_memory(settings: RunSettings, device: torch.device) -> int:
+    """Bytes for candidates that are compared at once: `search.memory`, or by the device.
+
+    The plan counts fp32; bf16 takes half of it.
+    """
+    mebibytes, free = settings.search.memory, free_bytes(device)
+    if mebibytes is not None:
+        planned = mebibytes * 2**20
+    else:
+        planned = CPU_SEARCH_BYTES if free is None else int(FREE_SHARE * free)
+    return planned * (2 if settings.train.precision == "bf16" else 1)
 
 
 def choose_codes(
@@ -50,7 +68,7 @@ def choose_codes(
         distance: what candidates are compared by.
         batch: B images.
         round_: of the search.
-        chunks: candidates judged at once, per level (`chunks_at_once`).
+        chunks: candidates compared at once, per level (`chunks_at_once`).
     """
     own, seed = settings.search, settings.seed
     if settings.train.codes == "none":
@@ -73,8 +91,8 @@ def choose_codes(
     )
 
 
-def candidates_judged(settings: RunSettings) -> int:
-    """Candidate pictures per image and round."""
+def candidates_compared(settings: RunSettings) -> int:
+    """Candidates per image and round."""
     return sum(settings.search.candidates) if settings.train.codes == "searched" else 0
 
 
@@ -90,16 +108,17 @@ def zero_codes(tower: Tower, count: int, device: torch.device) -> list[LevelCode
 
 
 def perturbed(
-    codes: Sequence[LevelCode], batch: Batch, settings: RunSettings, step: int
+    codes: Sequence[LevelCode], images: Sequence[int], settings: RunSettings, step: int
 ) -> list[LevelCode]:
-    """The chosen codes with a little fresh noise, named by the run's step."""
-    zero = torch.zeros((len(batch), 1), dtype=torch.int64, device=codes[0].style.device)
+    """The chosen codes of B images (keys) with a little fresh noise, named by the run's step."""
+    device = codes[0].style.device
+    zero = torch.zeros((len(images), 1), dtype=torch.int64, device=device)
     moved = []
     for level, code in enumerate(codes):
-        shape = (code.style.shape[1], *code.noise.shape[1:])
+        style, (channels, height, width) = code.style.shape[1], code.noise.shape[1:]
         noise = draw(
-            shape,
-            batch.keys,
+            (style, channels, height, width),
+            images,
             zero,
             level=level,
             seed=settings.seed,
@@ -109,22 +128,3 @@ def perturbed(
         size = settings.train.code_noise
         moved.append(LevelCode(code.style + size * noise.style, code.noise + size * noise.noise))
     return moved
-
-
-def step_codes(
-    settings: RunSettings, tower: Tower, part: Batch, indices: Tensor, *, round_: int, number: int
-) -> list[LevelCode]:
-    """The codes of a step's images, one entry per level.
-
-    Args:
-        settings: of the run.
-        tower: whose codes they are.
-        part: B images.
-        indices: (B, L) int64, what the round's search chose for them.
-        round_: of the search.
-        number: of the step in the run; names the perturbation.
-    """
-    if settings.train.codes == "none":
-        return zero_codes(tower, len(part), part.targets[0].device)
-    codes = codes_at(tower.code_shapes(), part.keys, indices, seed=settings.seed, round_=round_)
-    return perturbed(codes, part, settings, number) if settings.train.code_noise else codes

@@ -25,12 +25,10 @@ class Ranks:
     Attributes:
         rank: which one, from 0.
         count: how many there are.
-        local: which one on this machine, from 0: the number of its GPU.
     """
 
     rank: int = 0
     count: int = 1
-    local: int = 0
 
     @property
     def first(self) -> bool:
@@ -41,13 +39,6 @@ class Ranks:
         """Its part of `length` rows: contiguous, and as long as the others' or one off."""
         return slice(self.rank * length // self.count, (self.rank + 1) * length // self.count)
 
-    def device(self, chosen: torch.device) -> torch.device:
-        """The chosen kind of device, a GPU of its own where there are several."""
-        if chosen.type == "cuda" and self.count > 1:
-            torch.cuda.set_device(self.local)
-            return torch.device("cuda", self.local)
-        return chosen
-
     def check_batch(self, size: int) -> None:
         """`UserError` unless steps of so many images can be shared out equally."""
         if size % self.count:
@@ -57,7 +48,7 @@ class Ranks:
             )
 
     def gathered(self, rows: Tensor, length: int) -> Tensor:
-        """All ranks' rows in order, (length, ...), of each one's `own(length)`."""
+        """All ranks' rows in order, (length, ...), of each one's `shard(length)`."""
         if self.count == 1:
             return rows
         parts = [Ranks(rank, self.count).shard(length) for rank in range(self.count)]
@@ -96,13 +87,31 @@ ALONE = Ranks()
 """One process that trains by itself."""
 
 
+def rank_device(chosen: torch.device, local: int) -> torch.device:
+    """A rank's device: of CUDA the GPU with its number on this machine, unless one was named."""
+    if chosen.type != "cuda" or chosen.index is not None:
+        return chosen
+    return torch.device("cuda", local)
+
+
 @contextmanager
-def join_ranks() -> Iterator[Ranks]:
-    """The ranks that `torchrun` started, this process among them; alone without it."""
+def join_ranks(chosen: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
+    """The ranks that `torchrun` started, this process among them, and the device of this one.
+
+    Without `torchrun` a process is alone. The backend follows the chosen device: NCCL for CUDA,
+    gloo for everything else.
+
+    Args:
+        chosen: what `chimle.device.choose_device` returned.
+    """
     if not dist.is_torchelastic_launched():
-        yield ALONE
+        yield ALONE, chosen
         return
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    yield Ranks(dist.get_rank(), dist.get_world_size(), dist.get_node_local_rank())
+    device = rank_device(chosen, dist.get_node_local_rank())
+    if device.type == "cuda":
+        # Before the process group, which else puts every rank's context on the first GPU.
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    yield Ranks(dist.get_rank(), dist.get_world_size()), device
     # Not after an error: whoever waits for a rank that is gone would wait here, too.
     dist.destroy_process_group()

@@ -4,29 +4,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
+from chimle.device import deterministic, free_bytes
 from chimle.perceptual.lpips import Distance, Features
+from chimle.search.codes import code_keys, codes_at
 from chimle.settings import RunSettings
-from chimle.tower.generator import Tower
+from chimle.tower.generator import LevelCode, Tower
 from chimle.training.base_trainer import BaseTrainer
 from chimle.training.code_selection import (
     candidate_distance,
-    candidates_judged,
+    candidates_compared,
     choose_codes,
     chunks_at_once,
-    step_codes,
+    perturbed,
+    zero_codes,
 )
 from chimle.training.distributed import ALONE, Ranks
 from chimle.training.ema import WeightAverage
-from chimle.training.losses import level_losses, supervised_levels
+from chimle.training.losses import level_losses, shifted, supervised_levels
+from chimle.training.step_graph import StepGraph
+from chimle.training.step_inputs import StepInputs, step_inputs
 from chimle.training.training_state import Position, TrainingState
 
 FEATURE_CACHE_BYTES = 2 * 2**30
 """Target features of a round are kept when they fit; else computed per step. Same numbers."""
+FREE_SHARE = 0.25
+"""Share of a GPU's free memory that they may take instead."""
+SHIFT_PURPOSE = 3
+"""Keeps the random numbers of shifts apart from those of images, orders and poses."""
+
+
+def feature_cache_bytes(device: torch.device) -> int:
+    """Bytes that a round's target features may take."""
+    free = free_bytes(device)
+    return FEATURE_CACHE_BYTES if free is None else int(FREE_SHARE * free)
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,7 @@ def new_state(settings: RunSettings, device: torch.device) -> TrainingState:
 
 
 class ImleTrainer(BaseTrainer):
-    """One run. `Trainer(...).run()` trains from wherever the saved state stands."""
+    """One run. `ImleTrainer(...).run()` trains from wherever the saved state stands."""
 
     def __init__(
         self,
@@ -80,13 +96,14 @@ class ImleTrainer(BaseTrainer):
         seconds: float | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        """As `Rounds`, with a distance on `device`."""
+        """As `BaseTrainer`, with a distance on `device`."""
         state = new_state(settings, device)
         super().__init__(settings, pairs, state, state_file, device, seconds, ranks)
         self.perceptual = perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.distance = candidate_distance(settings, self.perceptual)
-        self.features: list[Features] | None = None
         self.chunks: tuple[int, ...] | None = None
+        self.inputs: StepInputs | None = None
+        self.graph: StepGraph | None = None
         self.model = ranks.shared(self.tower, unused=settings.train.supervision != "every")
 
     @property
@@ -96,9 +113,16 @@ class ImleTrainer(BaseTrainer):
         assert isinstance(network, Tower)
         return network
 
+    @property
+    def recorded(self) -> bool:
+        """Whether steps run as a CUDA graph: alone on a GPU, with nothing drawn by the host."""
+        alone = self.ranks.count == 1 and self.device.type == "cuda"
+        return alone and self.settings.train.graph and not self.settings.train.code_noise
+
     def run(self) -> Trained:
         """Train to the end; `UserError` when the loss stops being finite."""
-        self.run_rounds()
+        with deterministic(self.device, self.settings.train.deterministic):
+            self.run_rounds()
         average = self.state.average.module
         assert isinstance(average, Tower)
         return Trained(average, self.columns(), self.state.position.history)
@@ -116,46 +140,95 @@ class ImleTrainer(BaseTrainer):
         ]
 
     def autocast(self) -> torch.autocast:
-        """The settings' arithmetic."""
+        """The settings' arithmetic. Kernels are cast where they are made, and nothing is cached."""
         enabled = self.settings.train.precision == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False
+        )
 
     def prepare(self, batch: Batch, round_: int) -> None:
-        """Search the round's codes, unless that is done, and the features of its targets."""
+        """Search the round's codes, unless that is done, and gather what its steps take."""
         if self.state.position.indices is None:
             self._search(batch, round_)
             self.save()
-        self.features = self._target_features(batch)
-
-    def step(self, part: Batch, members: Tensor, number: int) -> list[float]:
-        """Pull the pictures of the chosen codes towards the targets."""
-        settings, position = self.settings, self.state.position
-        assert position.indices is not None
-        indices = position.indices[members]
-        codes = step_codes(
-            settings, self.tower, part, indices, round_=position.round, number=number
+        indices = self.state.position.indices
+        assert indices is not None
+        keys = code_keys(
+            batch.keys,
+            self.settings.tower.levels,
+            seed=self.settings.seed,
+            round_=round_,
+            device=self.device,
         )
-        with self.autocast():
-            targets = self.targets(part, members)
-            images = self.model(part.conditioning, codes)
-            levels = supervised_levels(settings)
-            per_level = level_losses(images, self.perceptual, targets, levels)
+        features = None if self.settings.perceptual.shift else self._target_features(batch)
+        self._take(step_inputs(batch, features, keys, indices))
+
+    def _take(self, inputs: StepInputs) -> None:
+        """Make a round's inputs those of the steps."""
+        self.inputs = inputs
+        if not self.recorded:
+            return
+        if self.graph is not None and self.graph.fits(inputs):
+            self.graph.refill(inputs)
+            return
+        size = min(self.settings.train.batch_size, len(inputs.keys))
+        self.graph = StepGraph(self.losses, self.tower.parameters(), inputs, size)
+
+    def step(self, batch: Batch, members: np.ndarray, number: int) -> Tensor:
+        """Pull the images of the chosen codes towards the targets."""
+        assert self.inputs is not None
+        rows, shift = torch.from_numpy(members), self._shift(number)
+        if self.graph is not None:
+            return self.graph(rows, shift)
+        inputs = self.inputs.rows(rows.to(self.device))
+        keys = [batch.keys[row] for row in members]
+        per_level = self.losses(inputs, shift.to(self.device), (keys, number))
         self.state.optimizer.zero_grad(set_to_none=True)
         per_level.sum().backward()
-        return per_level.detach().tolist()
+        return per_level.detach()
+
+    def _shift(self, number: int) -> Tensor:
+        """(2,) int64 rows and columns of a step's shift, named by its number."""
+        most = self.settings.perceptual.shift
+        generator = np.random.default_rng((self.settings.seed, SHIFT_PURPOSE, number))
+        return torch.from_numpy(generator.integers(0, most + 1, 2))
+
+    def losses(
+        self, inputs: StepInputs, shift: Tensor, named: tuple[Sequence[int], int] | None = None
+    ) -> Tensor:
+        """(n,) losses of a step's images at the supervised levels, with a graph for gradients.
+
+        Args:
+            inputs: of the step's images.
+            shift: (2,) int64 rows and columns.
+            named: image keys and number of the step, which name a perturbation of the codes.
+        """
+        settings, levels = self.settings, supervised_levels(self.settings)
+        codes = self._codes(inputs)
+        if settings.train.code_noise and named is not None:
+            codes = perturbed(codes, named[0], settings, named[1])
+        with self.autocast():
+            images = self.model(inputs.conditioning, codes, inputs.jpeg)
+            targets: Sequence[Features] = inputs.features or ()
+            if inputs.features is None:
+                images = [shifted(image, shift) for image in images]
+                with torch.no_grad():
+                    moved = [shifted(target, shift) for target in inputs.targets]
+                    targets = [self.perceptual.features(target) for target in moved]
+            return level_losses(
+                images, self.perceptual, targets, levels, settings.train.level_weights
+            )
+
+    def _codes(self, inputs: StepInputs) -> list[LevelCode]:
+        if self.settings.train.codes == "none":
+            return zero_codes(self.tower, len(inputs.keys), self.device)
+        return codes_at(self.tower.code_shapes(), inputs.keys, inputs.indices)
 
     def more_columns(self) -> list[float]:
-        """The mean distance of the chosen codes' pictures when they were chosen, per level."""
+        """The mean distance of the chosen codes' images when they were chosen, per level."""
         distances = self.state.position.distances
         assert distances is not None
         return distances.mean(dim=0).tolist()
-
-    def targets(self, part: Batch, members: Tensor) -> list[Features]:
-        """Features of a step's targets per level: the round's, or computed now."""
-        if self.features is not None:
-            return [tuple(f[members] for f in level) for level in self.features]
-        with torch.no_grad():
-            return [self.perceptual.features(target) for target in part.targets]
 
     def _search(self, batch: Batch, round_: int) -> None:
         """Every rank its share of the images; all keep every choice."""
@@ -169,7 +242,7 @@ class ImleTrainer(BaseTrainer):
         with self.autocast():
             choice = choose_codes(settings, self.tower, self.distance, part, round_, self.chunks)
         self.tower.train()
-        self.progress.searched(count * candidates_judged(settings))
+        self.progress.searched(count * candidates_compared(settings))
         position = self.state.position
         position.indices = self.ranks.gathered(choice.indices, count)
         position.distances = self.ranks.gathered(choice.distances, count).cpu()
@@ -182,7 +255,7 @@ class ImleTrainer(BaseTrainer):
         with self.autocast():
             first = [self.perceptual.features(t[:1]) for t in batch.targets]
             needed = sum(f.numel() * f.element_size() for level in first for f in level)
-            if needed * count > FEATURE_CACHE_BYTES:
+            if needed * count > feature_cache_bytes(self.device):
                 return None
             levels = [
                 map(

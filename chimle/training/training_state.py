@@ -4,7 +4,6 @@ Codes, crops, flips, orders and candidates are all named by (seed, round, image,
 is weights, optimiser, average, position and the integers that the current round's search chose.
 """
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from chimle.errors import UserError, first_line
-from chimle.io.files import write_bytes
+from chimle.io.files import replaced_file
 from chimle.training.ema import WeightAverage
 
 
@@ -56,11 +55,10 @@ class TrainingState:
         }
 
     def save(self, path: Path) -> None:
-        """Write atomically."""
-        buffer = io.BytesIO()
+        """Write atomically, streamed to the file."""
         saved = {name: part.state_dict() for name, part in self._parts().items()}
-        torch.save({**saved, "position": vars(self.position)}, buffer)
-        write_bytes(path, buffer.getvalue())
+        with replaced_file(path) as fresh:
+            torch.save({**saved, "position": vars(self.position)}, fresh)
 
     def restore(self, path: Path, device: torch.device) -> None:
         """Continue from `path`; `UserError` if it cannot be read."""

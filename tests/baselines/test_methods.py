@@ -21,7 +21,7 @@ from chimle.data.batch import make_batch
 from chimle.errors import UserError
 from chimle.images.colour import chroma_to_rgb, lightness, rgb_to_chroma
 from chimle.perceptual.random_projection import RandomProjection
-from chimle.search.codes import codes_at
+from chimle.search.codes import code_keys, codes_at
 from chimle.search.flat import search_whole
 from chimle.settings import RunSettings, load_settings
 from chimle.tasks import TASKS, Wiring
@@ -118,7 +118,8 @@ def test_whole_search_finds_the_nearest_of_whole_codes(wiring: Wiring) -> None:
     sums = []
     for index in range(9):
         choice = torch.full((len(batch), 3), index)
-        codes = codes_at(tower.code_shapes(), batch.keys, choice, seed=3, round_=1)
+        keys = code_keys(batch.keys, tower.settings.levels, seed=3, round_=1)
+        codes = codes_at(tower.code_shapes(), keys, choice)
         images = tower(batch.conditioning, codes)
         each = [distance.distance(images[level], (batch.targets[level],)) for level in levels]
         sums.append(torch.stack(each).sum(dim=0))

@@ -39,7 +39,7 @@ def test_published_names_cover_every_parameter() -> None:
     assert our_name("level_1_map_0.0.weight") == "levels.0.mapping.embedding.weight"
     assert our_name("level_4_map.12.bias") == "levels.3.mapping.layers.6.bias"
     name = "level_2_style.sub.5.RDB3.conv1.0.weight_v"
-    expected = "levels.1.body.blocks.5.dense.2.convolutions.0.parametrizations.weight.original1"
+    expected = "levels.1.body.blocks.5.dense.2.convolutions.0.weight_v"
     assert our_name(name) == expected
     assert our_name("level_4_up.2.bias") == "levels.3.up.second.bias"
     assert our_name("discriminator.0.weight") is None

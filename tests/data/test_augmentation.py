@@ -5,16 +5,16 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chimle.data import augmentation
 from chimle.data.augmentation import augment
 from chimle.data.dataset import Pair
+from chimle.images.degrade import jpeg
+from chimle.images.jpeg import JpegCode, quality_tables
 from chimle.images.pyramid import reduce
 from chimle.tasks import TASKS, Task
 from tests.support.helpers import ROOT
@@ -75,37 +75,31 @@ def test_order_does_not_matter(names: list[tuple[int, int]]) -> None:
     assert all(np.array_equal(ahead[name], back[name]) for name in names)
 
 
-class Watched:
-    """The library's steps, with a note of which ones it took."""
-
-    def __init__(self, turns: Any) -> None:
-        self.turns, self.taken = turns, Counter[tuple[bool, bool, bool, int]]()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.turns, name)
-
-    def __call__(self, **pictures: np.ndarray) -> dict[str, Any]:
-        result = self.turns(**pictures)
-        taken = dict(result.pop("applied_transforms"))
-        self.taken[
-            "HorizontalFlip" in taken,
-            "VerticalFlip" in taken,
-            "Transpose" in taken,
-            taken["RandomRotate90"]["factor"],
-        ] += 1
-        return result
-
-
-def test_flips_transposition_and_turns_are_independent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All combinations come, about equally often: no two steps are given the same numbers."""
-    turns = augmentation._turns()
-    watched = Watched(turns)
-    monkeypatch.setattr(turns, "save_applied_params", True)
-    monkeypatch.setattr(augmentation, "_turns", lambda: watched)
-    for round_ in range(960):
-        posed(alike("a", 1, 64), SAME_SIZE, 0, round_)
-    assert len(watched.taken) == 2 * 2 * 2 * 4
-    assert min(watched.taken.values()) > 10 and max(watched.taken.values()) < 60
+def test_the_tables_of_a_jpeg_turn_with_it() -> None:
+    """Crops keep to the grid of blocks, and an image encoded again says the same of itself."""
+    target = reduce(picture(3, 128), (96, 96))
+    coded = jpeg(target, 30)
+    tables = quality_tables(30) * (1 + np.arange(8))  # Made asymmetric, to see a transposition.
+    one = Pair("j", coded, coded, JpegCode(tables))
+    seen = Counter[bool]()
+    for round_ in range(32):
+        turned = posed(one, TASKS["decompression"], 1, round_)
+        assert turned.jpeg is not None
+        transposed = not np.array_equal(turned.jpeg.tables, tables)
+        assert not transposed or np.array_equal(turned.jpeg.tables, tables.swapaxes(1, 2))
+        seen[transposed] += 1
+        places = [
+            (top, left)
+            for top in range(0, 33, 16)
+            for left in range(0, 33, 16)
+            for number in range(8)
+            if bool(number & 1) == transposed
+            and np.array_equal(
+                augmentation.oriented(coded[top : top + 64, left : left + 64], number), turned.input
+            )
+        ]
+        assert places
+    assert min(seen.values()) > 5
 
 
 def test_all_poses_of_a_square_come_equally_often() -> None:

@@ -12,7 +12,7 @@ from chimle.images.pyramid import to_uint8
 from chimle.inference import banded as bands
 from chimle.inference.banded import BandedTower, band_borders
 from chimle.inference.sample_names import Codes, Name, mixture_of
-from chimle.search.codes import Stream, draw
+from chimle.search.codes import CodeStream, code_keys, draw
 from chimle.settings import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
@@ -84,6 +84,6 @@ def test_rows_of_noise_are_rows_of_the_code(
     index = torch.tensor([[4, 7]])
     shape = (style, channels, height, width)
     code = draw(shape, [5], index, level=1, seed=3, purpose="sample")
-    stream = Stream([5], index, 1, 3, purpose="sample")
+    stream = CodeStream(code_keys([5], 2, seed=3, purpose="sample")[:, 1], index)
     assert torch.equal(stream.noise_rows(shape, top, bottom), code.noise[:, :, top:bottom])
     assert torch.equal(stream.normals(0, style), code.style)

@@ -38,7 +38,7 @@ def main(folder: Path, batch_size: int) -> None:
     values = known_settings().model_dump(mode="json")
     small = {"rounds": ROUNDS, "images_per_round": 9, "steps_per_round": 8}
     values["train"] |= small | {"batch_size": batch_size, "checkpoint_seconds": 0}
-    with join_ranks() as ranks:
+    with join_ranks(torch.device("cpu")) as (ranks, _device):
         trainer = Recorder(
             build_settings(values, "a test"),
             known_pairs(Layout.COARSE, 24, 0),

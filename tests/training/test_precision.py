@@ -8,7 +8,7 @@ from torch import Tensor
 
 from chimle.data.batch import Batch
 from chimle.perceptual.lpips import Perceptual
-from chimle.search.codes import codes_at
+from chimle.search.codes import code_keys, codes_at
 from chimle.search.hierarchical import search
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
@@ -47,7 +47,8 @@ def losses_and_gradient(
     """Images, losses per level, and the gradient of the losses' sum over all weights."""
     tower.zero_grad()
     names = torch.zeros(len(batch), 3, dtype=torch.int64)
-    codes = codes_at(tower.code_shapes(), batch.keys, names, seed=3, round_=1)
+    keys = code_keys(batch.keys, tower.settings.levels, seed=3, round_=1)
+    codes = codes_at(tower.code_shapes(), keys, names)
     with bf16(low):
         images = tower(batch.conditioning, codes)
         targets = [perceptual.features(target) for target in batch.targets]
