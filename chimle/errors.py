@@ -3,6 +3,9 @@
 import errno
 import sys
 from collections.abc import Callable
+from typing import NoReturn
+
+from chimle.io.terminal import closed_pipe_ignored, emit_line, prepare_streams
 
 
 class UserError(Exception):
@@ -30,7 +33,11 @@ class TransientError(Exception):
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses after which another attempt may succeed."""
 
-_FULL = {errno.ENOSPC: "no space is left on the device", errno.EDQUOT: "the disk quota is used up"}
+DISK_FULL = {
+    errno.ENOSPC: "no space is left on the device",
+    errno.EDQUOT: "the disk quota is used up",
+}
+"""Operating system errors that every later write meets too."""
 
 
 def first_line(error: BaseException) -> str:
@@ -42,24 +49,31 @@ def first_line(error: BaseException) -> str:
 def describe_os_error(error: OSError) -> str:
     """An operating system error as one sentence that names the file."""
     name = f" ({error.filename})" if error.filename else ""
-    if error.errno in _FULL:
-        return f"{_FULL[error.errno]}{name}: free some and run again; nothing was half-written"
+    if error.errno in DISK_FULL:
+        return f"{DISK_FULL[error.errno]}{name}: free some and run again; nothing was half-written"
     return f"{error.strerror or error}{name}"
 
 
 def guarded(main: Callable[[], None], debug: bool = False) -> None:
     """Run `main`; an error that the user can fix is printed as one sentence, exit code 2.
 
-    With `debug` the traceback is kept.
+    With `debug` the traceback is kept. A reader that closes the pipe early is no error.
     """
-    if debug:
-        main()
-        return
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        print(f"error: {describe_os_error(error)}", file=sys.stderr)
-        sys.exit(2)
+    prepare_streams()
+    with closed_pipe_ignored():
+        if debug:
+            main()
+            return
+        try:
+            main()
+        except BrokenPipeError:
+            raise
+        except UserError as error:
+            _fail(str(error))
+        except OSError as error:
+            _fail(describe_os_error(error))
+
+
+def _fail(sentence: str) -> NoReturn:
+    emit_line(f"error: {sentence}")
+    sys.exit(2)

@@ -8,6 +8,7 @@ import typer
 from chimle.cli.options import DebugOption, task_names
 from chimle.cli.print_values import print_values
 from chimle.errors import UserError, guarded
+from chimle.io.terminal import emit
 from chimle.tasks import TASKS
 
 
@@ -40,7 +41,7 @@ def import_command(
             raise UserError(f"{out} exists already: name another folder or remove it")
         tower, settings = import_checkpoint(checkpoint, task, resolution)
         if check is not None:
-            typer.echo(compare(tower, check))
+            emit(compare(tower, check))
         if out is not None:
             save_bundle(out, tower, settings, import_origin(checkpoint), license_)
             print_values(describe(out))

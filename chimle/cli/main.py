@@ -3,7 +3,10 @@
 Exit codes: 0 done; 2 bad input or usage, with one sentence; anything else is a bug.
 """
 
+import sys
+
 import typer
+from typer.exceptions import TyperException
 
 from chimle.cli.explore_command import explore_command
 from chimle.cli.export_command import export_command
@@ -12,6 +15,7 @@ from chimle.cli.pack_command import pack_command
 from chimle.cli.sample_command import sample_command
 from chimle.cli.score_command import score_command
 from chimle.cli.show_command import show_command
+from chimle.io.terminal import closed_pipe_ignored, emit_line, prepare_streams
 
 app = typer.Typer(
     name="chimle",
@@ -33,5 +37,25 @@ for name, command in (
 
 
 def main() -> None:
-    """The command `chimle`."""
-    app()
+    """The command `chimle`; a usage error is one sentence, as every other error is."""
+    prepare_streams()
+    code = 0
+    with closed_pipe_ignored():
+        try:
+            code = app(standalone_mode=False) or 0
+        except TyperException as error:
+            code = 2
+            _print_usage_error(error)
+        except SystemExit as stopped:
+            # Rich and Typer exit with code 1 where a reader closes the pipe early, and only there.
+            code = 0 if stopped.code in (None, 1) else int(stopped.code or 0)
+    sys.exit(code)
+
+
+def _print_usage_error(error: TyperException) -> None:
+    # Without arguments, Typer has printed the help already, and the message is empty.
+    message = " ".join(error.format_message().split()).rstrip(".")
+    if message:
+        context: typer.Context | None = getattr(error, "ctx", None)
+        command = context.command_path if context else "chimle"
+        emit_line(f"error: {message}: see `{command} --help`")

@@ -8,6 +8,7 @@ import typer
 from chimle.cli.open_model import open_model
 from chimle.cli.options import DebugOption, ModelOption, TaskOption
 from chimle.errors import guarded
+from chimle.io.terminal import emit
 
 
 def pack_command(
@@ -27,6 +28,6 @@ def pack_command(
 
         loaded = open_model(model, task)
         pack(loaded.bundle, out, license_, project)
-        typer.echo(f"{out}")
+        emit(f"{out}")
 
     guarded(run, debug)

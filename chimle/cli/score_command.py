@@ -10,6 +10,7 @@ import typer
 
 from chimle.cli.options import DebugOption, JsonOption, TaskOption
 from chimle.errors import guarded
+from chimle.io.terminal import emit, emit_line
 
 
 class BackboneName(StrEnum):
@@ -53,7 +54,9 @@ def score_command(
     jpeg_quality: Annotated[
         int, typer.Option(min=1, max=100, help="JPEG quality of the inputs of decompression.")
     ] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap intervals.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the bootstrap intervals.")
+    ] = 0,
     features: Annotated[
         Path | None, typer.Option(help="Folder that caches features, to score again faster.")
     ] = None,
@@ -80,10 +83,13 @@ def score_command(
         if out is not None:
             write_scores(out, scores, content)
         if as_json:
-            typer.echo(json.dumps(content, indent=1))
+            emit(json.dumps(content, indent=1))
             return
-        Console(width=None if Console().is_terminal else 110).print(score_table(content))
+        console = Console(width=None if Console().is_terminal else 110)
+        with console.capture() as table:
+            console.print(score_table(content))
+        emit(table.get().rstrip("\n"))
         for text in content["provenance"]["warnings"]:
-            typer.echo(f"warning: {text}", err=True)
+            emit_line(f"warning: {text}")
 
     guarded(run, debug)

@@ -7,6 +7,7 @@ import yaml
 
 from chimle.errors import UserError
 from chimle.settings import load_settings
+from chimle.settings.reading import read_yaml
 from chimle.tasks import TASKS
 from tests.support.helpers import PRESETS, ROOT
 from tests.support.projects import TINY, write_project
@@ -68,3 +69,9 @@ def test_random_features_stay_out_of_serious_presets(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(params)
     with pytest.raises(UserError, match="never falls back to random features"):
         load_settings("colourization", tmp_path)
+
+
+def test_a_key_given_twice_is_named(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("preset: demo\nseed: 1\nseed: 2\ntasks: {}\n")
+    with pytest.raises(UserError, match=r"`seed` is given twice.*line 3"):
+        read_yaml(tmp_path / "params.yaml")
