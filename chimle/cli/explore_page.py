@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from chimle.errors import UserError
-from chimle.images.decode import png_bytes, read_photograph
+from chimle.images.decode import png_bytes, read_image
 from chimle.images.pyramid import resize
 from chimle.inference.model import Model
 from chimle.inference.sample_names import Name, mixture_of, plain, variations
@@ -123,7 +123,7 @@ class ExplorePage:
         if not path:
             return (*_empty("Drop an image."), None)
         try:
-            given = fitted(read_photograph(Path(path)).rgb, self.model, degrade)
+            given = fitted(read_image(Path(path)).rgb, self.model, degrade)
         except UserError as error:
             return (*_empty(f"**{Path(path).name}**{str(error).split(path)[-1]}"), None)
         return (*self._state(given, begin(self.model.levels)), Image.fromarray(given))

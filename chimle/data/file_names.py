@@ -1,27 +1,27 @@
-"""Names that others give to files, before they become files of ours."""
+"""Validation of file names from archives, buckets and folders."""
 
 import unicodedata
 from pathlib import PureWindowsPath
 
 LONGEST_PART = 255
-"""Bytes of one component: what file systems take."""
+"""Bytes of one component: the limit of common file systems."""
 LONGEST_NAME = 1024
 """Bytes of a whole name."""
 
 
 class BadNameError(ValueError):
-    """A name that no file gets; the message ends a sentence that began with the name."""
+    """A rejected name; the message completes a sentence that begins with the name."""
 
 
 def safe_name(name: str) -> str:
-    """A relative name with `/` between its components and no detours.
+    """A name as a normalised relative path with `/` between its components.
 
     Returns:
-        The name; empty for the folder itself.
+        The path; empty for the folder itself.
 
     Raises:
-        BadNameError: it is absolute, leads out, is no UTF-8, is too long, or holds what one file
-            system or another takes for something else.
+        BadNameError: it is absolute, leaves the folder, is no UTF-8, is too long, or holds a
+            character that some file system treats specially.
     """
     try:
         encoded = name.encode("utf-8")
@@ -42,17 +42,17 @@ def safe_name(name: str) -> str:
 
 
 def printable(name: str) -> str:
-    """A name as a message shows it: one line, not endless."""
+    """A name for a message: one line, shortened, printable."""
     shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
     shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
     return shown if len(shown) <= 100 else f"{shown[:60]}…{shown[-20:]}"
 
 
 class Names:
-    """The files of a folder that is being filled: no two may have one name.
+    """File names of a folder that is being filled; collisions are refused.
 
-    Names that differ only in case or in how an accent is written count as one: whoever pulls the
-    data on another file system would find one file where there were two.
+    Names that differ only in case or in the encoding of an accent collide: on some file systems
+    they are one file.
     """
 
     def __init__(self) -> None:
@@ -60,10 +60,10 @@ class Names:
         self._folders: set[str] = set()
 
     def add(self, name: str) -> None:
-        """Take a safe name.
+        """Add a safe name.
 
         Raises:
-            BadNameError: it is taken, or a file stands where a folder should.
+            BadNameError: it is taken, or a file has the name of one of its folders.
         """
         key = unicodedata.normalize("NFC", name).casefold()
         if (other := self._files.get(key)) is not None:

@@ -1,8 +1,8 @@
-"""What a folder of data says of itself: a small header and, beside it, one line per file or pair.
+"""Manifests of data folders: a header, and beside it one JSON line per file or pair.
 
 The header (`source.json`, `manifest.json`) holds the SHA-256 of the lines (`files.jsonl`,
-`pairs.jsonl`), so that its own hash stands for everything. Lines are read one by one: a hundred
-thousand of them need no memory to speak of.
+`pairs.jsonl`), so that its own hash covers everything. Lines are read one by one, so
+memory does not grow with their number.
 """
 
 import json
@@ -24,7 +24,7 @@ _TEXTS = {
     SOURCE: ("file", "sha256", "phash"),
     PAIRS: ("id", "split", "input", "target", "input_sha256", "target_sha256"),
 }
-"""What every line must hold, as text."""
+"""Text fields that every line must hold."""
 _MADE_BY = {SOURCE: "stages.fetch", PAIRS: "stages.pair"}
 
 
@@ -48,11 +48,11 @@ def read_header(folder: Path, name: str) -> dict[str, Any]:
     """
     path, again = folder / name, f"run {_MADE_BY[name]}"
     try:
-        header = json.loads(path.read_text(encoding="utf-8"))
+        header: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if header["format"] != FORMAT:
             newer = header["format"] > FORMAT
-            mend = "update this program" if newer else f"{again} again"
-            raise UserError(f"{path} has format {header['format']}, not {FORMAT}: {mend}")
+            remedy = "update this program" if newer else f"{again} again"
+            raise UserError(f"{path} has format {header['format']}, not {FORMAT}: {remedy}")
         header["lines"]["sha256"]
         if any(key not in header for key in _NEEDS[name]):
             raise KeyError
@@ -64,10 +64,10 @@ def read_header(folder: Path, name: str) -> dict[str, Any]:
 
 
 def lines_file(folder: Path, name: str) -> Path:
-    """The file of a folder's lines, found to be the one that its header means.
+    """The file of a folder's lines, checked against the hash in the header.
 
     Raises:
-        UserError: it is missing or another one.
+        UserError: it is missing or has another hash.
     """
     header, path = read_header(folder, name), folder / _LINES[name]
     if not path.is_file() or sha256_of(path) != header["lines"]["sha256"]:
@@ -76,7 +76,12 @@ def lines_file(folder: Path, name: str) -> Path:
 
 
 def parse_record(line: str | bytes, name: str) -> dict[str, Any]:
-    """A line of a folder whose header has this name; `ValueError` if it is damaged."""
+    """One line as a record; `ValueError` if it is damaged.
+
+    Args:
+        line: JSON.
+        name: of the folder's header.
+    """
     record = json.loads(line)
     if not isinstance(record, dict) or any(
         not isinstance(record.get(key), str) for key in _TEXTS[name]
@@ -92,7 +97,7 @@ def parse_record(line: str | bytes, name: str) -> dict[str, Any]:
 
 
 def read_records(folder: Path, name: str) -> Iterator[dict[str, Any]]:
-    """A folder's lines.
+    """The records of a folder.
 
     Raises:
         UserError: as in `lines_file`, or a line is damaged.

@@ -1,4 +1,4 @@
-"""Contact sheets: grids of images with headings."""
+"""Contact sheets: grids of images with labels."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw, ImageFont
 from chimle.images.pyramid import resize
 
 GAP = 4
-"""Pixels between pictures."""
+"""Pixels between images."""
 HEADING = 22
-"""Pixels above a sheet or a row for its words."""
-_PAPER = 255
-_INK = (70, 74, 84)
+"""Pixels above a sheet or a row for its labels."""
+_BACKGROUND = 255
+_TEXT_COLOUR = (70, 74, 84)
 
 
 def contact_sheet(
@@ -21,48 +21,48 @@ def contact_sheet(
     headings: Sequence[str] = (),
     titles: Sequence[str] = (),
 ) -> np.ndarray:
-    """Rows of (h, w, 3) uint8 pictures, each shown `side` x `side`, on white: (H, W, 3) uint8.
+    """Rows of (h, w, 3) uint8 images, each drawn `side` x `side`, on white: (H, W, 3) uint8.
 
-    Small pictures are enlarged by repetition where `side` is a multiple, so that pixels show.
+    Square images whose side divides `side` are enlarged by repetition, so that pixels show.
 
     Args:
-        rows: pictures, left to right.
-        side: of a shown picture, pixels.
-        headings: words above the columns; none: no band for them.
-        titles: words above each row; none: no bands for them.
+        rows: images, left to right.
+        side: of a drawn image, pixels.
+        headings: labels above the columns; empty: no band for them.
+        titles: labels above each row; empty: no bands for them.
 
     Raises:
-        ValueError: there is no picture.
+        ValueError: there is no image.
     """
     columns = max((len(row) for row in rows), default=0)
     if not columns:
-        raise ValueError("a contact sheet needs at least one picture")
+        raise ValueError("a contact sheet needs at least one image")
     top = HEADING if headings else 0
     step = side + GAP + (HEADING if titles else 0)
     shape = (top + len(rows) * step + GAP, columns * (side + GAP) + GAP, 3)
-    sheet = np.full(shape, _PAPER, dtype=np.uint8)
-    words = [(GAP + x * (side + GAP), 4, text) for x, text in enumerate(headings)]
+    sheet = np.full(shape, _BACKGROUND, dtype=np.uint8)
+    labels = [(GAP + x * (side + GAP), 4, text) for x, text in enumerate(headings)]
     for y, row in enumerate(rows):
         band = top + y * step
         below = band + (HEADING if titles else 0) + GAP
-        words += [(GAP, band + 6, titles[y])] if titles else []
-        for x, picture in enumerate(row):
+        labels += [(GAP, band + 6, titles[y])] if titles else []
+        for x, image in enumerate(row):
             left = GAP + x * (side + GAP)
-            sheet[below : below + side, left : left + side] = _shown(picture, side)
-    return _written(sheet, words) if words else sheet
+            sheet[below : below + side, left : left + side] = _scaled(image, side)
+    return _with_labels(sheet, labels) if labels else sheet
 
 
-def _written(sheet: np.ndarray, words: Sequence[tuple[int, int, str]]) -> np.ndarray:
-    """`sheet` with each (left, top, text) in the font that Pillow carries."""
+def _with_labels(sheet: np.ndarray, labels: Sequence[tuple[int, int, str]]) -> np.ndarray:
+    """`sheet` with each (left, top, text) drawn in Pillow's own font."""
     page = Image.fromarray(sheet)
-    pen, font = ImageDraw.Draw(page), ImageFont.load_default(13)
-    for left, top, text in words:
-        pen.text((left, top), text, fill=_INK, font=font)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
+    for left, top, text in labels:
+        draw.text((left, top), text, fill=_TEXT_COLOUR, font=font)
     return np.asarray(page)
 
 
-def _shown(picture: np.ndarray, side: int) -> np.ndarray:
-    height, width = picture.shape[:2]
+def _scaled(image: np.ndarray, side: int) -> np.ndarray:
+    height, width = image.shape[:2]
     if height == width and side % height == 0:
-        return picture.repeat(side // height, axis=0).repeat(side // height, axis=1)
-    return resize(picture, (side, side))
+        return image.repeat(side // height, axis=0).repeat(side // height, axis=1)
+    return resize(image, (side, side))

@@ -1,4 +1,4 @@
-"""Read any photograph as 8-bit sRGB, safely; write PNG files that are the same every time."""
+"""Read any image as 8-bit sRGB, safely; write PNG files that are the same every time."""
 
 import io
 import warnings
@@ -12,16 +12,16 @@ from chimle.errors import UserError, first_line
 from chimle.io.files import write_bytes
 
 LARGEST_PIXELS = 200_000_000
-"""A picture that claims more is refused before it is decoded."""
+"""An image that claims more is refused before it is decoded."""
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif"})
-"""File name endings that count as pictures in a folder."""
+"""File name endings that count as images in a folder."""
 _WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
 _DEEP_TIFF = (".tif", ".tiff")
 
 
 @dataclass(frozen=True)
-class Photograph:
-    """A decoded picture file.
+class DecodedImage:
+    """A decoded image file.
 
     Attributes:
         rgb: (H, W, 3) uint8 sRGB, upright; what shines through transparency is white.
@@ -34,13 +34,13 @@ class Photograph:
     exif: bytes | None = None
 
 
-def _from_deep_grey(picture: Image.Image) -> Image.Image:
+def _from_deep_grey(image: Image.Image) -> Image.Image:
     """16-bit, 32-bit or floating-point grey to 8 bits.
 
     Integers are 16 bits deep whatever they are stored in; floats are taken to lie in [0, 1] where
     they do, else in [0, 255].
     """
-    return Image.fromarray(_to_8_bits(np.asarray(picture), 65535.0))
+    return Image.fromarray(_to_8_bits(np.asarray(image), 65535.0))
 
 
 def _to_8_bits(values: np.ndarray, full: float) -> np.ndarray:
@@ -51,40 +51,40 @@ def _to_8_bits(values: np.ndarray, full: float) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _in_srgb(picture: Image.Image) -> Image.Image:
-    """Colours of an embedded profile as sRGB; the picture as it is where it has none, or a bad one.
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """Colours of an embedded profile as sRGB; the image as it is where it has none, or a bad one.
 
-    A damaged profile costs accuracy of colours, not the picture.
+    A damaged profile costs accuracy of colours, not the image.
     """
-    profile = picture.info.get("icc_profile")
-    if not profile or picture.mode not in ("RGB", "RGBA", "CMYK", "L"):
-        return picture
-    mode = picture.mode if picture.mode == "RGBA" else "RGB"
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "RGBA", "CMYK", "L"):
+        return image
+    mode = image.mode if image.mode == "RGBA" else "RGB"
     try:
         converted = ImageCms.profileToProfile(
-            picture,
+            image,
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
             outputMode=mode,
         )
     except (ImageCms.PyCMSError, OSError, ValueError):
-        return picture
+        return image
     assert converted is not None
     return converted
 
 
-def _split(picture: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+def _split(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     """Any mode to (H, W, 3) uint8 over white and (H, W) uint8 opacity, if it has any."""
-    if picture.mode.startswith("I") or picture.mode == "F":
-        picture = _from_deep_grey(picture)
-    if picture.mode not in _WITH_ALPHA and "transparency" not in picture.info:
-        return np.array(_in_srgb(picture).convert("RGB")), None
-    picture = _in_srgb(picture.convert("RGBA"))
-    page = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-    return np.array(Image.alpha_composite(page, picture).convert("RGB")), np.array(picture)[..., 3]
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _from_deep_grey(image)
+    if image.mode not in _WITH_ALPHA and "transparency" not in image.info:
+        return np.array(_in_srgb(image).convert("RGB")), None
+    image = _in_srgb(image.convert("RGBA"))
+    page = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    return np.array(Image.alpha_composite(page, image).convert("RGB")), np.array(image)[..., 3]
 
 
-def _read_deep_tiff(path: Path) -> Photograph:
+def _read_deep_tiff(path: Path) -> DecodedImage:
     """A 16-bit colour TIFF, which Pillow does not know: (H, W, 3 or 4) of any integer or float."""
     import tifffile
 
@@ -96,10 +96,10 @@ def _read_deep_tiff(path: Path) -> Photograph:
     if values.ndim == 3 and values.shape[0] in (3, 4) and values.shape[2] not in (3, 4):
         values = values.transpose(1, 2, 0)
     if values.ndim != 3 or values.shape[2] not in (3, 4):
-        raise ValueError(f"no colour picture: its values are {values.shape}")
+        raise ValueError(f"no colour image: its values are {values.shape}")
     full = float(np.iinfo(values.dtype).max) if values.dtype.kind in "ui" else 1.0
-    picture = Image.fromarray(np.ascontiguousarray(_to_8_bits(values, full)))
-    return Photograph(*_split(picture))
+    image = Image.fromarray(np.ascontiguousarray(_to_8_bits(values, full)))
+    return DecodedImage(*_split(image))
 
 
 def _too_large(path: Path, width: int, height: int) -> str:
@@ -109,30 +109,30 @@ def _too_large(path: Path, width: int, height: int) -> str:
     )
 
 
-def _decode(path: Path) -> Photograph:
+def _decode(path: Path) -> DecodedImage:
     try:
         opened = Image.open(path)
     except UnidentifiedImageError:
         if path.suffix.lower() in _DEEP_TIFF:
             return _read_deep_tiff(path)
         raise
-    with opened as picture:
-        if picture.width * picture.height > LARGEST_PIXELS:
-            raise UserError(_too_large(path, *picture.size))
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
+    with opened as image:
+        if image.width * image.height > LARGEST_PIXELS:
+            raise UserError(_too_large(path, *image.size))
+        image.load()
+        upright = ImageOps.exif_transpose(image)
         exif = upright.getexif()
-        return Photograph(*_split(upright), exif.tobytes() if exif else None)
+        return DecodedImage(*_split(upright), exif.tobytes() if exif else None)
 
 
-def read_photograph(path: Path) -> Photograph:
-    """A picture file as 8-bit sRGB, upright, with its transparency and EXIF block.
+def read_image(path: Path) -> DecodedImage:
+    """An image file as 8-bit sRGB, upright, with its transparency and EXIF block.
 
     EXIF orientation and an embedded colour profile are applied; CMYK, palette, grey, 1-bit and
     16-bit files are converted; of an animation the first frame counts.
 
     Raises:
-        UserError: the file is missing, truncated, no picture, or absurdly large.
+        UserError: the file is missing, truncated, no image, or absurdly large.
     """
     try:
         with warnings.catch_warnings():
@@ -146,12 +146,12 @@ def read_photograph(path: Path) -> Photograph:
         raise UserError(f"{path} claims an absurd size: replace it") from None
     except Exception as error:  # decoders raise almost anything on damaged files
         reason = first_line(error)
-        raise UserError(f"{path} is damaged or no picture ({reason}): replace it") from None
+        raise UserError(f"{path} is damaged or no image ({reason}): replace it") from None
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """`read_photograph` as (H, W, 3) uint8, transparency over white."""
-    return read_photograph(path).rgb
+    """`read_image` as (H, W, 3) uint8, transparency over white."""
+    return read_image(path).rgb
 
 
 def png_bytes(rgb: np.ndarray, alpha: np.ndarray | None = None, exif: bytes | None = None) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
-from chimle.images.decode import SUFFIXES, Photograph, read_photograph, write_png
+from chimle.images.decode import SUFFIXES, DecodedImage, read_image, write_png
 from chimle.images.pyramid import resize
 from chimle.inference.match import Match
 from chimle.inference.model import Model
@@ -110,13 +110,13 @@ def _labelled(
 def _match(model: Model, request: SampleRequest, rgb: np.ndarray) -> Match | None:
     if request.target is None:
         return None
-    target = read_photograph(request.target).rgb
+    target = read_image(request.target).rgb
     if request.degrade:
         target = model.resized_to_factor(target)
     return model.match(rgb, target, request.candidates or None, request.seed, request.weights)
 
 
-def _write(path: Path, sample: np.ndarray, source: Photograph) -> None:
+def _write(path: Path, sample: np.ndarray, source: DecodedImage) -> None:
     """Write a sample with the transparency and the EXIF block of its source image."""
     alpha = None if source.alpha is None else resize(source.alpha, sample.shape[:2])
     write_png(path, sample, alpha, source.exif)
@@ -134,7 +134,7 @@ def sample_file(
         UserError: the image cannot be read, or the request does not fit it.
     """
     started = time.monotonic()
-    source = read_photograph(path)
+    source = read_image(path)
     rgb = model.degraded(source.rgb) if request.degrade else source.rgb
     found = _match(model, request, rgb)
     labelled = _labelled(model, request, found)

@@ -1,4 +1,4 @@
-"""The same work on many items: on all cores, in order, in bounded memory; a kill loses little."""
+"""Resumable parallel work: apply a function to many items and append the results to a file."""
 
 import json
 import multiprocessing
@@ -17,20 +17,20 @@ from chimle.errors import UserError
 
 T = TypeVar("T")
 
-FEW = 96
-"""So few items are done in this process: starting others takes longer."""
+INLINE_LIMIT = 96
+"""Up to so many items are processed in this process: starting others takes longer."""
 _CHUNK = 16
-"""Items that go to a worker at once."""
+"""Items per task of a worker."""
 _AHEAD = 3
-"""Chunks per worker that wait or are done but not yet taken; bounds memory."""
-_SAY_EVERY = 10.0
-"""Seconds between two lines about progress."""
+"""Pending chunks per worker; bounds memory."""
+_REPORT_INTERVAL = 10.0
+"""Seconds between two progress lines."""
 
 Work = Callable[[T], dict[str, Any]]
 
 
 def _watch_parent() -> None:
-    """End this worker when its parent is gone, even by SIGKILL."""
+    """End this worker when its parent has ended, even by SIGKILL."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -43,7 +43,7 @@ def _watch_parent() -> None:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Processes that start meanwhile compute with one thread: there is one of them per core."""
+    """Processes started in the block compute with one thread each: there is one per core."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
@@ -60,8 +60,8 @@ def _do(work: Work[T], items: Sequence[T]) -> list[dict[str, Any]]:
 
 
 def _results(work: Work[T], items: Sequence[T], workers: int) -> Iterator[dict[str, Any]]:
-    """`work` of every item, in order."""
-    if workers == 1 or len(items) <= FEW:
+    """Results of `work` for every item, in order."""
+    if workers == 1 or len(items) <= INLINE_LIMIT:
         yield from map(work, items)
         return
     context = multiprocessing.get_context("spawn")
@@ -80,7 +80,7 @@ def _results(work: Work[T], items: Sequence[T], workers: int) -> Iterator[dict[s
         except BrokenProcessPool:
             raise UserError(
                 "a worker process was killed, as happens when memory runs out: run it again, "
-                "on fewer cores (taskset) if need be; what was done is kept"
+                "on fewer cores (taskset) if need be; finished items are kept"
             ) from None
         finally:
             for future in pending:
@@ -88,7 +88,7 @@ def _results(work: Work[T], items: Sequence[T], workers: int) -> Iterator[dict[s
 
 
 def _finished(journal: Path) -> int:
-    """Number of whole lines of a journal; a line that was being written is cut off."""
+    """Number of complete lines of a journal; an incomplete last line is removed."""
     if not journal.exists():
         return 0
     count = end = 0
@@ -102,7 +102,7 @@ def _finished(journal: Path) -> int:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file that holds one per line."""
+    """JSON objects of a file with one per line."""
     with path.open(encoding="utf-8") as stream:
         for line in stream:
             yield json.loads(line)
@@ -114,36 +114,36 @@ def journalled(
     work: Work[T],
     *,
     workers: int | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] = lambda text: None,
 ) -> int:
-    """Append `work(item)` to a file, a JSON object per line, for the items that it lacks.
+    """Append `work(item)` to a journal, one JSON object per line, for the items that it lacks.
 
-    Lines are in the order of items, so a journal that a killed run left is continued where it
-    ends. `work` must leave whatever else it makes complete when it returns, and be importable.
+    Lines are in the order of the items, so the journal of a killed run is continued where it ends.
+    `work` must be importable, and everything that it writes must be complete when it returns.
 
     Args:
-        journal: file to continue; the same items and work must have made what it holds.
+        journal: file to continue; its lines must come from the same items and work.
         items: all items.
-        work: what to do with each, in this or another process.
+        work: function of an item, called in this or another process.
         workers: processes; None: one per core.
-        say: told every few seconds how far it is.
+        report: called every few seconds with the progress.
 
     Returns:
-        How many items were done already.
+        Number of items that were done already.
 
     Raises:
-        UserError: the first that `work` raises, or a worker was killed; what was done before stays.
+        UserError: the first that `work` raises, or a worker was killed; finished items stay.
     """
     done = _finished(journal)
     journal.parent.mkdir(parents=True, exist_ok=True)
-    begun = said = time.monotonic()
+    started = reported = time.monotonic()
     with journal.open("a", encoding="utf-8") as stream:
         results = _results(work, items[done:], workers or len(os.sched_getaffinity(0)))
         for number, result in enumerate(results, start=1):
             stream.write(json.dumps(result, separators=(",", ":")) + "\n")
             stream.flush()
-            if time.monotonic() - said > _SAY_EVERY:
-                said = time.monotonic()
-                rate = number / (said - begun)
-                say(f"{done + number:,} of {len(items):,}, {rate:.0f} per second")
+            if time.monotonic() - reported > _REPORT_INTERVAL:
+                reported = time.monotonic()
+                rate = number / (reported - started)
+                report(f"{done + number:,} of {len(items):,}, {rate:.0f} per second")
     return done

@@ -1,4 +1,4 @@
-"""Amazon's S3 protocol through boto3: a client, and its refusals as words without secrets."""
+"""S3 through boto3: addresses, a client, and its errors in words without secrets."""
 
 import re
 from typing import Any
@@ -29,7 +29,7 @@ _WORDS = {
     "SlowDown": "its server is busy",
     "429": "its server is busy",
 }
-"""What error codes of the service mean."""
+"""Meaning of the service's error codes."""
 
 
 _ADDRESS = re.compile(r"s3://(?P<bucket>[^/]+)(?:/(?P<key>.*))?")
@@ -42,7 +42,7 @@ def split_address(address: str) -> tuple[str, str] | None:
 
 
 def errors() -> tuple[type[Exception], ...]:
-    """What boto3 raises; to be caught once there is a client."""
+    """Exceptions that boto3 raises; callable once boto3 is installed."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
     from botocore.parsers import ResponseParserError
@@ -59,14 +59,14 @@ def connect(
     connections: int = 10,
     attempts: int = 4,
 ) -> Any:
-    """A client; credentials are boto3's usual chain.
+    """An S3 client; credentials come from boto3's default chain.
 
     Args:
-        endpoint: address of another server than Amazon's; None: from the usual chain.
-        region: None: from the usual chain.
-        profile: of the usual chain.
+        endpoint: address of another server than Amazon's; None: from the default chain.
+        region: None: from the default chain.
+        profile: of the default chain.
         unsigned: send no credentials.
-        connections: kept open at most.
+        connections: largest number kept open.
         attempts: for each request, with growing pauses.
 
     Raises:
@@ -77,7 +77,7 @@ def connect(
         from botocore import UNSIGNED
         from botocore.config import Config
     except ImportError:
-        raise UserError("what lies on S3 needs boto3: pip install boto3") from None
+        raise UserError("S3 needs boto3: pip install boto3") from None
     config = Config(
         signature_version=UNSIGNED if unsigned else None,
         connect_timeout=10,
@@ -95,20 +95,20 @@ def connect(
 
 
 def code(error: BaseException) -> str:
-    """The service's code of an error; empty for one of another origin."""
+    """The service's error code; empty for an error of another origin."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def status(error: BaseException) -> int:
-    """The HTTP status of a service's error; 0 for one of another origin."""
+    """The HTTP status of a service's error; 0 for an error of another origin."""
     response = getattr(error, "response", None)
     metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
     return int(metadata.get("HTTPStatusCode", 0))
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: the service is busy, or the connection failed."""
+    """Whether another attempt may succeed: the service is busy, or the connection failed."""
     from botocore.exceptions import (
         ConnectionError,
         HTTPClientError,
@@ -121,9 +121,9 @@ def is_transient(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """A refusal in few words. What the service itself wrote is not repeated, it may quote keys."""
-    if said := code(error):
-        return _WORDS.get(said, f"the service says {said}")
+    """An error in few words, without the service's own text, which may quote keys."""
+    if known := code(error):
+        return _WORDS.get(known, f"the service says {known}")
     match type(error).__name__:
         case "NoCredentialsError" | "PartialCredentialsError" | "CredentialRetrievalError":
             return "no credentials were found"

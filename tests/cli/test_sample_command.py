@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from chimle.errors import UserError
-from chimle.images.decode import read_photograph, read_rgb
+from chimle.images.decode import read_image, read_rgb
 from tests.support.command import run, run_alone
 from tests.support.projects import noise_picture, tiny_bundle
 
@@ -59,11 +59,11 @@ def test_every_kind_of_image_and_a_damaged_one(tmp_path: Path) -> None:
     report = json.loads(done.stdout)["images"]
     assert {Path(entry["image"]).stem for entry in report} == set(kinds)
     for name, size in kinds.items():
-        samples = [read_photograph(out / f"{name}_{number:02}.png") for number in (0, 1)]
+        samples = [read_image(out / f"{name}_{number:02}.png") for number in (0, 1)]
         assert all(sample.rgb.shape[:2] == size for sample in samples)
-    alpha = read_photograph(tmp_path / "photos" / "alpha.png").alpha
+    alpha = read_image(tmp_path / "photos" / "alpha.png").alpha
     assert alpha is not None
-    kept = read_photograph(out / "alpha_00.png").alpha
+    kept = read_image(out / "alpha_00.png").alpha
     assert kept is not None
     assert np.array_equal(alpha, kept)
     assert dict(Image.open(out / "rotated_00.png").getexif()) == {0x0110: "a camera"}

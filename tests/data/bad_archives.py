@@ -177,7 +177,7 @@ TABLE = [
     ),
     _row(
         "a small tar.gz of endless zeros",
-        "in/bad.tar.gz unpacks to far more than it holds files: take another archive",
+        "in/bad.tar.gz unpacks to far more than its files: take another archive",
         gzip.compress(tar(GOOD) + bytes(2**20)),
         "in/bad.tar.gz",
         most_bytes=1000,
@@ -307,10 +307,10 @@ TABLE = [
     _row("an empty file", f"{_BAD}is empty{_AGAIN}", b""),
     _row(
         "a text file",
-        f"{_BAD}is no tar, zip or picture: name one that is",
+        f"{_BAD}is no tar, zip or image: name one that is",
         b"<html>not found</html>",
     ),
-    _row("a tar without pictures", "`source.path`: . holds no pictures (…)", tar(("a.txt", b"x"))),
+    _row("a tar without images", "`source.path`: . holds no images (…)", tar(("a.txt", b"x"))),
     BadInput(
         "Archives",
         "two archives that hold one name",

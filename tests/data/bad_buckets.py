@@ -49,15 +49,15 @@ def _before_receiving(change: Callable[[World, Any, str], object]) -> Callable[[
 
 def _recorded(world: World) -> None:
     name = world.bucket(GOOD)
-    ledger = world.root / "data" / "checksums.json"
-    ledger.write_text(json.dumps({f"s3://{name}/set/": {"sha256": "0" * 64}}))
+    checksums = world.root / "data" / "checksums.json"
+    checksums.write_text(json.dumps({f"s3://{name}/set/": {"sha256": "0" * 64}}))
 
 
 def _archive_recorded(world: World) -> None:
     name = world.bucket(("a.tar", tar(("a.png", png()))), key="a.tar")
     entry = {"sha256": "0" * 64, "etag": '"other"'}
-    ledger = world.root / "data" / "checksums.json"
-    ledger.write_text(json.dumps({f"s3://{name}/a.tar": entry}))
+    checksums = world.root / "data" / "checksums.json"
+    checksums.write_text(json.dumps({f"s3://{name}/a.tar": entry}))
 
 
 def _nobody_signed(world: World) -> None:
@@ -83,18 +83,18 @@ TABLE = [
     BadInput(
         "Buckets",
         "no such bucket",
-        "s3://nowhere/set/ cannot be read (there is no such bucket): mend `source.address` or the credentials",
+        "s3://nowhere/set/ cannot be read (there is no such bucket): fix `source.address` or the credentials",
         _source(address="s3://nowhere/set/"),
     ),
     _row(
         "nothing below the prefix",
-        "s3://…/none/ holds no objects: mend `source.address`",
+        "s3://…/none/ holds no objects: fix `source.address`",
         GOOD,
         key="none/",
     ),
     _row(
         "a prefix without its slash",
-        "s3://…/set cannot be read (there is no such bucket or object): mend `source.address`, whose end is / if it is a prefix",
+        "s3://…/set cannot be read (there is no such bucket or object): fix `source.address`, whose end is / if it is a prefix",
         GOOD,
         key="set",
     ),
@@ -144,13 +144,11 @@ TABLE = [
         most_bytes=10,
     ),
     _row(
-        "objects that are no pictures",
-        "`source.path`: . holds no pictures (…)",
+        "objects that are no images",
+        "`source.path`: . holds no images (…)",
         ("set/a.txt", b"x"),
     ),
-    _row(
-        "a damaged picture", "…/a.png is damaged or no picture (…): replace it", ("set/a.png", b"x")
-    ),
+    _row("a damaged image", "…/a.png is damaged or no image (…): replace it", ("set/a.png", b"x")),
     _row(
         "a damaged archive",
         "s3://…/a.tar is damaged at a.png (unexpected end of data): fetch or pack it again",
@@ -196,7 +194,7 @@ TABLE = [
     BadInput(
         "Buckets",
         "an object that vanishes after the listing",
-        "s3://…/set/a.png cannot be read (there is no such object): mend `source.address`, whose end is / if it is a prefix",
+        "s3://…/set/a.png cannot be read (there is no such object): fix `source.address`, whose end is / if it is a prefix",
         _before_receiving(
             lambda world, client, name: client.delete_object(Bucket=name, Key="set/a.png")
         ),
@@ -220,7 +218,7 @@ TABLE = [
     BadInput(
         "Buckets",
         "another region",
-        f"{_TOWERS}(the region is another one): mend `source.region`",
+        f"{_TOWERS}(the region is another one): fix `source.region`",
         _answers(statuses=[301] * 9),
     ),
     BadInput(
@@ -262,7 +260,7 @@ TABLE = [
     BadInput(
         "Buckets",
         "a name that no bucket has",
-        "s3://a b/set/ cannot be read (the bucket's name or the key is not valid): mend `source.address` or the credentials",
+        "s3://a b/set/ cannot be read (the bucket's name or the key is not valid): fix `source.address` or the credentials",
         _source(address="s3://a b/set/"),
     ),
 ]

@@ -1,4 +1,4 @@
-"""Pictures in folders, and what our own folders say of themselves, damaged."""
+"""Images in folders, and what our own folders say of themselves, damaged."""
 
 import hashlib
 import json
@@ -17,14 +17,12 @@ def _absurd() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", zlib.crc32(chunk[4:])) + png()[33:]
 
 
-def _picture(
-    what: str, says: str, content: bytes, name: str = "bad.png", **fields: Any
-) -> BadInput:
-    return BadInput("Pictures", what, says, lambda world: world.picture(content, name, **fields))
+def _image(what: str, says: str, content: bytes, name: str = "bad.png", **fields: Any) -> BadInput:
+    return BadInput("Images", what, says, lambda world: world.image(content, name, **fields))
 
 
 def _all_damaged(world: World) -> None:
-    world.picture(b"x", damaged="skip")
+    world.image(b"x", damaged="skip")
     (world.root / "photos" / "good.png").write_bytes(b"y")
 
 
@@ -95,65 +93,65 @@ def _renamed(key: str, value: str) -> Callable[[bytes], bytes]:
 
 
 TABLE = [
-    _picture(
+    _image(
         "a PNG that is cut off",
-        "…/bad.png is damaged or no picture (…): replace it",
+        "…/bad.png is damaged or no image (…): replace it",
         png((200, 200))[:-200],
     ),
-    _picture(
-        "a text file named as a picture",
-        "…/bad.jpg is damaged or no picture (…): replace it",
+    _image(
+        "a text file named as an image",
+        "…/bad.jpg is damaged or no image (…): replace it",
         b"hello",
         "bad.jpg",
     ),
-    _picture("an empty picture", "…/bad.png is damaged or no picture (…): replace it", b""),
-    _picture(
-        "a picture that claims 10,000,000,000 pixels",
+    _image("an empty image", "…/bad.png is damaged or no image (…): replace it", b""),
+    _image(
+        "an image that claims 10,000,000,000 pixels",
         "…/bad.png claims an absurd size: replace it",
         _absurd(),
     ),
-    _picture(
-        "two pictures of one name",
+    _image(
+        "two images of one name",
         "…/good.png and …/good.jpg have the same name but for the ending: rename one",
         png(),
         "good.jpg",
     ),
-    _picture(
+    _image(
         "a folder that is missing",
-        "`source.path`: …/none is no directory: name one with pictures",
+        "`source.path`: …/none is no directory: name one with images",
         png(),
         path="none",
     ),
-    _picture(
+    _image(
         "two stars",
         "`source.path`: */* may hold one `*` for one directory level",
         png(),
         path="*/*",
     ),
-    _picture(
+    _image(
         "a star that matches nothing",
         "`source.path`: nothing matches photos/*/high below …",
         png(),
         path="photos/*/high",
     ),
-    _picture(
+    _image(
         "an input that is missing",
-        "`source`: good has no input of the same name (and 1 more): add it or take the other away",
+        "`source`: good has no input of the same name (and 1 more): add it or remove the other",
         png(),
         "night/bad.png",
         path="photos",
         inputs="photos/night",
     ),
-    _picture(
+    _image(
         "annotations that are missing",
         "`source.annotations`: …/photos/none.csv is no file: name a text file",
         png(),
         annotations="photos/none.csv",
     ),
     BadInput(
-        "Pictures",
-        "nothing but damaged pictures",
-        "`source`: every photograph is damaged, such as …",
+        "Images",
+        "nothing but damaged images",
+        "`source`: every image is damaged, e.g. …",
         _all_damaged,
     ),
     _raw(
@@ -219,7 +217,7 @@ TABLE = [
         _lines("raw", "source.json", "files.jsonl", _record(width="40")),
     ),
     _raw(
-        "a picture that is missing",
+        "an image that is missing",
         "…/targets/none.png does not exist",
         _lines(
             "raw",
@@ -231,8 +229,8 @@ TABLE = [
         ),
     ),
     _raw(
-        "a picture that is damaged",
-        "…/good.png is damaged or no picture (…): replace it",
+        "an image that is damaged",
+        "…/good.png is damaged or no image (…): replace it",
         _bytes("raw", "targets/good.png", b"x"),
     ),
     _pairs(
@@ -265,17 +263,17 @@ TABLE = [
         _lines("pairs", "manifest.json", "pairs.jsonl", b""),
     ),
     _pairs(
-        "a picture outside the folder",
+        "an image outside the folder",
         "…/manifest.json names ../../x.png, outside its folder",
         _lines("pairs", "manifest.json", "pairs.jsonl", _renamed("input", "../../x.png")),
     ),
     _pairs(
-        "a picture that is missing",
+        "an image that is missing",
         "…/none.png does not exist: run stages.pair again",
         _lines("pairs", "manifest.json", "pairs.jsonl", _renamed("target", "none.png")),
     ),
     _pairs(
-        "a picture of another SHA-256",
+        "an image of another SHA-256",
         "…png is not the file that its manifest names: run stages.pair again",
         _lines("pairs", "manifest.json", "pairs.jsonl", _renamed("target_sha256", "0" * 64)),
     ),

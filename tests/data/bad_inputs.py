@@ -1,6 +1,6 @@
-"""The table of bad inputs: how each is made, and the sentence that a person gets to read.
+"""The table of bad inputs: how each is made, and its message.
 
-`python -m tests.data.bad_inputs > docs/bad-inputs.md` writes it down.
+`python -m tests.data.bad_inputs > docs/bad-inputs.md` writes the page.
 """
 
 import re
@@ -40,11 +40,10 @@ class BadInput:
 
 INTRODUCTION = """# What happens to bad inputs
 
-Each of these is given to a stage while good data lies in place. Every time the stage prints one
-sentence (`error: ` and what stands here; `…` stands for what differs from case to case), ends with
-exit code 2, leaves the good data as it was and nothing half-written beside it. The tests do exactly
-that (`tests/data/test_bad_inputs.py`), and this page is made from their table:
-`python -m tests.data.bad_inputs > docs/bad-inputs.md`.
+Each input is given to a stage that already has good data. The stage prints one sentence (`error: `
+and the text below; `…` stands for text that varies), ends with exit code 2, keeps the good data and
+leaves nothing half-written. `tests/data/test_bad_inputs.py` checks all of them; this page is made from
+its table: `python -m tests.data.bad_inputs > docs/bad-inputs.md`.
 """
 
 

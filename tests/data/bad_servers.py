@@ -40,7 +40,7 @@ def _silent(world: World) -> None:
 
 def _stalls(world: World) -> None:
     world.url(
-        world.site.put("/a.tar", BIG, stalls_after=512, piece=512, ranges=False),
+        world.site.put("/a.tar", BIG, stalls_after=512, chunk=512, ranges=False),
         timeout_seconds=0.2,
     )
 
@@ -74,13 +74,13 @@ def _no_tls(world: World) -> None:
 
 def _recorded(world: World, **entry: Any) -> str:
     address = world.site.put("/a.tar", GOOD)
-    ledger = world.root / "data" / "checksums.json"
-    ledger.write_text(json.dumps({address: {"sha256": "0" * 64, **entry}}))
+    checksums = world.root / "data" / "checksums.json"
+    checksums.write_text(json.dumps({address: {"sha256": "0" * 64, **entry}}))
     world.url(address)
     return address
 
 
-def _ledger(text: str) -> Callable[[World], None]:
+def _checksums(text: str) -> Callable[[World], None]:
     def make(world: World) -> None:
         address = world.serve(GOOD)
         path = world.root / "data" / "checksums.json"
@@ -89,9 +89,9 @@ def _ledger(text: str) -> Callable[[World], None]:
     return make
 
 
-def _bad_ledger(what: str, says: str, text: str) -> BadInput:
-    said = f"…/data/checksums.json is damaged ({says}): mend it or take it back from Git"
-    return BadInput("Records of checksums", what, said, _ledger(text))
+def _bad_checksums(what: str, says: str, text: str) -> BadInput:
+    said = f"…/data/checksums.json is damaged ({says}): fix it or take it back from Git"
+    return BadInput("Records of checksums", what, said, _checksums(text))
 
 
 def _url(what: str, says: str, address: str) -> BadInput:
@@ -115,7 +115,7 @@ TABLE = [
     ),
     _row(
         "404",
-        f"{_AT}cannot be fetched (the server answers 404 Not Found): mend its address in `source.archives`",
+        f"{_AT}cannot be fetched (the server answers 404 Not Found): fix its address in `source.archives`",
         statuses=[404] * 9,
     ),
     _row(
@@ -125,7 +125,7 @@ TABLE = [
     ),
     _row(
         "418",
-        f"{_AT}cannot be fetched (the server answers 418 I'm a Teapot): mend its address in `source.archives`",
+        f"{_AT}cannot be fetched (the server answers 418 I'm a Teapot): fix its address in `source.archives`",
         statuses=[418] * 9,
     ),
     _row("500 for ever", _FAILED.format("500 Internal Server Error"), statuses=[500] * 9),
@@ -141,12 +141,12 @@ TABLE = [
     BadInput(
         "Servers",
         "404 behind a password and a token",
-        f"{_AT}cannot be fetched (the server answers 404 Not Found): mend its address in `source.archives`",
+        f"{_AT}cannot be fetched (the server answers 404 Not Found): fix its address in `source.archives`",
         _hidden,
     ),
     _row(
         "redirects in a circle",
-        f"{_AT}redirects more than 10 times: mend its address",
+        f"{_AT}redirects more than 10 times: fix its address",
         redirect="/a.tar",
     ),
     _row(
@@ -161,7 +161,7 @@ TABLE = [
     ),
     _row(
         "a redirect to nowhere",
-        f"`source.archives`: {_AT}leads to no valid address: mend it",
+        f"`source.archives`: {_AT}leads to no valid address: fix it",
         redirect="http://[nowhere",
     ),
     BadInput(
@@ -179,7 +179,7 @@ TABLE = [
     BadInput(
         "Servers",
         "HTTPS where there is none",
-        "https://…/a.tar cannot be fetched (no valid TLS connection): mend the address in `source.archives`",
+        "https://…/a.tar cannot be fetched (no valid TLS connection): fix the address in `source.archives`",
         _no_tls,
     ),
     BadInput(
@@ -220,7 +220,7 @@ TABLE = [
     ),
     _row(
         "a page instead of an archive",
-        f"{_AT}is no tar, zip or picture: name one that is",
+        f"{_AT}is no tar, zip or image: name one that is",
         b"<html>please log in</html>",
     ),
     _row("nothing at all", f"{_AT}is empty: fetch or pack it again", b""),
@@ -266,11 +266,11 @@ TABLE = [
         f"{_AT}has SHA-256 …, not the {'0' * 64} that …/data/checksums.json recorded: {_ACCEPT}",
         lambda world: _recorded(world, etag='"one"'),
     ),
-    _bad_ledger("no JSON", "Expecting…", "{"),
-    _bad_ledger("a list", "it holds no mapping of addresses", "[]"),
-    _bad_ledger("no SHA-256", "the entry of …", '{"ADDRESS": {"size": 1}}'),
-    _bad_ledger("a SHA-256 that is none", "the entry of …", '{"ADDRESS": {"sha256": "abc"}}'),
-    _bad_ledger(
+    _bad_checksums("no JSON", "Expecting…", "{"),
+    _bad_checksums("a list", "it holds no mapping of addresses", "[]"),
+    _bad_checksums("no SHA-256", "the entry of …", '{"ADDRESS": {"size": 1}}'),
+    _bad_checksums("a SHA-256 that is none", "the entry of …", '{"ADDRESS": {"sha256": "abc"}}'),
+    _bad_checksums(
         "a size that is no number",
         "the entry of …",
         '{"ADDRESS": {"sha256": "' + "0" * 64 + '", "size": "1"}}',

@@ -32,7 +32,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with fetched photographs, pairs and a model's place."""
+    """A project with fetched images, pairs and a model's place."""
     root = tmp_path_factory.mktemp("good")
     write_photographs(root / "given")
     (root / "given" / "good.png").write_bytes(png())

@@ -32,7 +32,7 @@ def everything(root: Path) -> dict[str, bytes | None]:
 
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: bad.name)
 def test_a_bad_input_is_one_sentence(
-    bad: BadInput, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    bad: BadInput, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad.make(world)
     before = everything(world.root)

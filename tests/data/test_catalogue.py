@@ -65,7 +65,10 @@ def test_what_is_to_be_done_by_hand_is_said_until_it_is_done(tmp_path: Path, nam
         resolve(named(name), root)
     said = str(caught.value)
     assert all(file in said for file in missing)
-    assert entry.by_hand in said and entry.licence in said and "\n" not in said
+    assert entry.by_hand is not None
+    assert entry.by_hand in said
+    assert entry.license in said
+    assert "\n" not in said
     for file in missing:
         (root / file).parent.mkdir(exist_ok=True)
         (root / file).touch()
@@ -77,9 +80,9 @@ def test_unknown_and_malformed_entries_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no data set `imagenet`: it has bsds500,"):
         resolve(named("imagenet"), root)
     content = yaml.safe_load((root / FILE).read_text())
-    del content["bsds500"]["licence"]
+    del content["bsds500"]["license"]
     (root / FILE).write_text(yaml.safe_dump(content))
-    with pytest.raises(UserError, match=r"catalogue\.yaml: bsds500: `licence`: Field required"):
+    with pytest.raises(UserError, match=r"catalogue\.yaml: bsds500: `license`: Field required"):
         resolve(named("bsds500"), root)
 
 
@@ -108,8 +111,8 @@ LAYOUTS = {
 """Names in each archive; `{}` stands for 0 to 3."""
 
 
-def picture(name: str, number: int) -> bytes:
-    """A random smooth picture in the format that its name asks for."""
+def image(name: str, number: int) -> bytes:
+    """A random smooth image in the format that its name asks for."""
     coarse = np.random.default_rng(number).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     kind = {".png": "PNG", ".tif": "TIFF"}.get(Path(name).suffix, "JPEG")
     buffer = io.BytesIO()
@@ -121,7 +124,7 @@ def members(names: list[str]) -> dict[str, bytes]:
     if names == ["annotations/annotations.tsv"]:
         row = "\t".join(["0.9,1.0"] * 40)
         return {names[0]: "".join(f"0000006{i}/1.jpg\t{row}\n" for i in range(4)).encode()}
-    return {n.format(i): picture(n, 10 * k + i) for k, n in enumerate(names) for i in range(4)}
+    return {n.format(i): image(n, 10 * k + i) for k, n in enumerate(names) for i in range(4)}
 
 
 def pack(path: Path, content: dict[str, bytes]) -> None:
@@ -168,7 +171,7 @@ def redirected(root: Path, name: str, url: str) -> None:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_stand_in_with_the_real_layout_becomes_pictures(
+def test_a_stand_in_with_the_real_layout_becomes_images(
     tmp_path: Path, served: tuple[Path, str], name: str
 ) -> None:
     (folder, url), root, entry = served, project(tmp_path), ENTRIES[name]
@@ -182,7 +185,7 @@ def test_a_stand_in_with_the_real_layout_becomes_pictures(
         rows = [f"r{i},{url}/{name}/r{i}.NEF,{url}/{name}/r{i}.tif" for i in range(4)]
         (place / "RAISE_1k.csv").write_text("\n".join(["File,NEF,TIFF", *rows]) + "\n")
         for i in range(4):
-            (folder / name / f"r{i}.tif").write_bytes(picture(f"r{i}.tif", i))
+            (folder / name / f"r{i}.tif").write_bytes(image(f"r{i}.tif", i))
     chosen = settings_of(name)
     counts = fetch(chosen, root, root / "data" / "raw" / entry.task)
     files = [record["file"] for record in read_records(root / "data" / "raw" / entry.task, SOURCE)]
@@ -200,7 +203,7 @@ def test_a_listing_s_mistakes_are_named(tmp_path: Path) -> None:
         "File,TIFF\n../a,http://x/a.tif\n": "line 2: needs a plain name",
         "File,TIFF\na,\n": "line 2: needs a plain name and an address",
         "File,TIFF\na,http://x/a.tif\na.tif,http://x/b.tif\n": "line 3: `a` is there twice",
-        "File,TIFF\n": "lists no picture",
+        "File,TIFF\n": "lists no image",
     }.items():
         table.write_text(text)
         with pytest.raises(UserError, match=words):

@@ -1,6 +1,7 @@
 """Sources, pairing, splits, poses."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def project(root: Path, task: str, limit: int | None = None, **source: str) -> R
 
 
 def few(root: Path, task: str) -> RunSettings:
-    """Twelve photographs: the built-in ones give hundreds of pairs."""
+    """Twelve images: the built-in ones give hundreds of pairs."""
     write_photographs(root / "photos", count=12)
     return project(root, task, kind="folder", path="photos")
 
@@ -35,7 +36,7 @@ def run(root: Path, settings: RunSettings, name: str = "pairs", alone: bool = Tr
     """Fetch and pair; `alone`: in this process, since starting others takes longer."""
     with pytest.MonkeyPatch.context() as patch:
         if alone:
-            patch.setattr(parallel, "FEW", 10**9)
+            patch.setattr(parallel, "INLINE_LIMIT", 10**9)
         fetch(settings, root, root / "raw")
         make_pairs(settings, root / "raw", root / name, root / "scratch")
     return root / name
@@ -91,8 +92,8 @@ def test_given_pairs_stay_aligned(tmp_path: Path) -> None:
     for path in list((tmp_path / "set").rglob("*.png")):
         dark = path.parents[1] / "low" / path.with_suffix(".jpg").name
         dark.parent.mkdir(exist_ok=True)
-        picture = Image.open(path)
-        picture.point(lambda v: v // 4).save(dark, quality=100, subsampling=0)
+        image = Image.open(path)
+        image.point(lambda v: v // 4).save(dark, quality=100, subsampling=0)
     chosen = project(tmp_path, "night_to_day", kind="folder", path="set/*/high", inputs="set/*/low")
     pairs = run(tmp_path, chosen)
     assert len(PairIndex(pairs, "train")) == 4 and len(PairIndex(pairs, "test")) == 2
@@ -117,8 +118,8 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     write_photographs(tmp_path / "photos", count=3)
     write_photographs(tmp_path / "other", count=2)
-    cases = {
-        "holds no pictures": {"path": "empty"},
+    cases: dict[str, dict[str, Any]] = {
+        "holds no images": {"path": "empty"},
         "is no directory": {"path": "nowhere"},
         "photo_02 has no input": {"path": "photos", "inputs": "other"},
         "photo_02 has no target": {"path": "other", "inputs": "photos"},
@@ -130,7 +131,7 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
         assert not (tmp_path / "raw").exists()
 
 
-def test_small_and_damaged_photographs_are_named(tmp_path: Path) -> None:
+def test_small_and_damaged_images_are_named(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", count=3)
     Image.new("RGB", (1, 1)).save(tmp_path / "photos" / "dot.png")
     chosen = project(tmp_path, "decompression", kind="folder", path="photos")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from chimle.data.dataset import read_manifest
 from chimle.data.manifests import PAIRS, read_records
-from chimle.data.pair.pair_specs import PairSpec, SizeFilter, group_of, plan_photographs
+from chimle.data.pair.pair_specs import PairSpec, SizeFilter, group_of, plan_images
 from chimle.data.pair.splits import limited, split_groups, unit_hash
 from chimle.data.pair.summary import summary
 from chimle.errors import UserError
@@ -31,11 +31,11 @@ GROUPS = st.sampled_from(["photograph", "folder", 1, 2, 3])
 
 def plan_of(names: list[str], own: PairSettings) -> list[PairSpec]:
     records = [{"file": f"targets/{name}.png", "width": 64, "height": 64} for name in names]
-    return list(plan_photographs(records, [], SizeFilter(own)))
+    return list(plan_images(records, [], SizeFilter(own)))
 
 
 def splits_of(names: list[str], own: PairSettings, seed: int) -> dict[str, str] | None:
-    """Split of every photograph; None where too few groups are left for one."""
+    """Split of every image; None where too few groups are left for one."""
     plan = plan_of(names, own)
     try:
         chosen = split_groups(plan, own, seed)
@@ -47,7 +47,7 @@ def splits_of(names: list[str], own: PairSettings, seed: int) -> dict[str, str] 
 @settings(max_examples=80, deadline=None)
 @given(names=NAMES, group=GROUPS, seed=st.integers(0, 99))
 def test_no_group_in_two_splits(names: list[str], group: str | int, seed: int) -> None:
-    own = PairSettings(group=group)  # type: ignore[arg-type]
+    own = PairSettings(group=group)
     splits = splits_of(names, own, seed)
     if splits is None:
         return
@@ -63,7 +63,7 @@ def test_added_files_move_none(
     names: list[str], more: list[str], group: str | int, seed: int
 ) -> None:
     """Unless so few groups were there that one had to be put into the test by force."""
-    own = PairSettings(group=group)  # type: ignore[arg-type]
+    own = PairSettings(group=group)
     before = splits_of(names, own, seed)
     after = splits_of(sorted({*names, *more}), own, seed)
     forced = all(unit_hash(seed, group_of(name, own)) >= own.test for name in names)
@@ -77,7 +77,7 @@ def test_added_files_move_none(
 def test_a_limit_keeps_what_it_would_keep(
     names: list[str], more: list[str], limit: int, seed: int
 ) -> None:
-    """Among more photographs no pair comes back that a limit left out before."""
+    """Among more images no pair comes back that a limit left out before."""
     own = PairSettings()
     plans = [plan_of(found, own) for found in (names, sorted({*names, *more}))]
     splits = {pair.group: "train" for pair in plans[1]}
@@ -86,7 +86,7 @@ def test_a_limit_keeps_what_it_would_keep(
     assert not (many - few) & {pair.id for pair in plans[0]}
 
 
-def test_small_photographs_are_refused_or_listed(tmp_path: Path) -> None:
+def test_small_images_are_refused_or_listed(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", count=12)
     Image.new("RGB", (90, 20)).save(tmp_path / "photos" / "strip.png")
     source = {"kind": "folder", "path": str(tmp_path / "photos")}
@@ -100,7 +100,7 @@ def test_small_photographs_are_refused_or_listed(tmp_path: Path) -> None:
         }
     ]
     assert sum(manifest["counts"].values()) == 12 and "1 too small" in summary(manifest)
-    with pytest.raises(UserError, match="every photograph is smaller"):
+    with pytest.raises(UserError, match="every image is smaller"):
         paired(tmp_path, settings_for("colourization", source, small="skip", size=4096))
 
 

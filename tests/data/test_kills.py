@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from tests.support.world import TASK, World, tar
 
 
 def noise(number: int) -> bytes:
-    """A picture that does not pack: a download of it takes its time."""
+    """An image that does not pack: a download of it takes its time."""
     import io
 
     values = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -30,7 +31,7 @@ def noise(number: int) -> bytes:
     return buffer.getvalue()
 
 
-def start(root: Path) -> subprocess.Popen:
+def start(root: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "stages.fetch", TASK, "--root", str(root)],
         cwd=ROOT,
@@ -70,13 +71,14 @@ def test_a_killed_download_goes_on(site: Site, tmp_path: Path) -> None:
     address = site.put("/a.tar", content)
     source = {TASK: {"source": {"kind": "url", "archives": [address]}}}
     undisturbed = finish(write_project(tmp_path / "undisturbed", source))
-    site.put("/a.tar", content, pause=0.01, piece=4096)
+    site.put("/a.tar", content, pause=0.01, chunk=4096)
     root, dice = write_project(tmp_path / "killed", source), random.Random(4)
     site.requests.clear()
-    sent, starts = site.sent, [None]
+    sent = site.sent
+    starts: list[int | None] = [None]
     for _ in range(KILLS):
         goal = part_size(root) + dice.randrange(1, len(content) // (KILLS + 4))
-        assert kill_when(root, lambda goal=goal: part_size(root) >= goal)
+        assert kill_when(root, partial(lambda least: part_size(root) >= least, goal))
         starts.append(part_size(root))
     assert finish(root) == undisturbed
     assert [one.start for one in site.gets("/a.tar")] == starts
@@ -97,7 +99,7 @@ def test_a_killed_unpacking_goes_on(site: Site, tmp_path: Path) -> None:
     kills = 0
     for number in range(4):
         goal = dice.randrange(1, 40) + 40 * number
-        kills += kill_when(root, lambda goal=goal: files() >= goal)
+        kills += kill_when(root, partial(lambda least: files() >= least, goal))
     assert kills >= 2
     assert finish(root) == undisturbed
     assert len(site.gets("/a.tar")) == 2
@@ -125,6 +127,6 @@ def test_a_killed_transfer_goes_on(slow_bucket: World, tmp_path: Path) -> None:
 
     for number in range(4):
         before, goal = arrived(), 12 * number + dice.randrange(1, 12)
-        assert kill_when(root, lambda goal=goal: len(arrived()) >= goal)
+        assert kill_when(root, partial(lambda least: len(arrived()) >= least, goal))
         assert before.items() <= arrived().items() and len(arrived()) < 60
     assert finish(root) == undisturbed

@@ -10,7 +10,7 @@ from PIL import Image
 
 from chimle.data.dataset import read_manifest
 from chimle.data.manifests import PAIRS, read_records
-from chimle.data.pair.near_duplicates import DuplicatePair, close_hashes, judge
+from chimle.data.pair.near_duplicates import DuplicatePair, close_hashes, duplicate_lines
 from chimle.data.pair.pair_specs import PairSpec
 from chimle.data.pair.splits import split_groups
 from chimle.settings import PairSettings
@@ -48,15 +48,15 @@ def test_no_likeness_straddles_training_afterwards(data: st.DataObject) -> None:
     chosen = {(min(e), max(e)) for e in data.draw(st.lists(edges, max_size=20)) if e[0] != e[1]}
     found = [DuplicatePair(first, second, 0) for first, second in sorted(chosen)]
     names = [f"n{i:02}" for i in range(count)]
-    lines = judge(names, found, splits, drop=True)
+    lines = duplicate_lines(names, found, splits, drop=True)
     gone = {name for line in lines for name in line["dropped"]}
     assert all(splits[names.index(name)] == "train" for name in gone)
     for one in found:
         both = {names[one.first], names[one.second]}
         trained = [n for n in both - gone if splits[names.index(n)] == "train"]
         assert not trained or len(both - gone) == 1
-    assert judge(names, found[::-1], splits, drop=True) == lines
-    assert not any(line["dropped"] for line in judge(names, found, splits, drop=False))
+    assert duplicate_lines(names, found[::-1], splits, drop=True) == lines
+    assert not any(line["dropped"] for line in duplicate_lines(names, found, splits, drop=False))
 
 
 def test_copies_in_any_encoding_leave_training(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_groups_stay_whole_and_where_they_are(
 
 
 @needs_shared("data/lowlight.tar")
-def test_the_low_light_folders_share_about_eleven_pictures(tmp_path: Path) -> None:
+def test_the_low_light_folders_share_about_eleven_images(tmp_path: Path) -> None:
     folder = unpacked("lowlight", tmp_path)
     source = {"path": f"{folder}/*/high", "inputs": f"{folder}/*/low"}
     manifest = read_manifest(paired(tmp_path, "night_to_day", source))

@@ -20,7 +20,7 @@ TASK = "decompression"
 _MARK = "CHIMLE_TEST_MARK"
 
 
-def begin(stage: str, root: Path) -> subprocess.Popen:
+def begin(stage: str, root: Path) -> subprocess.Popen[str]:
     """A stage on a project, in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", f"stages.{stage}", TASK, "--root", str(root)],

@@ -19,8 +19,8 @@ def test_sheets_stay_small(tmp_path: Path, task: str) -> None:
     """Even of noise, which no encoder makes small."""
     (tmp_path / "photos").mkdir()
     for number in range(20):
-        picture = np.roll(noise_picture((130, 128 + number)), number, axis=1)
-        Image.fromarray(picture).save(tmp_path / "photos" / f"{number}.png")
+        image = np.roll(noise_picture((130, 128 + number)), number, axis=1)
+        Image.fromarray(image).save(tmp_path / "photos" / f"{number}.png")
     source = {"kind": "folder", "path": str(tmp_path / "photos")}
     pairs = paired(tmp_path, settings_for(task, source, size=128))
     raw = tmp_path / "data" / "raw" / task

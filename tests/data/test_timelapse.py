@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,8 +163,8 @@ def test_exif_times(tmp_path: Path) -> None:
         exif = Image.Exif()
         hour = 12 if number < 9 else 23
         exif.get_ifd(0x8769)[0x9003] = f"2013:05:{number + 1:02} {hour}:00:00"
-        picture = Image.fromarray(frame("day" if number < 9 else "night", number))
-        picture.save(folder / f"{number:02}.jpg", quality=95, exif=exif)
+        image = Image.fromarray(frame("day" if number < 9 else "night", number))
+        image.save(folder / f"{number:02}.jpg", quality=95, exif=exif)
     entries = list(read_records(lapse(tmp_path, stamps="exif"), PAIRS))
     assert entries[0]["night"]["time"].endswith("T23:00:00+00:00")
 
@@ -183,7 +184,7 @@ def test_exif_times(tmp_path: Path) -> None:
         ("night_to_day", {"pair": {"timelapse": {"light": {"night_below": 0.9}}}}, "above"),
     ],
 )
-def test_settings_that_cannot_be(task: str, values: dict, words: str) -> None:
+def test_settings_that_cannot_be(task: str, values: dict[str, Any], words: str) -> None:
     given = {"source": {"kind": "folder", "path": "a"}, "pair": {"timelapse": {}}, **values}
     given["pair"] = {"size": 32, **given["pair"]}
     with pytest.raises(UserError, match=re.escape(words)):

@@ -5,10 +5,11 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chimle.data.fetch import download, fetching
+from chimle.data.fetch import download
 from chimle.data.fetch.checksums import Version
 from chimle.data.fetch.download import Download, DownloadSpec
 from chimle.data.fetch.fetching import fetch
@@ -19,7 +20,7 @@ from chimle.data.manifests import SOURCE, read_records
 from chimle.errors import UserError
 from chimle.io.files import sha256_of
 from chimle.settings import load_settings
-from stages import check
+from stages import check as check_stage
 from tests.support.misbehaving import Site
 from tests.support.projects import write_project
 from tests.support.world import TASK, World, png, tar, zip_
@@ -29,7 +30,7 @@ ARCHIVE = tar(*PHOTOS)
 WISH = DownloadSpec(None, "", Version(), 10**9)
 
 
-def bring(world: World) -> dict[str, bytes]:
+def fetched(world: World) -> dict[str, bytes]:
     """Fetch the task's source; names and bytes of its targets."""
     out = world.root / "data" / "raw" / TASK
     fetch(load_settings(TASK, world.root), world.root, out)
@@ -38,13 +39,13 @@ def bring(world: World) -> dict[str, bytes]:
     return {path.relative_to(targets).as_posix(): path.read_bytes() for path in files}
 
 
-def records(world: World) -> list[dict]:
+def records(world: World) -> list[dict[str, Any]]:
     return list(read_records(world.root / "data" / "raw" / TASK, SOURCE))
 
 
-def look(world: World, accept: bool = False) -> str:
+def check(world: World, accept: bool = False) -> str:
     """What the check stage writes."""
-    check.main(load_settings(TASK, world.root), world.root, accept)
+    check_stage.main(load_settings(TASK, world.root), world.root, accept)
     return (world.root / "data" / "sources" / f"{TASK}.json").read_text()
 
 
@@ -60,29 +61,29 @@ def look(world: World, accept: bool = False) -> str:
 )
 def test_what_an_archive_is_its_content_says(world: World, content: bytes) -> None:
     world.archive(content, "in/download")
-    assert bring(world) == dict(PHOTOS)
+    assert fetched(world) == dict(PHOTOS)
 
 
 def test_what_was_unpacked_is_not_copied(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.archive(ARCHIVE)
-    monkeypatch.delattr(fetching.shutil, "copyfile")
-    assert bring(world) == dict(PHOTOS)
+    monkeypatch.delattr("chimle.data.fetch.fetching.shutil.copyfile")
+    assert fetched(world) == dict(PHOTOS)
     targets = world.root / "data" / "raw" / TASK / "targets"
     assert all(path.stat().st_nlink == 1 for path in targets.rglob("*.png"))
 
 
-def test_a_picture_is_passed_through(world: World) -> None:
+def test_an_image_is_passed_through(world: World) -> None:
     address = world.serve(png(), path="/photo")
-    assert bring(world) == {"photo.png": png()}
+    assert fetched(world) == {"photo.png": png()}
     address = world.serve(png(), path="/other.png")
-    assert bring(world) == {"other.png": png()}
+    assert fetched(world) == {"other.png": png()}
     assert records(world)[0]["source"] == address
 
 
 def test_a_record_says_where_its_file_comes_from(world: World) -> None:
     address = world.serve(ARCHIVE, path="/a.tar")
     world.url(address.replace("://", "://user:pass@") + "?token=hidden")
-    bring(world)
+    fetched(world)
     first = records(world)[0]
     assert first["source"] == f"{address}#photos/0.png"
     assert first["version"] == sha256_of(
@@ -97,33 +98,35 @@ def test_archives_lie_side_by_side(world: World) -> None:
     world.archive(tar(PHOTOS[0]), "in/one.tar")
     world.archive(zip_(PHOTOS[1]), "in/two.zip")
     world.source("url", archives=["in/one.tar", (world.root / "in" / "two.zip").as_uri()])
-    assert bring(world) == dict(PHOTOS[:2])
+    assert fetched(world) == dict(PHOTOS[:2])
 
 
 def test_a_name_in_unmarked_utf_8_is_kept(world: World) -> None:
     content = zip_(("nn.png", png()), packed=False).replace(b"nn.png", "é.png".encode())
     world.archive(content, "in/a.zip")
-    assert bring(world) == {"é.png": png()}
+    assert fetched(world) == {"é.png": png()}
 
 
 def test_a_broken_download_is_continued(world: World) -> None:
     world.serve(ARCHIVE, cuts=[5000, 3000])
-    assert bring(world) == dict(PHOTOS)
+    assert fetched(world) == dict(PHOTOS)
     assert [one.start for one in world.site.gets("/a.tar")] == [None, 5000, 8000]
 
 
 @pytest.mark.parametrize(
     "behaviour", [{"ranges": False}, {"wrong_part": True}, {"etag": None}, {"etag": 'W/"weak"'}]
 )
-def test_it_starts_anew_where_parts_cannot_be_trusted(world: World, behaviour: dict) -> None:
+def test_it_starts_anew_where_parts_cannot_be_trusted(
+    world: World, behaviour: dict[str, Any]
+) -> None:
     world.serve(ARCHIVE, cuts=[5000], **behaviour)
-    assert bring(world) == dict(PHOTOS)
+    assert fetched(world) == dict(PHOTOS)
 
 
 def test_the_time_of_change_will_do_for_parts(world: World) -> None:
     when = "Mon, 02 Nov 2026 10:00:00 GMT"
     world.serve(ARCHIVE, cuts=[5000], etag='W/"weak"', modified=when)
-    assert bring(world) == dict(PHOTOS)
+    assert fetched(world) == dict(PHOTOS)
     assert [one.start for one in world.site.gets("/a.tar")] == [None, 5000]
 
 
@@ -157,35 +160,35 @@ def test_a_damaged_part_costs_a_second_download_only(site: Site, tmp_path: Path)
 
 
 def test_stalls_are_survived_as_long_as_something_comes(world: World) -> None:
-    address = world.site.put("/a.tar", ARCHIVE, stalls_after=4096, piece=4096)
+    address = world.site.put("/a.tar", ARCHIVE, stalls_after=4096, chunk=4096)
     world.url(address, timeout_seconds=0.2, retries=1)
-    assert bring(world) == dict(PHOTOS)
+    assert fetched(world) == dict(PHOTOS)
 
 
 def test_failures_that_pass_are_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(download.time, "sleep", pauses.append)
+    monkeypatch.setattr("chimle.data.fetch.download.time.sleep", pauses.append)
     monkeypatch.setattr(download, "FIRST_PAUSE", 1.0)
     address = world.site.put("/a.tar", ARCHIVE, statuses=[503, 500, 429, 502], retry_after="3")
     world.url(address, retries=4)
-    assert bring(world) == dict(PHOTOS)
+    assert fetched(world) == dict(PHOTOS)
     assert pauses == [3, 3, 4, 8]
 
 
 @pytest.mark.parametrize("behaviour", [{"head": False}, {"length": 0}, {"etag": None}])
-def test_servers_may_be_simple(world: World, behaviour: dict) -> None:
+def test_servers_may_be_simple(world: World, behaviour: dict[str, Any]) -> None:
     world.serve(ARCHIVE, **behaviour)
-    first = look(world)
-    assert bring(world) == dict(PHOTOS)
-    assert look(world) == first
+    first = check(world)
+    assert fetched(world) == dict(PHOTOS)
+    assert check(world) == first
 
 
 def test_redirects_are_followed_but_never_to_plain_http(world: World) -> None:
     world.site.put("/b.tar", ARCHIVE)
     world.serve(redirect="/b.tar")
-    assert bring(world) == dict(PHOTOS)
+    assert fetched(world) == dict(PHOTOS)
     with pytest.raises(UserError, match="from https to http"):
-        HttpFile("https://a.org/x", 1)._redirected("https://a.org/x", "http://a.org/x")
+        HttpFile("https://a.org/x", 1)._redirect_target("https://a.org/x", "http://a.org/x")
 
 
 def test_four_tasks_fetch_one_archive_once(world: World) -> None:
@@ -199,7 +202,7 @@ def test_four_tasks_fetch_one_archive_once(world: World) -> None:
 
 
 def test_two_at_once_fetch_it_once(site: Site, tmp_path: Path) -> None:
-    address = site.put("/a", ARCHIVE, pause=0.02, piece=4096)
+    address = site.put("/a", ARCHIVE, pause=0.02, chunk=4096)
 
     def run(_: int) -> str:
         return Download(HttpFile(address, 10), tmp_path / "a", 0).fetch(wish).sha256
@@ -210,54 +213,54 @@ def test_two_at_once_fetch_it_once(site: Site, tmp_path: Path) -> None:
     assert len(site.gets("/a")) == 1
 
 
-def test_what_was_seen_first_holds(world: World, capsys: pytest.CaptureFixture) -> None:
+def test_what_was_seen_first_holds(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     address = world.serve(ARCHIVE)
-    first = look(world)
-    bring(world)
-    assert look(world) == first
+    first = check(world)
+    fetched(world)
+    assert check(world) == first
     world.site.put("/a.tar", statuses=[503] * 9)
-    assert look(world) == first and "warning: " in capsys.readouterr().err
+    assert check(world) == first and "warning: " in capsys.readouterr().err
     world.site.put("/a.tar", tar(PHOTOS[0]), etag='"two"')
     with pytest.raises(UserError, match="has changed since it was first fetched"):
-        look(world)
+        check(world)
     with pytest.raises(UserError, match="has changed since it was first fetched"):
-        bring(world)
-    assert look(world, accept=True) != first
-    assert bring(world) == dict(PHOTOS[:1])
+        fetched(world)
+    assert check(world, accept=True) != first
+    assert fetched(world) == dict(PHOTOS[:1])
     assert list(json.loads((world.root / "data" / "checksums.json").read_text())) == [address]
 
 
 def test_a_file_of_this_machine_is_held_to_its_content(world: World) -> None:
     world.archive(ARCHIVE)
-    first = look(world)
-    bring(world)
+    first = check(world)
+    fetched(world)
     world.archive(ARCHIVE)
-    assert look(world) == first
+    assert check(world) == first
     world.archive(tar(PHOTOS[0]))
     with pytest.raises(UserError, match="has changed since it was first used"):
-        look(world)
-    look(world, accept=True)
-    assert bring(world) == dict(PHOTOS[:1])
+        check(world)
+    check(world, accept=True)
+    assert fetched(world) == dict(PHOTOS[:1])
 
 
 def test_a_named_sha256_needs_no_server_once_it_is_here(world: World) -> None:
     address = world.serve(ARCHIVE)
     (world.root / "a").write_bytes(ARCHIVE)
     world.source("url", archives=[{"address": address, "sha256": sha256_of(world.root / "a")}])
-    first = look(world)
-    bring(world)
+    first = check(world)
+    fetched(world)
     del world.site.paths["/a.tar"]
-    assert look(world) == first
-    assert bring(world) == dict(PHOTOS)
+    assert check(world) == first
+    assert fetched(world) == dict(PHOTOS)
 
 
 def test_what_came_damaged_is_fetched_again(world: World) -> None:
     world.serve(ARCHIVE, length=5000)
     with pytest.raises(UserError, match="is damaged"):
-        bring(world)
+        fetched(world)
     assert not (world.root / "data" / "checksums.json").exists()
     world.serve(ARCHIVE)
-    assert bring(world) == dict(PHOTOS)
+    assert fetched(world) == dict(PHOTOS)
 
 
 def test_a_full_disk_is_no_damage() -> None:
@@ -268,16 +271,16 @@ def test_a_full_disk_is_no_damage() -> None:
 def test_a_prefix_arrives_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket, "PAGE", 2)
     name = world.bucket(*((f"set/{key}", content) for key, content in PHOTOS), ("set/", b""))
-    first = look(world)
-    assert bring(world) == dict(PHOTOS)
-    assert look(world) == first
+    first = check(world)
+    assert fetched(world) == dict(PHOTOS)
+    assert check(world) == first
     assert records(world)[0]["source"] == f"s3://{name}/set/photos/0.png"
     assert len(records(world)[0]["version"]) == 32
     world.client().put_object(Bucket=name, Key="set/more.png", Body=png())
     with pytest.raises(UserError, match="has changed since it was first fetched"):
-        look(world)
-    look(world, accept=True)
-    assert bring(world) == {**dict(PHOTOS), "more.png": png()}
+        check(world)
+    check(world, accept=True)
+    assert fetched(world) == {**dict(PHOTOS), "more.png": png()}
 
 
 def test_a_public_bucket_needs_no_credentials(world: World) -> None:
@@ -287,27 +290,27 @@ def test_a_public_bucket_needs_no_credentials(world: World) -> None:
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         world.patch.delenv(variable)
     world.source("s3", address=f"s3://{name}/", endpoint=world.s3, unsigned=True)
-    assert bring(world) == dict(PHOTOS)
+    assert fetched(world) == dict(PHOTOS)
 
 
 def test_a_bucket_that_cannot_be_reached_is_what_was_recorded(
-    world: World, capsys: pytest.CaptureFixture
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = world.bucket(*PHOTOS, key="")
-    first = look(world)
-    bring(world)
+    first = check(world)
+    fetched(world)
     world.source("s3", address=f"s3://{name}/", endpoint="http://127.0.0.1:9")
-    assert look(world) == first
-    assert "cannot be looked at (its server cannot be reached)" in capsys.readouterr().err
+    assert check(world) == first
+    assert "cannot be reached (its server cannot be reached)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("steady", [True, False])
 def test_an_archive_in_a_bucket_is_continued(world: World, steady: bool) -> None:
     """A part lies there, of this version of the object or of another."""
     name = world.bucket(("a.tar", ARCHIVE), key="a.tar")
-    first = look(world)
+    first = check(world)
     version = json.loads(first)["now"]
-    assert bring(world) == dict(PHOTOS)
+    assert fetched(world) == dict(PHOTOS)
     downloads = world.root / "scratch" / "downloads"
     (file,) = downloads.glob("*-a.tar")
     file.with_name(f"{file.name}.json").unlink()
@@ -318,16 +321,16 @@ def test_an_archive_in_a_bucket_is_continued(world: World, steady: bool) -> None
             part.write(b"other content")
     note = version if steady else {**version, "etag": '"other"'}
     Path(f"{file}.part.json").write_text(json.dumps(note))
-    assert bring(world) == dict(PHOTOS)
+    assert fetched(world) == dict(PHOTOS)
     world.client().put_object(Bucket=name, Key="a.tar", Body=tar(PHOTOS[0]))
     with pytest.raises(UserError, match="has changed since it was first fetched"):
-        look(world)
-    look(world, accept=True)
-    assert bring(world) == dict(PHOTOS[:1])
+        check(world)
+    check(world, accept=True)
+    assert fetched(world) == dict(PHOTOS[:1])
 
 
 def test_without_boto3_a_sentence_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.source("s3", address="s3://towers/set/")
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(UserError, match="pip install boto3"):
-        look(world)
+        check(world)

@@ -36,13 +36,13 @@ def test_sources_and_pairs_go_through_a_remote_and_come_back(
     assert contents(root / "data") == made
 
 
-def photographs(folder: Path, seed: int) -> bytes:
+def images(folder: Path, seed: int) -> bytes:
     write_photographs(folder, count=8, seed=seed)
     return tar(*((path.name, path.read_bytes()) for path in sorted(folder.iterdir())))
 
 
 def test_a_source_that_changed_is_told_and_can_be_accepted(tmp_path: Path, site: Site) -> None:
-    address = site.put("/set.tar", photographs(tmp_path / "one", seed=1), etag='"one"')
+    address = site.put("/set.tar", images(tmp_path / "one", seed=1), etag='"one"')
     root = tiny_repository(tmp_path / "project")
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["tasks"][TASK]["source"] = {"kind": "url", "archives": [address]}
@@ -54,7 +54,7 @@ def test_a_source_that_changed_is_told_and_can_be_accepted(tmp_path: Path, site:
     assert not stages_run(run(root, "dvc", "repro", f"fetch@{TASK}"))
     assert len(site.gets("/set.tar")) == asked
 
-    site.put("/set.tar", photographs(tmp_path / "two", seed=2), etag='"two"')
+    site.put("/set.tar", images(tmp_path / "two", seed=2), etag='"two"')
     said = run(root, "dvc", "repro", f"fetch@{TASK}", check=False)
     assert f"error: {address} has changed since it was first fetched" in said
     assert contents(root / "data" / "raw") == first

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from chimle.errors import UserError
-from chimle.images.decode import read_photograph, read_rgb, write_png
+from chimle.images.decode import read_image, read_rgb, write_png
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 RAMP = np.linspace(0, 65535, 54, dtype=np.uint16).reshape(6, 9)
@@ -65,10 +65,10 @@ def test_one_pixel(tmp_path: Path) -> None:
 def test_bad_files_are_named(tmp_path: Path) -> None:
     Image.fromarray(RGB.repeat(40, 0).repeat(40, 1)).save(tmp_path / "whole.png")
     content = (tmp_path / "whole.png").read_bytes()
-    bad = {"cut.png": content[: len(content) // 2], "empty.png": b"", "text.png": b"no picture"}
+    bad = {"cut.png": content[: len(content) // 2], "empty.png": b"", "text.png": b"no image"}
     for name, data in bad.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(UserError, match=rf"{name} is damaged or no picture.*replace"):
+        with pytest.raises(UserError, match=rf"{name} is damaged or no image.*replace"):
             read_rgb(tmp_path / name)
     with pytest.raises(UserError, match=r"nowhere\.png does not exist"):
         read_rgb(tmp_path / "nowhere.png")
@@ -80,10 +80,10 @@ def test_16_bit_colour(tmp_path: Path) -> None:
     assert np.array_equal(read_rgb(tmp_path / "deep.tif"), RGB)
     page = np.concatenate([deep, np.full((6, 9, 1), 32896, np.uint16)], axis=2)
     tifffile.imwrite(tmp_path / "clear.tif", page, photometric="rgb", extrasamples=["unassalpha"])
-    read = read_photograph(tmp_path / "clear.tif")
+    read = read_image(tmp_path / "clear.tif")
     assert read.alpha is not None and (read.alpha == 128).all()
     (tmp_path / "cut.tif").write_bytes((tmp_path / "deep.tif").read_bytes()[:200])
-    with warnings.catch_warnings(), pytest.raises(UserError, match="is damaged or no picture"):
+    with warnings.catch_warnings(), pytest.raises(UserError, match="is damaged or no image"):
         warnings.simplefilter("ignore")  # Pillow's own, before it gives up
         read_rgb(tmp_path / "cut.tif")
 
@@ -99,9 +99,9 @@ def test_an_embedded_profile_is_applied(tmp_path: Path) -> None:
 def test_transparency_and_exif_survive(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x0110] = 6, "a camera"
-    picture = Image.fromarray(np.dstack((RGB, RGB[..., 0])))
-    picture.save(tmp_path / "a.png", exif=exif)
-    read = read_photograph(tmp_path / "a.png")
+    image = Image.fromarray(np.dstack((RGB, RGB[..., 0])))
+    image.save(tmp_path / "a.png", exif=exif)
+    read = read_image(tmp_path / "a.png")
     assert read.alpha is not None and np.array_equal(read.alpha, np.rot90(RGB[..., 0], -1))
     write_png(tmp_path / "b.png", read.rgb, read.alpha, read.exif)
     kept = Image.open(tmp_path / "b.png")

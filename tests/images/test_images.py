@@ -14,7 +14,7 @@ from chimle.settings import PairSettings
 from chimle.tasks import TASKS, Task
 
 
-def picture(seed: int = 0, side: int = 64) -> np.ndarray:
+def image(seed: int = 0, side: int = 64) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
 
 
@@ -44,14 +44,14 @@ def test_chroma_has_the_published_value_and_gentler_gradients_in_the_dark() -> N
 def test_black_and_white_have_finite_gradients() -> None:
     for value in (0.0, 1.0):
         rgb = torch.full((1, 3, 2, 2), value, requires_grad=True)
-        lab_to_rgb(rgb_to_lab(rgb)).sum().backward()
+        lab_to_rgb(rgb_to_lab(rgb)).sum().backward()  # type: ignore[no-untyped-call]
         assert rgb.grad is not None and rgb.grad.isfinite().all()
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000))
 def test_bytes_survive_the_tensor(seed: int) -> None:
-    whole = picture(seed, 8)
+    whole = image(seed, 8)
     assert np.array_equal(to_uint8(to_tensor([whole]))[0], whole)
 
 
@@ -65,7 +65,7 @@ def test_reduction_is_antialiased_and_never_enlarges() -> None:
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
 def test_degradations_are_repeatable_and_of_the_right_size(task: Task) -> None:
-    target = picture()
+    target = image()
     first, how = degrade(target, task, PairSettings(), seed=3)
     again, _ = degrade(target, task, PairSettings(), seed=3)
     assert np.array_equal(first, again) and first.dtype == np.uint8
@@ -75,7 +75,7 @@ def test_degradations_are_repeatable_and_of_the_right_size(task: Task) -> None:
 
 
 def test_grey_keeps_lightness_and_has_no_colour() -> None:
-    target = picture()
+    target = image()
     grey, _ = degrade(target, TASKS["colourization"], PairSettings(), seed=0)
     assert (grey == grey[..., :1]).all()
     difference = lightness(to_tensor([grey])) - lightness(to_tensor([target]))

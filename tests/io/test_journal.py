@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chimle.errors import UserError
-from chimle.io.journal import FEW, journalled, read_lines
+from chimle.io.journal import INLINE_LIMIT, journalled, read_lines
 from tests.support.helpers import ROOT
 
 
@@ -19,18 +19,18 @@ def number(item: int) -> dict[str, Any]:
 
 
 def killed(item: int) -> dict[str, Any]:
-    if item == FEW:
+    if item == INLINE_LIMIT:
         os.kill(os.getpid(), signal.SIGKILL)
     return {"item": item}
 
 
 def test_a_killed_worker_is_one_sentence(tmp_path: Path) -> None:
-    items = list(range(2 * FEW))
+    items = list(range(2 * INLINE_LIMIT))
     journal = tmp_path / "journal.jsonl"
     with pytest.raises(UserError, match="a worker process was killed"):
         journalled(journal, items, killed, workers=2)
     done = list(read_lines(journal))
-    assert done == [number(item) for item in range(len(done))] and len(done) <= FEW
+    assert done == [number(item) for item in range(len(done))] and len(done) <= INLINE_LIMIT
     assert journalled(journal, items, number, workers=2) == len(done)
     assert list(read_lines(journal)) == [number(item) for item in items]
 

@@ -166,7 +166,7 @@ def _smaller_sample(root: Path) -> None:
         (lambda r: write_png(r / "targets" / "picture_0_1.png", noise_images()), "may belong to"),
         (_smaller_target, "they must be of one size"),
         (_smaller_sample, "picture_1_1.png has 16x16 pixels"),
-        (lambda r: (r / "outputs" / "picture_1_1.png").write_bytes(b"x"), "damaged or no picture"),
+        (lambda r: (r / "outputs" / "picture_1_1.png").write_bytes(b"x"), "damaged or no image"),
         (lambda r: write_png(r / "inputs" / "picture_1.png", noise_images(side=16)), "of one size"),
     ],
 )

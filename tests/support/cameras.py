@@ -12,7 +12,7 @@ COLUMNS = (
     "dry moist windy rain ice cluttered soothing stressful exciting sentimental mysterious boring "
     "gloomy lush"
 )
-"""Those of Transient Attributes' annotations.tsv behind the picture's path."""
+"""Those of Transient Attributes' annotations.tsv behind the image's path."""
 NAMES = COLUMNS.split()
 
 
@@ -20,14 +20,14 @@ def scene(seed: int) -> np.ndarray:
     """Reflectance (120, 160, 3) in [0, 1]: sky above, houses below."""
     generator = np.random.default_rng(seed)
     height, width = SIZE[1], SIZE[0]
-    picture = np.ones((height, width, 3))
+    image = np.ones((height, width, 3))
     for left in range(0, width, 10):
         top = int(generator.integers(40, 80))
-        picture[top:, left : left + 10] = generator.uniform(0.25, 0.7, 3)
+        image[top:, left : left + 10] = generator.uniform(0.25, 0.7, 3)
     for _ in range(60):
         y, x = int(generator.integers(60, 115)), int(generator.integers(2, 155))
-        picture[y : y + 4, x : x + 3] = generator.uniform(0, 1, 3)
-    return picture
+        image[y : y + 4, x : x + 3] = generator.uniform(0, 1, 3)
+    return image
 
 
 def frame(kind: str, seed: int, shift: tuple[int, int] = (0, 0), place: int = 0) -> np.ndarray:
@@ -41,17 +41,16 @@ def frame(kind: str, seed: int, shift: tuple[int, int] = (0, 0), place: int = 0)
         "dusk": ((0.3, 0.4, 0.8), 0.55),
         "night": ((0.15, 0.15, 0.2), 0.4),
     }[kind]
-    picture = base * np.where(sky, above, below) * generator.uniform(0.9, 1.0, 3)
+    image = base * np.where(sky, above, below) * generator.uniform(0.9, 1.0, 3)
     clouds = Image.fromarray(generator.uniform(0.75, 1.0, (4, 5)).astype(np.float32))
-    picture *= np.asarray(clouds.resize(SIZE, Image.Resampling.BICUBIC))[..., None]
+    image *= np.asarray(clouds.resize(SIZE, Image.Resampling.BICUBIC))[..., None]
     if kind in ("night", "dusk"):  # Some lit windows, others every night.
         for _ in range(8):
             y, x = int(generator.integers(60, 115)), int(generator.integers(2, 157))
-            picture[y : y + 2, x : x + 2] = (1.0, 0.8, 0.4)
-    picture = np.roll(picture, (shift[1], shift[0]), axis=(0, 1))
-    picture += generator.normal(0, 0.005, picture.shape)
-    result: np.ndarray = np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
-    return result
+            image[y : y + 2, x : x + 2] = (1.0, 0.8, 0.4)
+    image = np.roll(image, (shift[1], shift[0]), axis=(0, 1))
+    image += generator.normal(0, 0.005, image.shape)
+    return np.asarray(np.rint(image.clip(0, 1) * 255), dtype=np.uint8)
 
 
 def write_camera(folder: Path, kinds: dict[str, list[str]], place: int = 0) -> None:
@@ -67,7 +66,7 @@ def write_camera(folder: Path, kinds: dict[str, list[str]], place: int = 0) -> N
 
 
 def annotated(rows: dict[str, tuple[float, float]]) -> str:
-    """Such a file: pictures with their values of `daylight` and `night`."""
+    """Such a file: images with their values of `daylight` and `night`."""
     lines = []
     for file, (day, night) in rows.items():
         values = dict.fromkeys(NAMES, 0.3) | {"daylight": day, "night": night}

@@ -1,4 +1,4 @@
-"""An HTTP server that does what servers do on bad days, and counts what it sends."""
+"""An HTTP server with configurable faults, which counts what it sends."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class Served:
-    """What lies at one path, and how it is given away.
+    """Content of one path, and how it is sent.
 
     Attributes:
         content: the bytes.
@@ -27,8 +27,8 @@ class Served:
         redirect: where it leads instead.
         retry_after: header of bad statuses.
         wrong_part: parts begin one byte later than asked for.
-        pause: seconds between pieces of `piece` bytes.
-        piece: bytes.
+        pause: seconds between chunks of `chunk` bytes.
+        chunk: bytes.
         turns_into: content that replaces it after the first GET.
     """
 
@@ -45,7 +45,7 @@ class Served:
     retry_after: str | None = None
     wrong_part: bool = False
     pause: float = 0.0
-    piece: int = 64 * 1024
+    chunk: int = 64 * 1024
     turns_into: bytes | None = None
 
 
@@ -167,17 +167,17 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
         def _send(self, served: Served, body: bytes) -> None:
             cut = served.cuts.pop(0) if served.cuts else len(body)
             sent = 0
-            for offset in range(0, min(cut, len(body)), served.piece):
-                piece = body[offset : min(offset + served.piece, cut)]
+            for offset in range(0, min(cut, len(body)), served.chunk):
+                chunk = body[offset : min(offset + served.chunk, cut)]
                 if served.stalls_after is not None and sent >= served.stalls_after:
                     site.ends.wait()
                     return
                 if served.length == 0:
-                    self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                    self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
                 else:
-                    self.wfile.write(piece)
-                sent += len(piece)
-                site.sent += len(piece)
+                    self.wfile.write(chunk)
+                sent += len(chunk)
+                site.sent += len(chunk)
                 if served.pause:
                     time.sleep(served.pause)
             if served.length == 0 and cut >= len(body):

@@ -2,6 +2,7 @@
 
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def unpacked(name: str, into: Path) -> Path:
     return into / name
 
 
-def settings_for(task: str, source: dict[str, object], **pair: object) -> RunSettings:
+def settings_for(task: str, source: dict[str, Any], **pair: object) -> RunSettings:
     """Tiny settings with targets of 32 pixels."""
     values = {**TINY, "task": task, "preset": "test", "source": source}
     return build_settings({**values, "pair": {"size": 32, **pair}}, "test")
@@ -32,7 +33,7 @@ def paired(root: Path, settings: RunSettings) -> Path:
     out = root / "data" / "pairs" / settings.task
     with pytest.MonkeyPatch.context() as patch:
         # Starting workers takes longer than so little work.
-        patch.setattr(parallel, "FEW", 10**9)
+        patch.setattr(parallel, "INLINE_LIMIT", 10**9)
         if not raw.exists():
             fetch(settings, root, raw)
         make_pairs(settings, raw, out, root / "scratch")

@@ -1,4 +1,4 @@
-"""A project with good data in it, into which something bad is brought."""
+"""A project with good data in it, to which a bad input is added."""
 
 import io
 import tarfile
@@ -21,7 +21,7 @@ Member = tuple[str, bytes]
 
 
 def png(size: tuple[int, int] = (40, 36)) -> bytes:
-    """A good picture."""
+    """A good image."""
     buffer = io.BytesIO()
     Image.linear_gradient("L").resize(size).convert("RGB").save(buffer, format="PNG")
     return buffer.getvalue()
@@ -68,7 +68,7 @@ def s3_client(address: str) -> Any:
 
 @dataclass
 class World:
-    """What a bad input is made in.
+    """Where a bad input is made.
 
     Attributes:
         root: the project.
@@ -87,7 +87,7 @@ class World:
         write_project(self.root, {TASK: {"source": {"kind": kind, **fields}}})
 
     def url(self, address: str, **fields: Any) -> None:
-        """Make the task read one address, without much patience."""
+        """Make the task read one address, with few retries."""
         self.source("url", archives=[address], **{"timeout_seconds": 10, "retries": 1, **fields})
 
     def archive(self, content: bytes, name: str = "in/bad.tar", **fields: Any) -> None:
@@ -103,8 +103,8 @@ class World:
         self.url(address)
         return address
 
-    def picture(self, content: bytes, name: str = "bad.png", **fields: Any) -> None:
-        """Make the task read a folder that holds a good and another picture."""
+    def image(self, content: bytes, name: str = "bad.png", **fields: Any) -> None:
+        """Make the task read a folder that holds a good and another image."""
         folder = self.root / "photos"
         folder.mkdir(exist_ok=True)
         (folder / "good.png").write_bytes(png())

@@ -1,7 +1,7 @@
-"""Archives are unpacked with suspicion: what is in them was written by others.
+"""Safe extraction of untrusted archives (tar, zip, single images).
 
-What an archive is, its content says, not its name. Entries are read one after the other and
-written under names of ours; links, devices, detours, duplicates and bombs are refused.
+The format is detected from the content, not the name. Entries are streamed and written under
+validated names; links, devices, paths out of the folder, duplicates and bombs are refused.
 """
 
 import bz2
@@ -15,15 +15,15 @@ from pathlib import Path
 from PIL import Image
 
 from chimle.data.fetch.unpacking import (
-    DAMAGE,
-    INSTEAD,
-    Bounds,
+    ALTERNATIVE,
+    DAMAGE_ERRORS,
     Damaged,
+    Limits,
     Readable,
     Refused,
     Unpacking,
+    chunks,
     damage,
-    pieces,
 )
 from chimle.data.file_names import Names, printable
 from chimle.errors import UserError
@@ -35,11 +35,11 @@ _LONGEST_HEADER = 2**20
 
 
 class DamagedError(UserError):
-    """An archive that broke, perhaps on its way: the same address may well give a whole one."""
+    """A damaged archive, perhaps damaged in transit: a new download may be intact."""
 
 
 class _Member(tarfile.TarInfo):
-    """A tar header that is read strictly: tarfile takes a damaged one for the archive's end."""
+    """A tar header that is read strictly: tarfile treats a damaged header as the archive's end."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
@@ -49,7 +49,7 @@ class _Member(tarfile.TarInfo):
             member = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError:
             if len(buf) == _BLOCK and not any(buf):
-                raise  # The end, as it should be.
+                raise  # The regular end.
             raise Damaged("is damaged inside") from None
         extended = member.type not in tarfile.SUPPORTED_TYPES or member.type in (
             tarfile.GNUTYPE_LONGNAME,
@@ -60,32 +60,32 @@ class _Member(tarfile.TarInfo):
         return member
 
 
-class _Counted:
-    """A decompressed stream that counts what comes out of it, also between a tar's files."""
+class _CountingReader:
+    """A decompressed stream with a limit on its bytes, padding between files included."""
 
-    def __init__(self, stream: Readable, largest: int) -> None:
-        self.stream, self.left = stream, largest
+    def __init__(self, stream: Readable, limit: int) -> None:
+        self.stream, self.remaining = stream, limit
 
     def read(self, size: int = -1) -> bytes:
-        piece = self.stream.read(size)
-        self.left -= len(piece)
-        if self.left < 0:
-            raise Refused("unpacks to far more than it holds files: take another archive")
-        return piece
+        chunk = self.stream.read(size)
+        self.remaining -= len(chunk)
+        if self.remaining < 0:
+            raise Refused("unpacks to far more than its files: take another archive")
+        return chunk
 
 
 def _unpack_tar(stream: Readable, unpacking: Unpacking) -> None:
-    bounds = unpacking.bounds
-    # Every entry may have headers and padding; a bomb has nothing but padding.
-    counted = _Counted(stream, bounds.bytes + 8 * _BLOCK * (bounds.files + 8))
+    limits = unpacking.limits
+    # Every entry may have headers and padding; a bomb is nothing but padding.
+    counting = _CountingReader(stream, limits.bytes + 8 * _BLOCK * (limits.files + 8))
     try:
-        with tarfile.open(fileobj=counted, mode="r|", tarinfo=_Member) as tar:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=counting, mode="r|", tarinfo=_Member) as tar:  # type: ignore[call-overload]
             while (member := tar.next()) is not None:
                 _unpack_member(tar, member, unpacking)
-                tar.members.clear()  # Else all headers stay in memory.
-    except DAMAGE as error:
+                tar.members.clear()  # Otherwise all headers stay in memory.
+    except DAMAGE_ERRORS as error:
         raise damage(error) from None
-    for _ in pieces(counted):  # The checksum comes at the very end.
+    for _ in chunks(counting):  # Read to the end, where the checksum is.
         pass
 
 
@@ -94,17 +94,17 @@ def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, unpacking: Unp
     if member.isdir():
         return
     if member.issym() or member.islnk():
-        raise Refused(f"holds a link ({printable(member.name)}): {INSTEAD}")
+        raise Refused(f"holds a link ({printable(member.name)}): {ALTERNATIVE}")
     if not member.isreg() or member.issparse():
         kind = "a sparse file" if member.issparse() else "a device or pipe"
-        raise Refused(f"holds {kind} ({printable(member.name)}): {INSTEAD}")
+        raise Refused(f"holds {kind} ({printable(member.name)}): {ALTERNATIVE}")
     content = tar.extractfile(member)
     assert content is not None
     unpacking.file(name, content)
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
-    """An entry's name; without the flag that says so, most writers use UTF-8 all the same."""
+    """An entry's name; most writers use UTF-8 even without the flag for it."""
     if info.flag_bits & 0x800:
         return info.orig_filename
     return info.orig_filename.encode("cp437").decode("utf-8", "surrogateescape")
@@ -113,7 +113,7 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
 def _unpack_zip(path: Path, unpacking: Unpacking) -> None:
     try:
         archive = zipfile.ZipFile(path)
-    except DAMAGE as error:
+    except DAMAGE_ERRORS as error:
         raise damage(error) from None
     with archive:
         for info in archive.infolist():
@@ -122,9 +122,9 @@ def _unpack_zip(path: Path, unpacking: Unpacking) -> None:
                 continue
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind == stat.S_IFLNK:
-                raise Refused(f"holds a link ({printable(name)}): {INSTEAD}")
+                raise Refused(f"holds a link ({printable(name)}): {ALTERNATIVE}")
             if kind not in (0, stat.S_IFREG):
-                raise Refused(f"holds a device or pipe ({printable(name)}): {INSTEAD}")
+                raise Refused(f"holds a device or pipe ({printable(name)}): {ALTERNATIVE}")
             if info.flag_bits & 1:
                 raise Refused(f"is encrypted ({printable(name)}): unpack it yourself")
             try:
@@ -132,19 +132,19 @@ def _unpack_zip(path: Path, unpacking: Unpacking) -> None:
             except NotImplementedError as error:
                 raise Refused(
                     f"holds {printable(name)}, packed in a way that is not known "
-                    f"({error}): {INSTEAD}"
+                    f"({error}): {ALTERNATIVE}"
                 ) from None
-            except DAMAGE as error:
+            except DAMAGE_ERRORS as error:
                 raise damage(error) from None
             with content:
                 unpacking.file(name, content)
 
 
-def _picture_suffix(path: Path) -> str | None:
-    """The ending that a picture file should have; None if it is no picture."""
+def _image_suffix(path: Path) -> str | None:
+    """The extension of an image file's format; None if it is no image."""
     try:
-        with Image.open(path) as picture:
-            kind = (picture.format or "").lower()
+        with Image.open(path) as image:
+            kind = (image.format or "").lower()
     except Exception:  # decoders raise almost anything
         return None
     suffix = {"jpeg": ".jpg", "tiff": ".tif"}.get(kind, f".{kind}")
@@ -153,7 +153,7 @@ def _picture_suffix(path: Path) -> str | None:
 
 def _pass_through(path: Path, name: str, suffix: str, unpacking: Unpacking) -> None:
     if Path(name).suffix.lower() not in SUFFIXES:
-        name = f"{name or 'picture'}{suffix}"
+        name = f"{name or 'image'}{suffix}"
     with path.open("rb") as content:
         unpacking.file(unpacking.entry(name), content)
 
@@ -174,12 +174,12 @@ def _unpack(path: Path, name: str, unpacking: Unpacking) -> None:
     if head.startswith(b"\xfd7zXZ\x00"):
         with lzma.open(path) as xz:
             return _unpack_tar(xz, unpacking)
-    if suffix := _picture_suffix(path):
+    if suffix := _image_suffix(path):
         return _pass_through(path, name, suffix, unpacking)
     if _is_tar(head):
         with path.open("rb") as stream:
             return _unpack_tar(stream, unpacking)
-    raise Refused("is no tar, zip or picture: name one that is")
+    raise Refused("is no tar, zip or image: name one that is")
 
 
 def _is_tar(head: bytes) -> bool:
@@ -191,33 +191,33 @@ def _is_tar(head: bytes) -> bool:
 
 
 def unpack(
-    path: Path, folder: Path, names: Names, bounds: Bounds, address: str, name: str
+    path: Path, folder: Path, names: Names, limits: Limits, address: str, name: str
 ) -> list[str]:
-    """Unpack an archive, or copy a picture, into a folder.
+    """Extract an archive into a folder, or copy a single image there.
 
-    What an earlier try left in the folder is written over.
+    Files of an earlier attempt are overwritten.
 
     Args:
         path: the file.
-        folder: where its files go.
-        names: of what lies there from other archives; the new ones are added.
-        bounds: what it may unpack to.
-        address: by what messages call it.
-        name: what a single picture should be called.
+        folder: destination.
+        names: of the files there from other archives; the new ones are added.
+        limits: of entries and bytes.
+        address: name for messages.
+        name: file name for a single image.
 
     Returns:
-        The names of its files, in their order.
+        The names of its files, in archive order.
 
     Raises:
         DamagedError: it is damaged or cut off.
-        UserError: it holds something that is refused.
+        UserError: an entry is refused.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    unpacking = Unpacking(folder, names, bounds)
+    unpacking = Unpacking(folder, names, limits)
     try:
         _unpack(path, name, unpacking)
     except Damaged as error:
         raise DamagedError(f"{address} {error}") from None
     except Refused as error:
         raise UserError(f"{address} {error}") from None
-    return unpacking.arrived
+    return unpacking.received

@@ -1,4 +1,4 @@
-"""Data sets by name: what `data/catalogue.yaml` says of them, and what is to be done by hand."""
+"""The catalogue of data sets, `data/catalogue.yaml`: names, sources and manual steps."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from chimle.settings.source import CatalogueSource, FolderSource, SourceSettings
 from chimle.tasks import get_task
 
 FILE = Path("data") / "catalogue.yaml"
-"""Where the catalogue lies in a project."""
+"""Path of the catalogue in a project."""
 
 
 class Entry(Settings):
@@ -21,24 +21,24 @@ class Entry(Settings):
     title: str
     """What it is."""
     task: str
-    """The task that it is meant for."""
+    """The task that it is for."""
     in_paper: bool
-    """Whether the paper trained on it; otherwise it is a public stand-in."""
+    """Whether the paper trained on it; otherwise it is a public substitute."""
     about: str
     """Its publisher's page."""
-    licence: str
-    """What the publisher states, in short."""
+    license: str
+    """The publisher's license, in short."""
     size: str
-    """Of the download."""
+    """Size of the download."""
     by_hand: str | None = None
-    """What a person must do first to have the files that `source` names in the project."""
+    """Manual steps that bring the files of `source` into the project."""
     source: Annotated[FolderSource | UrlSource, Field(discriminator="kind")]
-    """What the name stands for."""
+    """The source that the name stands for."""
     params: dict[str, Any] = Field(default_factory=dict)
-    """Sections that belong beside it in `params.yaml`."""
+    """Recommended sections beside it in `params.yaml`."""
 
     def missing(self, root: Path) -> list[str]:
-        """Files of the project that `source` needs and that are not there."""
+        """Missing files of the project that `source` needs."""
         if isinstance(self.source, FolderSource):
             needed = [self.source.path]
         else:
@@ -68,10 +68,10 @@ def read_catalogue(root: Path) -> dict[str, Entry]:
 
 
 def resolve(source: SourceSettings, root: Path) -> SourceSettings:
-    """What a source stands for: itself, or the catalogue's entry.
+    """The source itself, or the catalogue entry that it names.
 
     Raises:
-        UserError: the catalogue has no such entry, or something must be done by hand first.
+        UserError: the catalogue has no such entry, or a manual step is missing.
     """
     if not isinstance(source, CatalogueSource):
         return source
@@ -84,7 +84,7 @@ def resolve(source: SourceSettings, root: Path) -> SourceSettings:
         files = " and ".join(missing)
         steps = f"{entry.by_hand}, then put it there" if entry.by_hand else "put it there"
         raise UserError(
-            f"`{source.name}` ({entry.title}; {entry.licence}; {entry.size}) needs {files}, which "
+            f"`{source.name}` ({entry.title}; {entry.license}; {entry.size}) needs {files}, which "
             f"is not there: {steps} and run again"
         )
     return entry.source

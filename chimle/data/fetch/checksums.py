@@ -1,6 +1,6 @@
-"""What files behind addresses were when they were first fetched: `data/checksums.json`, in Git.
+"""Checksums of fetched files, recorded in `data/checksums.json`, which is kept in Git.
 
-As with a package manager's lock, the first fetch records and every later one is held to it.
+As with a package manager's lock file, the first fetch records a hash, later ones are checked.
 """
 
 import json
@@ -18,7 +18,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What a server says of a file without giving it away; None where it does not say.
+    """A file's version as a server states it without sending the file; None: not stated.
 
     Attributes:
         size: bytes.
@@ -33,17 +33,17 @@ class Version:
     id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """What is known of it."""
+        """The fields that are known."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def is_identifiable(self) -> bool:
-        """Whether there is anything by which another version would be noticed."""
+        """Whether any field would differ for another version."""
         return self != Version()
 
     def matches(self, other: "Version") -> bool:
-        """Whether both can be of one file: the strongest mark that both have decides, and size.
+        """Whether both can describe one file: by size and the strongest field that both have.
 
-        A weak entity tag is compared like a strong one: it changes when the meaning does.
+        A weak entity tag is compared like a strong one: it changes when the content does.
         """
         if None not in (self.size, other.size) and self.size != other.size:
             return False
@@ -56,11 +56,11 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An entry of the ledger.
+    """One recorded checksum.
 
     Attributes:
         sha256: of the file; of a bucket's prefix, over keys, sizes and ETags of its objects.
-        version: by which a change is noticed without fetching.
+        version: detects a change without fetching.
     """
 
     sha256: str
@@ -68,10 +68,10 @@ class Known:
 
 
 class ChecksumStore:
-    """The file of first-seen checksums."""
+    """The file of recorded checksums."""
 
     def __init__(self, path: Path, scratch: Path) -> None:
-        """The ledger at a path; nothing is read yet.
+        """A store at a path; nothing is read yet.
 
         Args:
             path: may be missing.
@@ -80,7 +80,7 @@ class ChecksumStore:
         self.path, self._lock = path, scratch / "checksums.lock"
 
     def get(self, address: str) -> Known | None:
-        """What is recorded of an address.
+        """The record of an address.
 
         Raises:
             UserError: the file is damaged.
@@ -96,11 +96,11 @@ class ChecksumStore:
             raise self._damaged(f"the entry of {address}") from None
 
     def record(self, address: str, known: Known) -> None:
-        """Add or replace an entry; `UserError` as in `get`."""
+        """Add or replace a record; `UserError` as in `get`."""
         self._change({address: {"sha256": known.sha256, **known.version.to_json()}}, ())
 
     def forget(self, addresses: Iterable[str]) -> None:
-        """Remove entries; `UserError` as in `get`."""
+        """Remove records; `UserError` as in `get`."""
         self._change({}, addresses)
 
     def _change(self, added: dict[str, Any], removed: Iterable[str]) -> None:
@@ -123,11 +123,11 @@ class ChecksumStore:
         return content
 
     def _damaged(self, what: str) -> UserError:
-        return UserError(f"{self.path} is damaged ({what}): mend it or take it back from Git")
+        return UserError(f"{self.path} is damaged ({what}): fix it or take it back from Git")
 
 
 def _version(entry: dict[str, Any]) -> Version:
-    """The marks of an entry; `ValueError` if they are of other types than they should be."""
+    """The version in an entry; `ValueError` if a field has a wrong type."""
     texts = [entry.get(name) for name in ("etag", "modified", "id")]
     size = entry.get("size")
     good = all(text is None or isinstance(text, str) for text in texts)
@@ -137,17 +137,17 @@ def _version(entry: dict[str, Any]) -> Version:
 
 
 def sha256_of_unchanged(path: Path, scratch: Path) -> str:
-    """SHA-256 of a file, read again only after its size or time of change is another one."""
+    """SHA-256 of a file, cached until its size, modification time or inode changes."""
     stat = path.stat()
-    mark = f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}"
+    key = f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}"
     notes = scratch / "hashes.json"
     with locked(scratch / "hashes.lock"):
         try:
             known = json.loads(notes.read_text(encoding="utf-8"))
-            if _SHA256.fullmatch(known[mark]):
-                return known[mark]
+            if _SHA256.fullmatch(known[key]):
+                return str(known[key])
         except (OSError, ValueError, KeyError, TypeError):
             known = {}
         found = sha256_of(path)
-        write_text(notes, json.dumps({**known, mark: found}))
+        write_text(notes, json.dumps({**known, key: found}))
         return found

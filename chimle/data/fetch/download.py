@@ -1,6 +1,6 @@
-"""One file from elsewhere to one path: continued after a break, tried again, checked, then named.
+"""Resumable download of one file: retried, checked, then renamed.
 
-What arrives lies in `NAME.part`, beside it in `NAME.part.json` which version it is a part of. A
+`NAME.part` holds what has been received, `NAME.part.json` the version that it is a part of. A
 finished file has a `NAME.json` with its SHA-256 and version.
 """
 
@@ -19,62 +19,62 @@ from chimle.io.files import locked, sha256_of, write_text
 T = TypeVar("T")
 
 FIRST_PAUSE = 1.0
-"""Seconds before the second attempt; each further pause is twice the last."""
+"""Seconds before the second attempt; the pause doubles with each attempt."""
 LONGEST_PAUSE = 60.0
-"""Seconds; a server that asks for more is not waited for."""
-_SAY_EVERY = 5.0
+"""Seconds; a server that asks for a longer pause is an error."""
+_REPORT_INTERVAL = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server sends.
+    """A server's response.
 
     Attributes:
         version: of the whole file.
-        start: offset of the first byte that comes.
-        pieces: the bytes; `PassingError` where the connection breaks.
+        start: offset of the first byte.
+        chunks: the bytes; raises `TransientError` where the connection breaks.
     """
 
     version: Version
     start: int
-    pieces: Iterator[bytes]
+    chunks: Iterator[bytes]
 
 
 class Remote(Protocol):
-    """A file behind an address."""
+    """A remote file."""
 
     @property
     def name(self) -> str:
-        """Its address as it may be printed."""
+        """Its address without secrets."""
         ...
 
     def probe(self) -> Version:
-        """Its version now; raises as `open`."""
+        """Its current version; raises as `open`."""
         ...
 
     def open(self, start: int, version: Version) -> AbstractContextManager[Reply]:
-        """Its bytes from `start` on, if it still has this version; otherwise from 0 on.
+        """Its bytes from `start` if it still has this version, otherwise from 0.
 
         Raises:
-            PassingError: trying again may help.
-            UserError: it will not.
+            TransientError: another attempt may succeed.
+            UserError: another attempt will not.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadSpec:
-    """What is expected of a file.
+    """The expected file.
 
     Attributes:
-        sha256: what it must have; None: what it has is found out.
-        because: who says so, for messages.
-        version: what it must have if its content is not known.
-        largest: bytes that are taken at most.
+        sha256: that it must have; None: unknown.
+        stated_by: who states that, for messages.
+        version: that it must have if its hash is unknown.
+        largest: limit on its bytes.
     """
 
     sha256: str | None
-    because: str
+    stated_by: str
     version: Version
     largest: int
 
@@ -82,16 +82,16 @@ class DownloadSpec:
 def retry(
     name: str, retries: int, act: Callable[[], T], advanced: Callable[[], bool] = lambda: False
 ) -> T:
-    """Do something until it succeeds, with growing pauses.
+    """Call a function until it succeeds, with exponential back-off.
 
     Args:
-        name: what it is done with, for messages.
+        name: of what is fetched, for messages.
         retries: attempts after the first.
-        act: what to do.
-        advanced: whether the last attempt was good for something; then patience begins anew.
+        act: the function; `TransientError` is retried.
+        advanced: whether the last attempt made progress; then attempts are counted anew.
 
     Raises:
-        UserError: `act` raises it, or patience has come to its end.
+        UserError: `act` raises it, or the attempts are used up.
     """
     attempt = 0
     while True:
@@ -117,7 +117,7 @@ def retry(
 
 
 class Download:
-    """A file that comes to a path."""
+    """A remote file that is downloaded to a path."""
 
     def __init__(self, remote: Remote, path: Path, retries: int) -> None:
         self.remote, self.path, self.retries = remote, path, retries
@@ -125,59 +125,59 @@ class Download:
         self._part_note = path.with_name(f"{path.name}.part.json")
         self._note = path.with_name(f"{path.name}.json")
         self._lock = path.with_name(f"{path.name}.lock")
-        self._furthest = 0
+        self._most_received = 0
 
-    def fetch(self, wish: DownloadSpec) -> Known:
-        """Bring the file to its path, unless it is there already.
+    def fetch(self, spec: DownloadSpec) -> Known:
+        """Download the file to its path unless it is there already.
 
         Raises:
-            UserError: it cannot be had, or is not what was wished for.
+            UserError: it cannot be downloaded, or is not the expected one.
         """
-        with locked(self._lock, on_wait=lambda: self._say("another process fetches it, waiting")):
-            kept = self._kept(wish)
-            return kept or self._fetch(wish)
+        with locked(self._lock, on_wait=lambda: self._print("another process fetches it, waiting")):
+            present = self._present(spec)
+            return present or self._fetch(spec)
 
     def forget(self) -> None:
-        """Remove what has arrived."""
+        """Remove what has been received."""
         with locked(self._lock):
             self._discard()
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         print(f"fetch: {self.remote.name}: {text}", flush=True)
 
     def _discard(self) -> None:
         for path in (self._note, self.path, self._part, self._part_note):
             path.unlink(missing_ok=True)
 
-    def _kept(self, wish: DownloadSpec) -> Known | None:
-        """What lies there, if it is what is wished for; read to see that it is whole."""
+    def _present(self, spec: DownloadSpec) -> Known | None:
+        """The file at the path if it is the expected one; its hash is checked."""
         known = _read_note(self._note)
         if known is None or not self.path.is_file():
             return None
-        if wish.sha256 is not None:
-            wanted = known.sha256 == wish.sha256
+        if spec.sha256 is not None:
+            wanted = known.sha256 == spec.sha256
         else:
-            wanted = wish.version.is_identifiable() and known.version.matches(wish.version)
+            wanted = spec.version.is_identifiable() and known.version.matches(spec.version)
         if wanted and sha256_of(self.path) == known.sha256:
             return known
         self._note.unlink()
         self.path.unlink()
         return None
 
-    def _fetch(self, wish: DownloadSpec) -> Known:
-        resumed = self._arrived() > 0
-        version = self._receive(wish)
+    def _fetch(self, spec: DownloadSpec) -> Known:
+        resumed = self._received() > 0
+        version = self._receive(spec)
         sha256 = sha256_of(self._part)
-        if resumed and wish.sha256 not in (None, sha256):
-            # The part that lay there may have been damaged: believe only a whole new one.
+        if resumed and spec.sha256 not in (None, sha256):
+            # The part of an earlier run may be damaged: fetch all of it once more.
             self._discard()
-            version = self._receive(wish)
+            version = self._receive(spec)
             sha256 = sha256_of(self._part)
-        if wish.sha256 not in (None, sha256):
+        if spec.sha256 not in (None, sha256):
             self._discard()
             raise UserError(
                 f"{self.remote.name} has SHA-256 {sha256}, "
-                f"not the {wish.sha256} that {wish.because}"
+                f"not the {spec.sha256} that {spec.stated_by}"
             )
         known = Known(sha256, version)
         write_text(self._note, json.dumps({"sha256": sha256, **version.to_json()}))
@@ -185,28 +185,31 @@ class Download:
         self._part_note.unlink(missing_ok=True)
         return known
 
-    def _receive(self, wish: DownloadSpec) -> Version:
-        self._furthest = self._arrived()
+    def _receive(self, spec: DownloadSpec) -> Version:
+        self._most_received = self._received()
 
         def advanced() -> bool:
-            before, self._furthest = self._furthest, max(self._furthest, self._arrived())
-            return self._furthest > before
+            before, self._most_received = (
+                self._most_received,
+                max(self._most_received, self._received()),
+            )
+            return self._most_received > before
 
-        attempt = lambda: self._attempt(wish)  # noqa: E731
+        attempt = lambda: self._attempt(spec)  # noqa: E731
         return retry(self.remote.name, self.retries, attempt, advanced)
 
-    def _arrived(self) -> int:
+    def _received(self) -> int:
         return self._part.stat().st_size if self._part.exists() else 0
 
-    def _begun(self) -> tuple[int, Version]:
-        """How much lies there of which version; nothing where that cannot be told."""
+    def _resume_point(self) -> tuple[int, Version]:
+        """Bytes received and their version; nothing where the version is unknown."""
         note = _read_version(self._part_note)
         if note is None or not (note.etag or note.modified or note.id):
             return 0, Version()
-        return self._arrived(), note
+        return self._received(), note
 
-    def _attempt(self, wish: DownloadSpec) -> Version:
-        start, version = self._begun()
+    def _attempt(self, spec: DownloadSpec) -> Version:
+        start, version = self._resume_point()
         if start and start == version.size:
             return version
         with self.remote.open(start, version) as reply:
@@ -215,32 +218,32 @@ class Download:
                 write_text(self._part_note, json.dumps(reply.version.to_json()))
             total = reply.version.size
             if total is not None:
-                self._bound(total, wish.largest)
-            self._store(reply, wish.largest)
-        arrived = self._arrived()
-        if total is not None and arrived > total:
+                self._check_size(total, spec.largest)
+            self._store(reply, spec.largest)
+        received = self._received()
+        if total is not None and received > total:
             self._part.unlink()
-            raise TransientError(f"{arrived:,} bytes came instead of {total:,}")
-        if total is not None and arrived < total:
-            raise TransientError(f"it ended after {arrived:,} of {total:,} bytes")
-        return Version(arrived, reply.version.etag, reply.version.modified, reply.version.id)
+            raise TransientError(f"{received:,} bytes came instead of {total:,}")
+        if total is not None and received < total:
+            raise TransientError(f"it ended after {received:,} of {total:,} bytes")
+        return Version(received, reply.version.etag, reply.version.modified, reply.version.id)
 
     def _store(self, reply: Reply, largest: int) -> None:
-        begun = said = time.monotonic()
+        started = reported = time.monotonic()
         size = reply.start
         with self._part.open("ab") as stream:
-            for piece in reply.pieces:
-                stream.write(piece)
+            for chunk in reply.chunks:
+                stream.write(chunk)
                 stream.flush()
-                size += len(piece)
-                self._bound(size, largest)
-                if time.monotonic() - said > _SAY_EVERY:
-                    said = time.monotonic()
-                    rate = (size - reply.start) / (said - begun) / 1e6
+                size += len(chunk)
+                self._check_size(size, largest)
+                if time.monotonic() - reported > _REPORT_INTERVAL:
+                    reported = time.monotonic()
+                    rate = (size - reply.start) / (reported - started) / 1e6
                     whole = f" of {reply.version.size / 1e6:,.1f}" if reply.version.size else ""
-                    self._say(f"{size / 1e6:,.1f}{whole} MB, {rate:.1f} MB per second")
+                    self._print(f"{size / 1e6:,.1f}{whole} MB, {rate:.1f} MB per second")
 
-    def _bound(self, size: int, largest: int) -> None:
+    def _check_size(self, size: int, largest: int) -> None:
         if size > largest:
             self._discard()
             raise UserError(

@@ -1,4 +1,4 @@
-"""A source's photographs arrive: found, read once to see that they can be, recorded, put in place.
+"""Fetch the images of a source: select, copy, decode once to check, and record them.
 
 `data/raw/TASK` then holds untouched copies (`targets/`, `inputs/` where the source has pairs),
 `files.jsonl` with a line for each, and `source.json`.
@@ -34,7 +34,7 @@ class _Item:
     Attributes:
         photo: the file.
         kind: `targets` or `inputs`.
-        origin: what its record says of where it comes from.
+        origin: provenance fields of its record.
     """
 
     photo: SourceFile
@@ -44,22 +44,22 @@ class _Item:
 
 @dataclass(frozen=True)
 class _Copy:
-    """Copies a file and says what it is.
+    """Copies a file and returns its record.
 
     Attributes:
-        out: where to.
+        out: destination.
         skip_damaged: whether damaged files are only listed.
-        ours: files in here were unpacked for this run: a second name will do instead of a copy.
+        owned: folder of files extracted for this run: they are hard-linked instead of copied.
     """
 
     out: Path
     skip_damaged: bool
-    ours: Path
+    owned: Path
 
-    def _bring(self, source: Path, copy: Path) -> None:
+    def _copy(self, source: Path, copy: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.unlink(missing_ok=True)  # From a run that was killed.
-        if source.is_relative_to(self.ours) and not source.is_symlink():
+        if source.is_relative_to(self.owned) and not source.is_symlink():
             copy.hardlink_to(source)
         else:
             shutil.copyfile(source, copy)
@@ -68,7 +68,7 @@ class _Copy:
         source = Path(item.photo.path)
         name = f"{item.kind}/{item.photo.name}{source.suffix.lower()}"
         copy = self.out / name
-        self._bring(source, copy)
+        self._copy(source, copy)
         try:
             rgb = read_rgb(copy)
         except UserError as error:
@@ -90,18 +90,20 @@ class _Copy:
 
 
 def _stem(file: str) -> str:
-    """A record's name without its kind and ending."""
+    """A record's name without its kind and extension."""
     return file.split("/", 1)[1].rpartition(".")[0]
 
 
-def _kept(journal: Path, folder: Path) -> tuple[Iterator[dict[str, Any]], list[dict[str, str]]]:
-    """The records to keep, and what is left out: damaged files and their partners."""
+def _split_records(
+    journal: Path, folder: Path
+) -> tuple[Iterator[dict[str, Any]], list[dict[str, str]]]:
+    """Records that stay, and those left out: damaged files and their partners."""
     skipped = {}
     for record in read_lines(journal):
         if "skipped" in record:
             skipped[_stem(record["file"])] = record["skipped"]
 
-    def kept() -> Iterator[dict[str, Any]]:
+    def kept_records() -> Iterator[dict[str, Any]]:
         for record in read_lines(journal):
             if _stem(record["file"]) not in skipped:
                 yield record
@@ -109,7 +111,7 @@ def _kept(journal: Path, folder: Path) -> tuple[Iterator[dict[str, Any]], list[d
                 (folder / record["file"]).unlink(missing_ok=True)
 
     left_out = [{"name": name, "because": reason} for name, reason in sorted(skipped.items())]
-    return kept(), left_out
+    return kept_records(), left_out
 
 
 def _items(collection: Collection) -> list[_Item]:
@@ -118,36 +120,36 @@ def _items(collection: Collection) -> list[_Item]:
 
 
 def fetch(settings: RunSettings, root: Path, out: Path) -> dict[str, int]:
-    """Bring the photographs of a task's source to the folder `out`.
+    """Fetch the images of a task's source into the folder `out`.
 
     A killed run is continued by the next one with the same settings.
 
     Args:
         settings: the task's settings.
         root: the project; relative paths start here.
-        out: folder that is replaced when everything has arrived.
+        out: folder that is replaced once everything is fetched.
 
     Returns:
-        How many `targets`, `inputs` and `skipped` there are.
+        Numbers of `targets`, `inputs` and `skipped`.
 
     Raises:
-        UserError: the source cannot be had, is not what it should be, or a file is damaged.
+        UserError: the source cannot be fetched, has changed, or a file is damaged.
     """
     source = resolve(settings.source, root)
-    place = Workspace(root, root / "scratch")
-    origin = open_source(source, place)
-    # Should the source have changed since another run was killed, this one begins anew.
+    workspace = Workspace(root, root / "scratch")
+    origin = open_source(source, workspace)
+    # If the source has changed since a killed run, this run starts from the beginning.
     key = digest([source.model_dump(mode="json"), origin.fingerprint()])[:16]
-    work = place.scratch / "fetch" / settings.task / key
-    collection = origin.bring(work / "source")
+    work = workspace.scratch / "fetch" / settings.task / key
+    collection = origin.fetch(work / "source")
     staging, journal = work / "staging", work / "journal.jsonl"
     if not staging.is_dir():
         journal.unlink(missing_ok=True)
         staging.mkdir(parents=True)
     selection = source if isinstance(source, Selection) else None
     copy = _Copy(staging, selection is not None and selection.damaged == "skip", work)
-    journalled(journal, _items(collection), copy, say=lambda text: print(f"fetch: {text}"))
-    records, left_out = _kept(journal, staging)
+    journalled(journal, _items(collection), copy, report=lambda text: print(f"fetch: {text}"))
+    records, left_out = _split_records(journal, staging)
     counts = Counter[str]()
 
     def counted() -> Iterator[dict[str, Any]]:
@@ -165,7 +167,7 @@ def fetch(settings: RunSettings, root: Path, out: Path) -> dict[str, int]:
         shutil.copyfile(collection.annotations, staging / header["annotations"])
     write_records(staging, SOURCE, header, counted())
     if not counts["targets"]:
-        raise UserError(f"`source`: every photograph is damaged, such as {left_out[0]['because']}")
+        raise UserError(f"`source`: every image is damaged, e.g. {left_out[0]['because']}")
     put_in_place(staging, out)
     collection.record()
     shutil.rmtree(work.parent, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Files behind HTTP and HTTPS."""
+"""Remote files over HTTP and HTTPS."""
 
 import math
 import re
@@ -16,10 +16,10 @@ from chimle.data.fetch.download import Reply
 from chimle.data.fetch.source_addresses import plain
 from chimle.errors import TRANSIENT_STATUSES, TransientError, UserError
 
-_MOST_REDIRECTS = 10
-_PIECE = 256 * 1024
+_MAX_REDIRECTS = 10
+_CHUNK = 256 * 1024
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
-_UNREADABLE = (
+_INVALID_ADDRESS = (
     requests.exceptions.InvalidURL,
     requests.exceptions.MissingSchema,
     requests.exceptions.InvalidSchema,
@@ -28,18 +28,18 @@ _UNREADABLE = (
     urllib3.exceptions.LocationParseError,
     ValueError,
 )
-_BROKEN = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
+_CONNECTION_ERRORS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 class HttpFile:
-    """A file behind an address (`download.Remote`)."""
+    """A file over HTTP (`download.Remote`)."""
 
     def __init__(self, address: str, timeout: float) -> None:
-        """A file; nothing is asked yet.
+        """A file; nothing is requested yet.
 
         Args:
             address: `http://` or `https://`.
-            timeout: seconds of silence that count as a failure.
+            timeout: seconds without a byte that count as a failure.
         """
         self._address, self._timeout = address, timeout
 
@@ -51,15 +51,15 @@ class HttpFile:
     def probe(self) -> Version:
         """Its version; raises as `open`."""
         with requests.Session() as session:
-            with self._asked(session, "HEAD", {}) as response:
+            with self._request(session, "HEAD", {}) as response:
                 if response.status_code < 400:
                     return self._version(response)
                 if response.status_code in TRANSIENT_STATUSES:
-                    raise self._refusal(response)
-            # Some servers answer HEAD to nobody, others only to whom they know.
-            with self._asked(session, "GET", {"Range": "bytes=0-0"}) as response:
+                    raise self._status_error(response)
+            # Some servers refuse HEAD, always or without a login.
+            with self._request(session, "GET", {"Range": "bytes=0-0"}) as response:
                 if response.status_code >= 400:
-                    raise self._refusal(response)
+                    raise self._status_error(response)
                 return self._version(response)
 
     @contextmanager
@@ -68,34 +68,34 @@ class HttpFile:
         strong = version.etag if version.etag and not version.etag.startswith("W/") else None
         condition = strong or version.modified
         if start and condition:
-            asked = {"Range": f"bytes={start}-", "If-Range": condition}
+            range_headers = {"Range": f"bytes={start}-", "If-Range": condition}
         else:
-            asked, start = {}, 0
+            range_headers, start = {}, 0
         with requests.Session() as session:
-            with self._asked(session, "GET", asked) as response:
+            with self._request(session, "GET", range_headers) as response:
                 after = self._version(response)
                 if start and _starts_at(response, start) and after.matches(version):
-                    yield Reply(after, start, self._pieces(response))
+                    yield Reply(after, start, self._chunks(response))
                     return
                 if response.status_code == 200:
-                    yield Reply(after, 0, self._pieces(response))
+                    yield Reply(after, 0, self._chunks(response))
                     return
                 if response.status_code not in (206, 416):
-                    raise self._refusal(response)
-            # What lies here is longer than the file is now, or another part came than was asked.
-            with self._asked(session, "GET", {}) as response:
+                    raise self._status_error(response)
+            # The part here is longer than the file now is, or the server sent another range.
+            with self._request(session, "GET", {}) as response:
                 if response.status_code != 200:
-                    raise self._refusal(response)
-                yield Reply(self._version(response), 0, self._pieces(response))
+                    raise self._status_error(response)
+                yield Reply(self._version(response), 0, self._chunks(response))
 
     @contextmanager
-    def _asked(
+    def _request(
         self, session: requests.Session, method: str, headers: dict[str, str]
     ) -> Iterator[requests.Response]:
-        """The answer after all redirects, with its body still to come."""
+        """The response after all redirects; its body is not read yet."""
         address = self._address
         headers = {"Accept-Encoding": "identity", "User-Agent": "chimle", **headers}
-        for _ in range(_MOST_REDIRECTS + 1):
+        for _ in range(_MAX_REDIRECTS + 1):
             try:
                 response = session.request(
                     method,
@@ -108,30 +108,28 @@ class HttpFile:
             except requests.exceptions.SSLError:
                 raise UserError(
                     f"{self.name} cannot be fetched (no valid TLS connection): "
-                    "mend the address in `source.archives`"
+                    "fix the address in `source.archives`"
                 ) from None
-            except _UNREADABLE:
-                raise self._unreadable() from None
-            except _BROKEN as error:
-                raise TransientError(self._said(error)) from None
+            except _INVALID_ADDRESS:
+                raise self._invalid_address() from None
+            except _CONNECTION_ERRORS as error:
+                raise TransientError(self._describe(error)) from None
             with response:
                 if not response.is_redirect:
                     yield response
                     return
-                address = self._redirected(address, response.headers["Location"])
-        raise UserError(
-            f"{self.name} redirects more than {_MOST_REDIRECTS} times: mend its address"
-        )
+                address = self._redirect_target(address, response.headers["Location"])
+        raise UserError(f"{self.name} redirects more than {_MAX_REDIRECTS} times: fix its address")
 
-    def _unreadable(self) -> UserError:
-        return UserError(f"`source.archives`: {self.name} leads to no valid address: mend it")
+    def _invalid_address(self) -> UserError:
+        return UserError(f"`source.archives`: {self.name} leads to no valid address: fix it")
 
-    def _redirected(self, address: str, target: str) -> str:
+    def _redirect_target(self, address: str, target: str) -> str:
         try:
             after = urljoin(address, target)
             scheme = urlsplit(after).scheme
         except ValueError:
-            raise self._unreadable() from None
+            raise self._invalid_address() from None
         if scheme not in ("http", "https"):
             raise UserError(f"{self.name} redirects to `{scheme}:`: only http and https are read")
         if urlsplit(address).scheme == "https" and scheme == "http":
@@ -150,33 +148,33 @@ class HttpFile:
             length = headers.get("Content-Length", "")
             size = int(length) if length.isdecimal() else None
         if response.request.method == "HEAD":
-            size = size or None  # Nothing is what some servers say to HEAD of any file.
+            size = size or None  # Some servers answer HEAD with length 0.
         return Version(size, headers.get("ETag"), headers.get("Last-Modified"))
 
-    def _pieces(self, response: requests.Response) -> Iterator[bytes]:
-        """The body as it is sent; `PassingError` where it breaks off."""
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        """The raw body; raises `TransientError` where it breaks off."""
         try:
-            # read1 hands over what is there: a kill loses no more than that.
-            while piece := response.raw.read1(_PIECE, decode_content=False):
-                yield piece
-        except _BROKEN as error:
-            raise TransientError(self._said(error)) from None
+            # read1 returns what is there, so a kill loses no more than that.
+            while chunk := response.raw.read1(_CHUNK, decode_content=False):
+                yield chunk
+        except _CONNECTION_ERRORS as error:
+            raise TransientError(self._describe(error)) from None
 
-    def _refusal(self, response: requests.Response) -> Exception:
+    def _status_error(self, response: requests.Response) -> Exception:
         status = response.status_code
-        said = f"the server answers {status} {responses.get(status, '')}".rstrip()
+        answer = f"the server answers {status} {responses.get(status, '')}".rstrip()
         if status in TRANSIENT_STATUSES:
-            return TransientError(said, _retry_after(response))
-        mend = {
+            return TransientError(answer, _retry_after(response))
+        fix = {
             401: "its server wants a user: https://USER:PASSWORD@HOST/... or a .netrc",
             403: "ask its owner for access or download it by hand",
-            404: "mend its address in `source.archives`",
+            404: "fix its address in `source.archives`",
             410: "it is gone for good, name another address in `source.archives`",
-        }.get(status, "mend its address in `source.archives`")
-        return UserError(f"{self.name} cannot be fetched ({said}): {mend}")
+        }.get(status, "fix its address in `source.archives`")
+        return UserError(f"{self.name} cannot be fetched ({answer}): {fix}")
 
-    def _said(self, error: BaseException) -> str:
-        """Why a connection failed, in words that hold no address: that may have a password."""
+    def _describe(self, error: BaseException) -> str:
+        """Why a connection failed, without the address, which may hold a password."""
         seen: list[BaseException] = []
         todo: list[BaseException] = [error]
         while todo:
@@ -198,13 +196,13 @@ class HttpFile:
 
 
 def _starts_at(response: requests.Response, start: int) -> bool:
-    """Whether it is the part that was asked for."""
+    """Whether the response is the requested range."""
     match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
     return response.status_code == 206 and match is not None and int(match[1]) == start
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Seconds of a `Retry-After` header, in either of its two forms."""
+    """Seconds of a `Retry-After` header, given as a number or a date."""
     value = response.headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value)

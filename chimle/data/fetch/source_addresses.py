@@ -1,4 +1,4 @@
-"""Addresses of a person's files: where they lie, and how they may be printed."""
+"""Addresses of source files: local path, printable form, file name and checksum key."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def plain(address: str) -> str:
-    """An address without what may be secret: user, password, query and fragment."""
+    """An address without user, password, query and fragment, which may be secret."""
     scheme = _SCHEME.match(address)
     if not scheme:
         return address
@@ -24,7 +24,7 @@ def plain(address: str) -> str:
 
 
 def checksum_key(address: str) -> str:
-    """By what an address is recorded: nothing secret, but another query is another file."""
+    """Key of an address in the checksums: without secrets, but with a hash of the query."""
     if not _SCHEME.match(address):
         return address
     query = urlsplit(address).query
@@ -36,7 +36,7 @@ def _short(text: str) -> str:
 
 
 def download_name(address: str) -> str:
-    """A file name of our own for what lies at an address."""
+    """A safe local file name for an address."""
     last = re.sub(r"[^A-Za-z0-9._-]", "_", file_name(address)).lstrip(".")[-60:]
     return f"{_short(checksum_key(address))}-{last or 'file'}"
 
@@ -48,10 +48,10 @@ def file_name(address: str) -> str:
 
 
 def local_path(address: str, root: Path) -> Path | None:
-    """Where an address of this machine leads; None for `http://` and `https://`.
+    """The path of a local address; None for `http://` and `https://`.
 
     Raises:
-        UserError: it names another machine, or a scheme that is not known.
+        UserError: it names another machine or an unknown scheme.
     """
     if not _SCHEME.match(address):
         return root / address

@@ -1,4 +1,4 @@
-"""What is watched while an archive of any kind is unpacked."""
+"""Checks during extraction, shared by all archive formats: names, entries, bytes, damage."""
 
 import lzma
 import tarfile
@@ -11,9 +11,9 @@ from typing import Protocol
 
 from chimle.data.file_names import BadNameError, Names, printable, safe_name
 
-INSTEAD = "take another archive, or unpack it yourself and use `kind: folder`"
-"""What a person can do about a refusal."""
-DAMAGE = (
+ALTERNATIVE = "take another archive, or unpack it yourself and use `kind: folder`"
+"""Advice after a refusal."""
+DAMAGE_ERRORS = (
     EOFError,
     OSError,
     RuntimeError,
@@ -24,16 +24,16 @@ DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What readers of archives raise on damaged ones; `damage` tells a full disk apart."""
-_PIECE = 2**20
+"""Exceptions of archive readers on damaged input; `damage` excludes those of the disk."""
+_CHUNK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What may be unpacked at most.
+class Limits:
+    """Limits of an extraction.
 
     Attributes:
-        files: entries.
+        files: number of entries.
         bytes: of all of them together.
     """
 
@@ -42,30 +42,30 @@ class Bounds:
 
 
 class Readable(Protocol):
-    """All that is asked of a stream."""
+    """A stream with `read`."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most so many bytes; none at the end."""
+        """At most `size` bytes; empty at the end."""
         ...
 
 
-class Refused(Exception):  # noqa: N818 - becomes a `UserError` once the archive's name is known
-    """Why an archive is not unpacked; the message ends a sentence that began with its name."""
+class Refused(Exception):  # noqa: N818 - becomes a `UserError` with the archive's name
+    """A refused archive; the message completes a sentence that begins with its name."""
 
 
 class Damaged(Refused):
-    """It is not as it was packed."""
+    """The archive is damaged."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what}: fetch or pack it again")
 
 
 def damage(error: BaseException, name: str = "") -> Damaged:
-    """An error of `DAMAGE` as a refusal; raised again if the operating system means this machine.
+    """An error of `DAMAGE_ERRORS` as a refusal; an error of the operating system is raised again.
 
     Args:
-        error: what was raised.
-        name: of the file that was being read.
+        error: of `DAMAGE_ERRORS`.
+        name: of the entry being read.
     """
     if isinstance(error, OSError) and error.errno:
         raise error
@@ -74,60 +74,60 @@ def damage(error: BaseException, name: str = "") -> Damaged:
     return Damaged(f"is damaged{where} ({reason})")
 
 
-def pieces(content: Readable, name: str = "") -> Iterator[bytes]:
-    """A stream in pieces; what decompressors raise on damage becomes a refusal."""
+def chunks(content: Readable, name: str = "") -> Iterator[bytes]:
+    """A stream in chunks; decompression errors become a refusal."""
     while True:
         try:
-            piece = content.read(_PIECE)
-        except DAMAGE as error:
+            chunk = content.read(_CHUNK)
+        except DAMAGE_ERRORS as error:
             raise damage(error, name) from None
-        if not piece:
+        if not chunk:
             return
-        yield piece
+        yield chunk
 
 
 class Unpacking:
-    """One archive on its way into a folder."""
+    """The extraction of one archive into a folder."""
 
-    def __init__(self, folder: Path, names: Names, bounds: Bounds) -> None:
-        self.folder, self.names, self.bounds = folder, names, bounds
-        self.arrived: list[str] = []
+    def __init__(self, folder: Path, names: Names, limits: Limits) -> None:
+        self.folder, self.names, self.limits = folder, names, limits
+        self.received: list[str] = []
         self._entries = self._bytes = 0
 
     def entry(self, name: str) -> str:
-        """Count an entry; its safe name, `Refused` if it has none."""
+        """Count an entry and return its safe name; `Refused` if it has none."""
         self._entries += 1
-        if self._entries > self.bounds.files:
+        if self._entries > self.limits.files:
             raise Refused(
-                f"holds more than the {self.bounds.files:,} entries of `source.most_files`: "
+                f"holds more than the {self.limits.files:,} entries of `source.most_files`: "
                 "raise that if you trust it"
             )
         try:
             return safe_name(name)
         except BadNameError as error:
-            raise Refused(f"holds {printable(name)}, which {error}: {INSTEAD}") from None
+            raise Refused(f"holds {printable(name)}, which {error}: {ALTERNATIVE}") from None
 
     def file(self, name: str, content: Readable) -> None:
-        """Write a file of a safe name; `Refused` if that is taken or it is too much."""
+        """Write a file under a safe name; `Refused` if it is taken or a limit is exceeded."""
         try:
             if not name:
                 raise BadNameError("is no name of a file")
             self.names.add(name)
         except BadNameError as error:
-            raise Refused(f"holds {printable(name) or '.'}, which {error}: {INSTEAD}") from None
+            raise Refused(f"holds {printable(name) or '.'}, which {error}: {ALTERNATIVE}") from None
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as stream:
-            for piece in pieces(content, name):
-                self._count(len(piece))
-                stream.write(piece)
-        self.arrived.append(name)
+            for chunk in chunks(content, name):
+                self._count(len(chunk))
+                stream.write(chunk)
+        self.received.append(name)
 
     def _count(self, size: int) -> None:
-        """Count unpacked bytes, whatever headers said."""
+        """Count extracted bytes, independently of the headers."""
         self._bytes += size
-        if self._bytes > self.bounds.bytes:
+        if self._bytes > self.limits.bytes:
             raise Refused(
-                f"unpacks to more than the {self.bounds.bytes:,} bytes of `source.most_bytes`: "
+                f"unpacks to more than the {self.limits.bytes:,} bytes of `source.most_bytes`: "
                 "raise that if you trust it"
             )

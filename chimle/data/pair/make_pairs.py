@@ -1,6 +1,6 @@
-"""Photographs become pairs: planned, split, cut, degraded, written with a manifest.
+"""Make pairs of images: plan, split, crop, degrade and write them with a manifest.
 
-The same photographs, settings and seed give the same bytes, however many processes make them and
+The same images, settings and seed give the same bytes, however many processes make them and
 however often they were killed.
 """
 
@@ -31,29 +31,29 @@ from chimle.settings import RunSettings
 
 @lru_cache(maxsize=2)
 def _read(path: Path) -> np.ndarray:
-    """A photograph; its neighbours in the plan are often cut from it, too."""
+    """A decoded image; neighbours in the plan are often cropped from the same one."""
     return read_rgb(path)
 
 
-def _crop(picture: np.ndarray, box: tuple[int, int, int]) -> np.ndarray:
+def _crop(image: np.ndarray, box: tuple[int, int, int]) -> np.ndarray:
     left, top, side = box
-    return picture[top : top + side, left : left + side]
+    return image[top : top + side, left : left + side]
 
 
-def _half(picture: np.ndarray, half: Half | None) -> np.ndarray:
-    middle = picture.shape[1] // 2
+def _half(image: np.ndarray, half: Half | None) -> np.ndarray:
+    middle = image.shape[1] // 2
     match half:
         case "left":
-            return picture[:, :middle]
+            return image[:, :middle]
         case "right":
-            return picture[:, middle:]
+            return image[:, middle:]
         case None:
-            return picture
+            return image
 
 
 @dataclass(frozen=True)
 class _Maker:
-    """Makes one pair after the other.
+    """Makes one pair.
 
     Attributes:
         settings: of the task.
@@ -65,11 +65,11 @@ class _Maker:
     raw: Path
     out: Path
 
-    def _given(self, pair: PairSpec, photograph: np.ndarray) -> np.ndarray:
-        """The source's own input, cut and resized like its target."""
+    def _given(self, pair: PairSpec, image: np.ndarray) -> np.ndarray:
+        """The source's own input, cropped and resized like its target."""
         assert pair.input is not None
-        picture = _half(_read(self.raw / pair.input), pair.input_half)
-        (height, width), shape = picture.shape[:2], photograph.shape
+        image = _half(_read(self.raw / pair.input), pair.input_half)
+        (height, width), shape = image.shape[:2], image.shape
         scale = width / shape[1]
         if abs(height - shape[0] * scale) > max(1.0, 0.01 * height):
             raise UserError(
@@ -79,21 +79,21 @@ class _Maker:
         left, top, side = pair.input_box or (round(value * scale) for value in pair.box)
         side = min(side, height - top, width - left)
         small = self.settings.pair.size // self.settings.definition.reduction
-        return resize(_crop(picture, (left, top, side)), (small, small))
+        return resize(_crop(image, (left, top, side)), (small, small))
 
     def __call__(self, item: tuple[PairSpec, str]) -> dict[str, Any]:
-        """Write a pair of a split; what the manifest says of it."""
+        """Write a pair of a split; returns its record for the manifest."""
         pair, split = item
         settings, size = self.settings, self.settings.pair.size
-        photograph = _half(_read(self.raw / pair.target), pair.target_half)
-        target = resize(_crop(photograph, pair.box), (size, size))
+        image = _half(_read(self.raw / pair.target), pair.target_half)
+        target = resize(_crop(image, pair.box), (size, size))
         if pair.input is None:
             noise_seed = int(unit_hash(settings.seed, f"degrade/{pair.id}") * 2**32)
-            picture, how = degrade(target, settings.definition, settings.pair, noise_seed)
+            image, how = degrade(target, settings.definition, settings.pair, noise_seed)
         else:
-            picture, how = self._given(pair, photograph), {"kind": "given", "file": pair.input}
+            image, how = self._given(pair, image), {"kind": "given", "file": pair.input}
         entry: dict[str, Any] = {"id": pair.id, "split": split, "group": pair.group}
-        for kind, content in (("input", picture), ("target", target)):
+        for kind, content in (("input", image), ("target", target)):
             data = png_bytes(content)
             path = f"{split}/{kind}/{pair.id}.png"
             (self.out / path).parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ class _Maker:
 
 
 def _entries(journal: Path, hashes: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Lines of the manifest: those of the journal with the hashes of the source's files."""
+    """Records of the manifest: the journal's, with the hashes of the source's files."""
     for entry in read_lines(journal):
         source, how = entry["source"], entry["degradation"]
         source["sha256"] = hashes[source["file"]]
@@ -122,12 +122,12 @@ def make_pairs(settings: RunSettings, raw: Path, out: Path, scratch: Path) -> di
     Args:
         settings: the task's settings.
         raw: a fetched source (`chimle.data.fetch.fetching.fetch`).
-        out: folder that is replaced when all pairs are written. It then holds
+        out: folder that is replaced once all pairs are written. It then holds
             `SPLIT/input/ID.png`, `SPLIT/target/ID.png`, `pairs.jsonl` and `manifest.json`.
         scratch: an ignored folder, kept between runs.
 
     Raises:
-        UserError: a photograph is too small or damaged, shapes differ, or a split stays empty.
+        UserError: an image is too small or damaged, shapes differ, or a split is empty.
     """
     relevant = settings.model_dump(mode="json", include={"task", "seed", "pair"})
     key = digest([relevant, read_header(raw, SOURCE)])[:16]
@@ -138,7 +138,7 @@ def make_pairs(settings: RunSettings, raw: Path, out: Path, scratch: Path) -> di
         journal.unlink(missing_ok=True)
         staging.mkdir(parents=True)
     maker = _Maker(settings, raw, staging)
-    journalled(journal, plan.pairs, maker, say=lambda text: print(f"pair: {text}"))
+    journalled(journal, plan.pairs, maker, report=lambda text: print(f"pair: {text}"))
     found = Counter(split for _, split in plan.pairs)
     counts = {split: found[split] for split in SPLITS}
     header = {"task": settings.task, "size": settings.pair.size, "counts": counts, **plan.header}

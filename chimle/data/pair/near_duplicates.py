@@ -1,10 +1,10 @@
-"""Photographs that show the same again: found by perceptual hash, made sure of by pixels.
+"""Near-duplicates: candidates by perceptual hash, confirmed by correlation of pixels.
 
-A model must not be tested with what it was trained on under another name. The hash (64 bits, of
-every photograph, from when it was fetched) finds candidates among all pairs of photographs,
-exactly and in bounded memory; only candidates are decoded. Two count as near-duplicates when their
-pictures, reduced to `SIDE` x `SIDE`, correlate: that is blind to encoding, size, brightness and
-contrast. Mirrored or cropped copies are not found.
+A model must not be tested on an image that it was trained on under another name. The 64-bit hash
+of every image, computed by the fetch, finds candidates among all pairs of images, exactly and in
+bounded memory; only candidates are decoded. Two images are near-duplicates if they correlate when
+reduced to `SIDE` x `SIDE`, which ignores encoding, size, brightness and contrast. Mirrored or
+cropped copies are not found.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,19 +20,19 @@ from chimle.io.journal import journalled, read_lines
 from chimle.settings import PairSettings
 
 SIDE = 32
-"""Pixels of the reduced pictures that are compared."""
+"""Pixels of the reduced images that are compared."""
 _ROWS, _COLUMNS = 1024, 8192
-"""Block of hashes compared at once: 64 MB whatever there is to compare."""
+"""Block of hashes compared at once: 64 MB for any number of images."""
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicatePair:
-    """Two photographs that are near-duplicates.
+    """Two images that are near-duplicates.
 
     Attributes:
-        first: index of the one.
+        first: index of one image.
         second: index of the other, larger.
-        bits: in which their perceptual hashes differ.
+        bits: Hamming distance of their perceptual hashes.
     """
 
     first: int
@@ -48,7 +48,7 @@ def close_hashes(hashes: np.ndarray, bits: int) -> Iterator[tuple[np.ndarray, np
         bits: largest Hamming distance.
 
     Yields:
-        Indices (M,) of the one and (M,) of the other, larger.
+        Indices (M,) of one image and (M,) of the other, larger.
     """
     for top in range(0, len(hashes), _ROWS):
         rows = hashes[top : top + _ROWS, None]
@@ -66,20 +66,21 @@ def reduced(rgb: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(rgb).resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def likeness(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Correlation of a reduced picture (3 SIDE²,) with N others (N, 3 SIDE²), uint8: (N,)."""
+def correlations(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Correlation of a reduced image (3 SIDE²,) with N others (N, 3 SIDE²), uint8: (N,)."""
     a = one.astype(np.float32) - one.mean()
     b = others.astype(np.float32)
     b -= b.mean(axis=1, keepdims=True)
     scale = np.sqrt((a @ a) * (b * b).sum(axis=1))
-    # A picture of one colour has no structure to compare: only another such is like it.
+    # An image of one colour has no structure to compare: it matches only another such image.
     flat = (scale < 1e-3) & (np.abs(b).max(axis=1) < 1) & (np.abs(a).max() < 1)
-    return np.where(scale < 1e-3, flat.astype(np.float32), b @ a / np.maximum(scale, 1e-3))
+    structured: np.ndarray = b @ a / np.maximum(scale, 1e-3)
+    return np.where(scale < 1e-3, flat.astype(np.float32), structured)
 
 
 @dataclass(frozen=True)
 class _Reduce:
-    """Decodes a file of the source; its reduced picture as text."""
+    """Decodes a file of the source; returns the reduced image as text."""
 
     raw: Path
 
@@ -90,13 +91,13 @@ class _Reduce:
 def near_duplicates(
     records: Sequence[dict[str, Any]], settings: PairSettings, raw: Path, journal: Path
 ) -> list[DuplicatePair]:
-    """All pairs of near-duplicates among photographs.
+    """All pairs of near-duplicates among images.
 
     Args:
-        records: of the photographs, with `file` and `phash`.
+        records: of the images, with `file` and `phash`.
         settings: thresholds.
         raw: the fetched source.
-        journal: file for what has been decoded, should the run be killed.
+        journal: file of decoded images, to resume a killed run.
     """
     hashes = np.array([int(record["phash"], 16) for record in records], dtype=np.uint64)
     blocks = list(close_hashes(hashes, settings.duplicate_bits))
@@ -105,9 +106,9 @@ def near_duplicates(
     first, second = (np.concatenate(side) for side in zip(*blocks, strict=True))
     members = np.unique(np.concatenate((first, second)))
     journalled(journal, [records[i]["file"] for i in members.tolist()], _Reduce(raw))
-    pictures = np.empty((len(members), 3 * SIDE * SIDE), dtype=np.uint8)
+    images = np.empty((len(members), 3 * SIDE * SIDE), dtype=np.uint8)
     for place, line in enumerate(read_lines(journal)):
-        pictures[place] = np.frombuffer(bytes.fromhex(line["reduced"]), dtype=np.uint8)
+        images[place] = np.frombuffer(bytes.fromhex(line["reduced"]), dtype=np.uint8)
     order = np.lexsort((second, first))
     first, second = first[order], second[order]
     found = []
@@ -116,7 +117,7 @@ def near_duplicates(
     for end in ends.tolist():
         one, others = int(first[start]), second[start:end]
         a, b = np.searchsorted(members, one), np.searchsorted(members, others)
-        like = likeness(pictures[a], pictures[b]) >= settings.duplicate_likeness
+        like = correlations(images[a], images[b]) >= settings.duplicate_likeness
         apart = np.bitwise_count(hashes[one] ^ hashes[others])
         rows = zip(others[like].tolist(), apart[like].tolist(), strict=True)
         found += [DuplicatePair(one, other, bits) for other, bits in rows]
@@ -127,9 +128,9 @@ def near_duplicates(
 def _to_drop(
     names: Sequence[str], found: Sequence[DuplicatePair], splits: Sequence[str]
 ) -> set[int]:
-    """Photographs that leave the training split: one like them is held out, or comes first there.
+    """Images to drop from the training split: a near-duplicate is held out, or comes earlier.
 
-    What is held out stays. Names decide, so the same ones go every time.
+    Held-out images stay. Names decide, so the choice is reproducible.
     """
     gone: set[int] = set()
     inside: list[tuple[int, int]] = []
@@ -140,27 +141,27 @@ def _to_drop(
         elif trained:
             early, late = sorted(trained, key=lambda i: names[i])
             inside.append((early, late))
-    # In this order a photograph's own fate is sealed before it decides another's.
+    # In this order an image's own outcome is known before it decides another's.
     for early, late in sorted(inside, key=lambda pair: [names[i] for i in pair]):
         if early not in gone:
             gone.add(late)
     return gone
 
 
-def judge(
+def duplicate_lines(
     names: Sequence[str], found: Sequence[DuplicatePair], splits: Sequence[str], drop: bool
 ) -> list[dict[str, Any]]:
-    """What becomes of near-duplicates, as the manifest lists it.
+    """Outcome for each pair of near-duplicates, as the manifest lists it.
 
     Args:
-        names: of the photographs.
+        names: of the images.
         found: their near-duplicates.
-        splits: the photographs' splits.
-        drop: whether any goes at all.
+        splits: the images' splits.
+        drop: whether any image is dropped.
 
     Returns:
-        Per two near-duplicates, by name: which of them are `kept` and which `dropped`, the
-        `splits` that they were in (kept ones first), and the `distance` of their hashes in bits.
+        For each pair, by name: which are `kept` and which `dropped`, their `splits` (kept ones
+        first) and the `distance` of their hashes in bits.
     """
     gone = _to_drop(names, found, splits) if drop else set()
     lines = []

@@ -1,16 +1,16 @@
-"""From a fetched source to the list of pairs to be made: which there are, in which split."""
+"""The plan of a task's pairs: which pairs a fetched source gives, and their splits."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chimle.data.manifests import SOURCE, read_header, read_records
-from chimle.data.pair.near_duplicates import judge, near_duplicates
+from chimle.data.pair.near_duplicates import duplicate_lines, near_duplicates
 from chimle.data.pair.pair_specs import (
     PairSpec,
     SizeFilter,
     plan_halves,
-    plan_photographs,
+    plan_images,
     plan_regions,
     stem,
 )
@@ -22,12 +22,12 @@ from chimle.settings import RunSettings
 
 @dataclass
 class Plan:
-    """All pairs that a source gives.
+    """All pairs of a source.
 
     Attributes:
         pairs: with their splits, by id.
         hashes: SHA-256 of the source's files.
-        header: what the manifest says of what was left out, and why.
+        header: fields of the manifest on what was left out, and why.
     """
 
     pairs: list[tuple[PairSpec, str]]
@@ -43,11 +43,11 @@ def _without_duplicates(
     raw: Path,
     work: Path,
 ) -> tuple[list[PairSpec], list[dict[str, Any]]]:
-    """The pairs that stay, and the near-duplicates among all."""
+    """The pairs that stay, and the near-duplicates among all pairs."""
     own = {pair.target: splits[pair.group] for pair in plan}
     used = [record for record in records if record["file"] in own]
     found = near_duplicates(used, settings.pair, raw, work / "duplicates.jsonl")
-    lines = judge(
+    lines = duplicate_lines(
         [stem(record["file"]) for record in used],
         found,
         [own[record["file"]] for record in used],
@@ -58,41 +58,41 @@ def _without_duplicates(
 
 
 def make_plan(settings: RunSettings, raw: Path, work: Path) -> Plan:
-    """Which pairs a fetched source gives.
+    """The pairs that a fetched source gives.
 
     Args:
         settings: the task's.
         raw: the fetched source.
-        work: folder for what has been found out, should the run be killed.
+        work: folder for journals, to resume a killed run.
 
     Raises:
-        UserError: a photograph is too small, or nothing is left of a split.
+        UserError: an image is too small, or a split is empty.
     """
     header, pair = read_header(raw, SOURCE), settings.pair
     by_kind: dict[str, list[dict[str, Any]]] = {"targets": [], "inputs": []}
     for record in read_records(raw, SOURCE):
         by_kind[record["file"].split("/", 1)[0]].append(record)
     targets, inputs = by_kind["targets"], by_kind["inputs"]
-    small, said = SizeFilter(pair), dict[str, Any]()
+    size_filter, header_parts = SizeFilter(pair), dict[str, Any]()
     if pair.timelapse:
         annotations = raw / header["annotations"] if "annotations" in header else None
-        lapse = plan_timelapse(targets, annotations, settings, raw, work, small)
-        plan, said["timelapse"] = lapse.pairs, lapse.report
+        timelapse = plan_timelapse(targets, annotations, settings, raw, work, size_filter)
+        plan, header_parts["timelapse"] = timelapse.pairs, timelapse.report
     elif header["kind"] == "builtin":
         plan = list(plan_regions(targets, pair))
     elif header["side_by_side"]:
-        plan = list(plan_halves(targets, header["side_by_side"], small))
+        plan = list(plan_halves(targets, header["side_by_side"], size_filter))
     else:
-        plan = list(plan_photographs(targets, inputs, small))
-    said["skipped"] = small.skipped
+        plan = list(plan_images(targets, inputs, size_filter))
+    header_parts["skipped"] = size_filter.skipped
     if not plan:
-        raise UserError(f"`pair.size` {pair.size}: every photograph is smaller; lower it")
+        raise UserError(f"`pair.size` {pair.size}: every image is smaller; lower it")
     splits = split_groups(plan, pair, settings.seed)
-    # Regions share no pixel, and what a fixed camera sees is always alike.
+    # Regions share no pixel, and frames of a fixed camera always look alike.
     if pair.duplicates != "keep" and header["kind"] != "builtin" and not pair.timelapse:
-        plan, said["near_duplicates"] = _without_duplicates(
+        plan, header_parts["near_duplicates"] = _without_duplicates(
             plan, splits, targets, settings, raw, work
         )
-    chosen = limited(plan, splits, pair.limit, settings.seed)
+    selected = limited(plan, splits, pair.limit, settings.seed)
     hashes = {record["file"]: record["sha256"] for record in (*targets, *inputs)}
-    return Plan([(one, splits[one.group]) for one in chosen], hashes, said)
+    return Plan([(one, splits[one.group]) for one in selected], hashes, header_parts)

@@ -1,4 +1,4 @@
-"""Which pairs a source gives: what becomes a target, from which square, and what its input is."""
+"""Specifications of pairs: target file and square, input, group, split."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from chimle.errors import UserError
 from chimle.settings import PairSettings
 
 REGION = 1.5
-"""Side of a built-in photograph's region over `pair.size`: reduced, it is sharp and clean."""
+"""Side of a built-in photograph's region, relative to `pair.size`: the reduction sharpens it."""
 
 Half = Literal["left", "right"]
 Box = tuple[int, int, int]
@@ -18,20 +18,20 @@ Box = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class PairSpec:
-    """A pair to be made.
+    """Specification of a pair.
 
     Attributes:
-        id: names the pair and, through it, its codes.
-        group: what is split as one.
+        id: name of the pair, which determines its codes.
+        group: pairs of one group share a split.
         target: file of the target, `targets/...` of the fetched source.
         box: left, top and side of the square that becomes the target, in the pixels of the
             target's file (or of its half).
         input: file of the source's own input; None: the target is degraded.
-        input_box: the square of the input, in its own pixels; None: where the target's is.
+        input_box: the square of the input, in its own pixels; None: as the target's.
         target_half: which half of the file is the target; None: all of it.
         input_half: the same for the input.
-        split: where the plan itself decides it.
-        notes: what the manifest says besides.
+        split: fixed by the plan; None: chosen by the group.
+        notes: further fields of the manifest.
     """
 
     id: str
@@ -47,17 +47,17 @@ class PairSpec:
 
 
 def stem(file: str) -> str:
-    """A file's name in a source, without kind and ending: `targets/a/b.png` is `a/b`."""
+    """A file's name in a source, without kind and extension: `targets/a/b.png` is `a/b`."""
     return Path(file.split("/", 1)[1]).with_suffix("").as_posix()
 
 
 def pair_id(name: str) -> str:
-    """A name as a file name."""
+    """A name with `__` for `/`, usable as a file name."""
     return name.replace("/", "__")
 
 
 def group_of(name: str, settings: PairSettings) -> str:
-    """What a photograph is split with, as `pair.group` says."""
+    """The group of an image, by `pair.group`."""
     match settings.group:
         case "photograph":
             return name
@@ -69,18 +69,18 @@ def group_of(name: str, settings: PairSettings) -> str:
 
 
 def centre_square(width: int, height: int) -> Box:
-    """The largest central square of a photograph."""
+    """The largest central square of an image."""
     side = min(width, height)
     return (width - side) // 2, (height - side) // 2, side
 
 
 @dataclass
 class SizeFilter:
-    """Judges whether photographs are large enough, and keeps in mind which were not.
+    """Checks that images are large enough, and lists those that are not.
 
     Attributes:
-        settings: say how large they must be and what to do otherwise.
-        skipped: name and reason of those that were too small.
+        settings: smallest size, and whether smaller images are an error.
+        skipped: name and reason of the images that are too small.
     """
 
     settings: PairSettings
@@ -95,15 +95,17 @@ class SizeFilter:
         size = self.settings.size
         if min(width, height) >= size:
             return True
-        said = f"{file} is {width}x{height}, smaller than `pair.size` {size}"
+        sentence = f"{file} is {width}x{height}, smaller than `pair.size` {size}"
         if self.settings.small == "refuse":
-            raise UserError(f"{said}: remove it, lower `pair.size`, or set `pair.small` to skip")
-        self.skipped.append({"name": stem(file), "because": said})
+            raise UserError(
+                f"{sentence}: remove it, lower `pair.size`, or set `pair.small` to skip"
+            )
+        self.skipped.append({"name": stem(file), "because": sentence})
         return False
 
 
 def plan_regions(records: list[dict[str, Any]], settings: PairSettings) -> Iterator[PairSpec]:
-    """Disjoint squares of a few large photographs, each a group of its own."""
+    """Disjoint squares of a few large images, each a group of its own."""
     side = int(settings.size * REGION)
     for record in records:
         name = stem(record["file"])
@@ -113,10 +115,10 @@ def plan_regions(records: list[dict[str, Any]], settings: PairSettings) -> Itera
                 yield PairSpec(region, region, record["file"], (left, top, side))
 
 
-def plan_photographs(
-    targets: list[dict[str, Any]], inputs: list[dict[str, Any]], small: SizeFilter
+def plan_images(
+    targets: list[dict[str, Any]], inputs: list[dict[str, Any]], size_filter: SizeFilter
 ) -> Iterator[PairSpec]:
-    """The central square of every photograph, with the source's own input where it has one.
+    """The central square of every image, with the source's own input where it has one.
 
     Raises:
         UserError: one is too small.
@@ -124,17 +126,17 @@ def plan_photographs(
     own = {stem(record["file"]): record["file"] for record in inputs}
     for record in targets:
         file, name = record["file"], stem(record["file"])
-        if not small.fits(file, record["width"], record["height"]):
+        if not size_filter.fits(file, record["width"], record["height"]):
             continue
         box = centre_square(record["width"], record["height"])
-        group = group_of(name, small.settings)
+        group = group_of(name, size_filter.settings)
         yield PairSpec(pair_id(name), group, file, box, input=own.get(name))
 
 
 def plan_halves(
-    records: list[dict[str, Any]], input_half: Half, small: SizeFilter
+    records: list[dict[str, Any]], input_half: Half, size_filter: SizeFilter
 ) -> Iterator[PairSpec]:
-    """Both halves of every photograph.
+    """Both halves of every image.
 
     Raises:
         UserError: a width is odd, or a half is too small.
@@ -144,12 +146,12 @@ def plan_halves(
         file, name = record["file"], stem(record["file"])
         if record["width"] % 2:
             raise UserError(f"{file} is {record['width']} pixels wide: halves need an even width")
-        if not small.fits(file, record["width"] // 2, record["height"]):
+        if not size_filter.fits(file, record["width"] // 2, record["height"]):
             continue
         box = centre_square(record["width"] // 2, record["height"])
         yield PairSpec(
             pair_id(name),
-            group_of(name, small.settings),
+            group_of(name, size_filter.settings),
             file,
             box,
             input=file,

@@ -1,4 +1,4 @@
-"""One picture per task by which a person can check its pairs."""
+"""Contact sheet of a task's pairs, for a visual check."""
 
 import io
 from functools import cache
@@ -9,18 +9,19 @@ import numpy as np
 from PIL import Image
 
 from chimle.data.dataset import PairIndex, read_manifest
+from chimle.data.even_spacing import evenly_spaced
 from chimle.data.pair.splits import SPLITS
 from chimle.images.contact_sheet import contact_sheet
 from chimle.images.decode import png_bytes, read_rgb
 
 LARGEST_BYTES = 300_000
-"""A sheet stays below."""
+"""Upper limit of a sheet's size."""
 ATTEMPTS = (
     *((side, False) for side in (96, 80, 64)),
     *((side, True) for side in (96, 80, 64, 48, 32)),
 )
-"""Sides of its pictures, pixels, and whether in few colours: the first that stays below is taken.
-Rather few colours than too small to see anything."""
+"""Side of the images in pixels, and whether to use a palette: the first below the limit is taken.
+A palette is preferred to images too small to see."""
 PAIRS_SHOWN = 6
 """Pairs of each split."""
 CAMERAS_SHOWN = 8
@@ -30,16 +31,11 @@ FRAMES_SHOWN = 4
 CLASSES = ("night", "dusk", "day")
 
 
-def _square(picture: np.ndarray) -> np.ndarray:
-    height, width = picture.shape[:2]
+def _square(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    return picture[top : top + side, left : left + side]
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """At most `most` of `count` places, from the first to the last."""
-    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int)).tolist()
+    return image[top : top + side, left : left + side]
 
 
 def _pair_rows(pairs: Path, counts: dict[str, int]) -> tuple[list[list[np.ndarray]], list[str]]:
@@ -49,16 +45,18 @@ def _pair_rows(pairs: Path, counts: dict[str, int]) -> tuple[list[list[np.ndarra
         if not counts.get(split):
             continue
         index = PairIndex(pairs, split)
-        chosen = [index[place] for place in _spread(len(index), PAIRS_SHOWN)]
-        rows.append([picture for pair in chosen for picture in (pair.input, pair.target)])
+        shown = [index[i] for i in evenly_spaced(len(index), PAIRS_SHOWN)]
+        rows.append([image for pair in shown for image in (pair.input, pair.target)])
         titles.append(f"{split}: {len(index):,} pairs, input and target side by side")
     return rows, titles
 
 
 def _camera_title(name: str, counts: dict[str, Any]) -> str:
     left_out = sum(counts["rejected"].values())
-    said = ", ".join(f"{counts[kind]} {kind}{'' if counts[kind] == 1 else 's'}" for kind in CLASSES)
-    return f"{name}: {said}; {left_out} left out"
+    frames = ", ".join(
+        f"{counts[kind]} {kind}{'' if counts[kind] == 1 else 's'}" for kind in CLASSES
+    )
+    return f"{name}: {frames}; {left_out} left out"
 
 
 def _camera_rows(raw: Path, report: dict[str, Any]) -> tuple[list[list[np.ndarray]], list[str]]:
@@ -73,7 +71,9 @@ def _camera_rows(raw: Path, report: dict[str, Any]) -> tuple[list[list[np.ndarra
         row: list[np.ndarray] = []
         for kind in CLASSES:
             files = cameras[name]["shown"][kind]
-            row += [_square(read_rgb(raw / files[i])) for i in _spread(len(files), FRAMES_SHOWN)]
+            row += [
+                _square(read_rgb(raw / files[i])) for i in evenly_spaced(len(files), FRAMES_SHOWN)
+            ]
             row += [blank] * (FRAMES_SHOWN - min(FRAMES_SHOWN, len(files)))
         rows.append(row)
         titles.append(_camera_title(name, cameras[name]))
@@ -90,7 +90,7 @@ def _stacked(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
 
 
 def _few_colours(sheet: np.ndarray) -> bytes:
-    """PNG with a palette: a third of the bytes of a full one, good enough to look at."""
+    """PNG with a palette of 256 colours: a third of the bytes."""
     buffer = io.BytesIO()
     palette = Image.fromarray(sheet).quantize(256, dither=Image.Dither.NONE)
     palette.save(buffer, format="PNG", compress_level=9)
@@ -98,11 +98,11 @@ def _few_colours(sheet: np.ndarray) -> bytes:
 
 
 def pairs_sheet(pairs: Path, raw: Path) -> bytes:
-    """PNG of some pairs of each split and, where they come from cameras, of their classes.
+    """PNG of some pairs of each split and, for cameras, of frames of each class.
 
     Args:
         pairs: a folder of pairs.
-        raw: the fetched source that they were made of.
+        raw: the fetched source of the pairs.
 
     Raises:
         UserError: a folder is damaged.

@@ -1,4 +1,4 @@
-"""Which pairs train, validate and test: by groups, by hash, so that added files move none."""
+"""Splits into train, validation and test: by a hash of the group, so that added files move none."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _FOLDER_SPLITS = {
     "test": "test",
     "eval": "test",
 }
-"""Top-level subfolders of a source that decide the split themselves."""
+"""Top-level folders of a source that fix the split."""
 
 
 def unit_hash(seed: int, name: str) -> float:
@@ -26,7 +26,7 @@ def unit_hash(seed: int, name: str) -> float:
 
 
 def _by_folder(groups: Sequence[str]) -> dict[str, str]:
-    """Splits that the source's own folders give; empty if it has no folder `train`."""
+    """Splits by the source's own folders; empty if it has no folder `train`."""
     tops = {group: group.split("/")[0].lower() for group in groups}
     if "train" not in tops.values():
         return {}
@@ -40,7 +40,7 @@ def _by_folder(groups: Sequence[str]) -> dict[str, str]:
 
 
 def by_hash(groups: Sequence[str], settings: PairSettings, seed: int) -> dict[str, str]:
-    """Split of every group, by nothing but its name; among few, one goes to the test by force."""
+    """Split of every group by its name and the seed; the test split is never empty."""
     chosen = {}
     held = settings.test + settings.validation
     for group in groups:
@@ -49,16 +49,16 @@ def by_hash(groups: Sequence[str], settings: PairSettings, seed: int) -> dict[st
             "test" if place < settings.test else "validation" if place < held else "train"
         )
     if len(groups) > 1 and "test" not in chosen.values():
-        # So few groups that chance left none: the one nearest to the threshold.
+        # With few groups the test split may be empty: take the group with the smallest hash.
         chosen[min(groups, key=lambda group: unit_hash(seed, group))] = "test"
     return chosen
 
 
 def split_groups(plan: Sequence[PairSpec], settings: PairSettings, seed: int) -> dict[str, str]:
-    """Split of every group: the plan's own, the folders', or one by hash.
+    """Split of every group: fixed by the plan, by folders, or by hash.
 
     Raises:
-        UserError: a folder lies beside `train`, or no pair is left to train on or to test with.
+        UserError: an unknown folder is beside `train`, or the train or test split is empty.
     """
     decided = {pair.group: pair.split for pair in plan if pair.split}
     groups = sorted({pair.group for pair in plan} - set(decided))
@@ -66,7 +66,7 @@ def split_groups(plan: Sequence[PairSpec], settings: PairSettings, seed: int) ->
     for split in ("train", "test"):
         if split not in chosen.values():
             raise UserError(
-                f"no pair is left for the split `{split}`: add photographs or change "
+                f"no pair is left for the split `{split}`: add images or change "
                 "`pair.test` and `pair.validation`"
             )
     return chosen
@@ -75,10 +75,10 @@ def split_groups(plan: Sequence[PairSpec], settings: PairSettings, seed: int) ->
 def limited(
     plan: Sequence[PairSpec], splits: dict[str, str], limit: int | None, seed: int
 ) -> list[PairSpec]:
-    """At most `limit` pairs per split, the same ones whatever else is there; by id."""
-    kept: list[PairSpec] = []
+    """At most `limit` pairs per split, by id; the choice does not depend on the other pairs."""
+    selected: list[PairSpec] = []
     for split in SPLITS:
         members = [pair for pair in plan if splits[pair.group] == split]
         members.sort(key=lambda pair: (unit_hash(seed, f"limit/{pair.id}"), pair.id))
-        kept += members[:limit]
-    return sorted(kept, key=lambda pair: pair.id)
+        selected += members[:limit]
+    return sorted(selected, key=lambda pair: pair.id)

@@ -1,4 +1,4 @@
-"""What a manifest's header says, counted and in one line."""
+"""Counts of a manifest's header, and a one-line summary."""
 
 from collections import Counter
 from typing import Any
@@ -7,7 +7,7 @@ from chimle.data.pair.splits import SPLITS
 
 
 def tally(manifest: dict[str, Any]) -> dict[str, int]:
-    """Counts of a manifest's header: of pairs, of what was left out, of cameras' frames."""
+    """Counts of a manifest's header: pairs, images left out, frames of cameras."""
     counts = {f"pairs_{split}": manifest["counts"].get(split, 0) for split in SPLITS}
     if manifest.get("skipped"):
         counts["too_small"] = len(manifest["skipped"])
@@ -26,7 +26,7 @@ def tally(manifest: dict[str, Any]) -> dict[str, int]:
 
 
 def summary(manifest: dict[str, Any]) -> str:
-    """One line about a folder of pairs, for a terminal."""
+    """One line on a folder of pairs."""
     count = Counter(tally(manifest))
     parts = [f"{count[f'pairs_{split}']} {split}" for split in SPLITS]
     if count["too_small"]:

@@ -1,4 +1,4 @@
-"""Sources of photographs: one module per kind, one interface (`base.Source`)."""
+"""Sources of images: one module per kind, one interface (`protocol.Source`)."""
 
 from chimle.data.fetch.sources.builtin import Builtin
 from chimle.data.fetch.sources.folder import Folder
@@ -17,18 +17,16 @@ from chimle.settings.source import (
 )
 
 
-def open_source(settings: SourceSettings, place: Workspace) -> Source:
-    """The source that settings describe; nothing is touched yet."""
+def open_source(settings: SourceSettings, workspace: Workspace) -> Source:
+    """The source that settings describe; nothing is read yet."""
     match settings:
         case BuiltinSource():
             return Builtin()
         case FolderSource():
-            return Folder(settings, place)
+            return Folder(settings, workspace)
         case UrlSource():
-            return Listing(settings, place) if settings.listing else Url(settings, place)
+            return Listing(settings, workspace) if settings.listing else Url(settings, workspace)
         case S3Source():
-            return S3(settings, place)
+            return S3(settings, workspace)
         case CatalogueSource():
-            raise UserError(
-                f"`source.name`: what `{settings.name}` stands for is to be found first"
-            )
+            raise UserError(f"`source.name`: resolve the catalogue entry `{settings.name}` first")

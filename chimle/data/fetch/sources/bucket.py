@@ -1,4 +1,4 @@
-"""A bucket: what is asked of it, and how its refusals are told."""
+"""Access to an S3 bucket: listing, objects, and errors as user errors."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,8 +15,8 @@ from chimle.io import s3
 from chimle.settings.source import S3Source
 
 PAGE = 1000
-"""Objects that are listed at once: what Amazon gives at most."""
-_PIECE = 2**18
+"""Objects per page of a listing: Amazon's maximum."""
+_CHUNK = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class StoredObject:
 
     Attributes:
         key: its key.
-        name: what of the key comes after the prefix.
+        name: the key without the prefix.
         size: bytes.
         etag: entity tag.
     """
@@ -37,7 +37,7 @@ class StoredObject:
 
 
 class Bucket:
-    """What is asked of a bucket; every refusal is a `UserError` or may pass."""
+    """A bucket; its errors are `UserError` or `TransientError`."""
 
     def __init__(self, settings: S3Source) -> None:
         self.settings = settings
@@ -45,20 +45,20 @@ class Bucket:
 
     @cached_property
     def client(self) -> Any:
-        """The connection; made when it is first used."""
-        chosen = self.settings
+        """The client, created when it is first used."""
+        settings = self.settings
         return s3.connect(
-            endpoint=chosen.endpoint,
-            region=chosen.region,
-            profile=chosen.profile,
-            unsigned=chosen.unsigned,
-            connections=chosen.transfers + 2,
-            attempts=1,  # `patiently` makes more of them.
+            endpoint=settings.endpoint,
+            region=settings.region,
+            profile=settings.profile,
+            unsigned=settings.unsigned,
+            connections=settings.transfers + 2,
+            attempts=1,  # `retry` makes further ones.
         )
 
     @contextmanager
-    def refusals(self, address: str) -> Iterator[None]:
-        """Turn what boto3 raises into what the caller may raise."""
+    def translated_errors(self, address: str) -> Iterator[None]:
+        """Turn exceptions of boto3 into `UserError` and `TransientError`."""
         client = self.client
         assert client is not None
         try:
@@ -67,42 +67,42 @@ class Bucket:
             if s3.is_transient(error):
                 raise TransientError(s3.describe(error)) from None
             raise UserError(
-                f"{address} cannot be read ({s3.describe(error)}): {_mend(error)}"
+                f"{address} cannot be read ({s3.describe(error)}): {_fix(error)}"
             ) from None
 
     def objects(self) -> Iterator[StoredObject]:
         """All objects below the prefix, page by page, in the order of their keys.
 
         Raises:
-            UserError: it cannot be listed, or a key is no name for a file.
-            PassingError: the service is busy or cannot be reached.
+            UserError: it cannot be listed, or a key is no valid file name.
+            TransientError: the service is busy or cannot be reached.
         """
-        with self.refusals(self.settings.address):
+        with self.translated_errors(self.settings.address):
             pages = self.client.get_paginator("list_objects_v2")
             size = {"PageSize": PAGE}
             for page in pages.paginate(Bucket=self.name, Prefix=self.key, PaginationConfig=size):
                 for found in page.get("Contents", ()):
-                    if (one := self._object(found)) is not None:
-                        yield one
+                    if (object_ := self._object(found)) is not None:
+                        yield object_
 
-    def receive(self, one: StoredObject, path: Path) -> None:
+    def receive(self, object_: StoredObject, path: Path) -> None:
         """Write an object to a path.
 
         Raises:
-            UserError: it cannot be read, or is not the one of the listing any more.
-            PassingError: it broke off.
+            UserError: it cannot be read, or has changed since it was listed.
+            TransientError: it broke off.
         """
-        with self.refusals(self.address_of(one)):
-            got = self.client.get_object(Bucket=self.name, Key=one.key, IfMatch=one.etag)
+        with self.translated_errors(self.address_of(object_)):
+            got = self.client.get_object(Bucket=self.name, Key=object_.key, IfMatch=object_.etag)
             with closing(got["Body"]) as body, path.open("wb") as stream:
-                for piece in body.iter_chunks(_PIECE):
-                    stream.write(piece)
-        if path.stat().st_size != one.size:
-            raise TransientError(f"{path.stat().st_size:,} of {one.size:,} bytes came")
+                for chunk in body.iter_chunks(_CHUNK):
+                    stream.write(chunk)
+        if path.stat().st_size != object_.size:
+            raise TransientError(f"{path.stat().st_size:,} of {object_.size:,} bytes came")
 
-    def address_of(self, one: StoredObject) -> str:
+    def address_of(self, object_: StoredObject) -> str:
         """An object's address."""
-        return f"s3://{self.name}/{one.key}"
+        return f"s3://{self.name}/{object_.key}"
 
     def _object(self, found: dict[str, Any]) -> StoredObject | None:
         key = found["Key"]
@@ -120,20 +120,20 @@ class Bucket:
         return UserError(f"s3://{self.name}/{printable(key)} {why}: rename it or narrow the prefix")
 
 
-def _mend(error: BaseException) -> str:
+def _fix(error: BaseException) -> str:
     match s3.describe(error):
         case "no credentials were found":
             return "set some up for boto3, or `source.unsigned: true` for a public bucket"
         case "access is denied":
             return "ask its owner, or choose another `source.profile`"
         case "the region is another one" | "the region is missing or not valid":
-            return "mend `source.region`"
+            return "fix `source.region`"
         case "there is no such object" | "there is no such bucket or object":
-            return "mend `source.address`, whose end is / if it is a prefix"
+            return "fix `source.address`, whose end is / if it is a prefix"
         case "it has changed":
             return "run again"
         case _:
-            return "mend `source.address` or the credentials"
+            return "fix `source.address` or the credentials"
 
 
 class BucketFile:
@@ -148,8 +148,8 @@ class BucketFile:
         return self.bucket.settings.address
 
     def probe(self) -> Version:
-        """Its version now."""
-        with self.bucket.refusals(self.name):
+        """Its current version."""
+        with self.bucket.translated_errors(self.name):
             head = self.bucket.client.head_object(Bucket=self.bucket.name, Key=self.bucket.key)
         return _version(head, head["ContentLength"])
 
@@ -158,7 +158,7 @@ class BucketFile:
         """Its bytes; see `download.Remote`."""
         where = {"Bucket": self.bucket.name, "Key": self.bucket.key}
         client = self.bucket.client
-        with self.bucket.refusals(self.name):
+        with self.bucket.translated_errors(self.name):
             got = None
             if start and version.etag:
                 try:
@@ -166,17 +166,17 @@ class BucketFile:
                 except s3.errors() as error:
                     if s3.status(error) not in (412, 416):
                         raise
-            if got is None:  # There is nothing to continue.
+            if got is None:  # Nothing can be continued.
                 start, got = 0, client.get_object(**where)
         with closing(got["Body"]) as body:
             total = start + got["ContentLength"]
-            yield Reply(_version(got, total), start, _pieces(self.bucket, self.name, body))
+            yield Reply(_version(got, total), start, _chunks(self.bucket, self.name, body))
 
 
 def _version(head: dict[str, Any], size: int) -> Version:
     return Version(size, head.get("ETag"), None, head.get("VersionId"))
 
 
-def _pieces(bucket: Bucket, address: str, body: Any) -> Iterator[bytes]:
-    with bucket.refusals(address):
-        yield from body.iter_chunks(_PIECE)
+def _chunks(bucket: Bucket, address: str, body: Any) -> Iterator[bytes]:
+    with bucket.translated_errors(address):
+        yield from body.iter_chunks(_CHUNK)

@@ -1,4 +1,4 @@
-"""The colour photographs inside the scikit-image wheel: no download at all."""
+"""Built-in source: colour photographs inside the scikit-image wheel, without a download."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from chimle.errors import UserError
 from chimle.images.decode import SUFFIXES
 
 BUILTIN = ("astronaut", "chelsea", "coffee", "motorcycle_left", "rocket")
-"""Natural colour photographs. The right half of the motorcycle's stereo pair shows the same scene
-and stays out; microscopy and telescope pictures do too."""
+"""Natural colour photographs. The right image of the motorcycle's stereo pair shows the same scene
+and is left out, as are microscopy and telescope images."""
 
 
 def _find() -> list[SourceFile]:
@@ -22,10 +22,10 @@ def _find() -> list[SourceFile]:
     found = []
     for name in BUILTIN:
         files = sorted(folder.glob(f"{name}.*"))
-        pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
-        if not pictures:
-            raise UserError(f"this scikit-image lacks its photograph `{name}`: install the lock")
-        found.append(SourceFile(name, str(pictures[0])))
+        images = [file for file in files if file.suffix.lower() in SUFFIXES]
+        if not images:
+            raise UserError(f"this scikit-image lacks its image `{name}`: install the lock")
+        found.append(SourceFile(name, str(images[0])))
     return found
 
 
@@ -34,7 +34,7 @@ def _origin(path: str) -> Mapping[str, str]:
 
 
 class Builtin:
-    """Photographs that another package ships."""
+    """Photographs that scikit-image ships."""
 
     def fingerprint(self) -> dict[str, Any]:
         """Their hashes."""
@@ -43,9 +43,9 @@ class Builtin:
             for photo in _find()
         }
 
-    def bring(self, work: Path) -> Collection:
-        """They are here already."""
+    def fetch(self, work: Path) -> Collection:
+        """The files of the package."""
         return Collection(_find(), [], _origin)
 
     def forget(self) -> None:
-        """Nothing is recorded of it."""
+        """Nothing is recorded."""

@@ -1,4 +1,4 @@
-"""A directory of a person's own photographs."""
+"""Folder source: a directory of the user's own images."""
 
 import hashlib
 import json
@@ -14,16 +14,16 @@ from chimle.settings.source import FolderSource
 
 
 class Folder:
-    """Photographs that lie in the project's surroundings; they are copied, never moved."""
+    """Images in a local folder; they are copied, never moved."""
 
-    def __init__(self, settings: FolderSource, place: Workspace) -> None:
-        self.settings, self.place = settings, place
+    def __init__(self, settings: FolderSource, workspace: Workspace) -> None:
+        self.settings, self.workspace = settings, workspace
 
     def _collection(self) -> Collection:
-        return select(self.settings, self.place.root, self._origin)
+        return select(self.settings, self.workspace.root, self._origin)
 
     def _origin(self, path: str) -> Mapping[str, str]:
-        return {"source": Path(os.path.relpath(path, self.place.root)).as_posix()}
+        return {"source": Path(os.path.relpath(path, self.workspace.root)).as_posix()}
 
     def _files(self, collection: Collection) -> Iterator[str]:
         for photo in (*collection.targets, *collection.inputs):
@@ -32,9 +32,9 @@ class Folder:
             yield str(collection.annotations)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Count and hash over names and contents.
+        """Number of files, and a hash over names and contents.
 
-        Contents are read again only after a name, a size or a time of change is another one.
+        Contents are read again only if a name, size or modification time has changed.
         """
         collection = self._collection()
         stats, count = hashlib.sha256(), 0
@@ -43,11 +43,11 @@ class Folder:
             stats.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
             count += 1
         name = hashlib.sha256(self.settings.model_dump_json().encode()).hexdigest()[:16]
-        known = self.place.scratch / "folders" / f"{name}.json"
+        known = self.workspace.scratch / "folders" / f"{name}.json"
         if known.exists():
-            kept = json.loads(known.read_text(encoding="utf-8"))
-            if kept["stats"] == stats.hexdigest():
-                return kept["now"]
+            cached = json.loads(known.read_text(encoding="utf-8"))
+            if cached["stats"] == stats.hexdigest():
+                return dict(cached["now"])
         contents = hashlib.sha256()
         for path in self._files(collection):
             contents.update(f"{self._origin(path)['source']}\0{sha256_of(Path(path))}\0".encode())
@@ -55,9 +55,9 @@ class Folder:
         write_text(known, json.dumps({"stats": stats.hexdigest(), "now": now}))
         return now
 
-    def bring(self, work: Path) -> Collection:
-        """They are here already."""
+    def fetch(self, work: Path) -> Collection:
+        """The files in place."""
         return self._collection()
 
     def forget(self) -> None:
-        """Nothing is recorded of it."""
+        """Nothing is recorded."""

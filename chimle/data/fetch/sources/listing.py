@@ -1,4 +1,4 @@
-"""Pictures whose addresses stand in a CSV file."""
+"""Listing source: images whose addresses are in a CSV file."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ def read_listing(listing: ListingSettings, root: Path) -> dict[str, str]:
     """Addresses by name, in the order of the file.
 
     Raises:
-        UserError: the file is missing or no CSV, lacks a column, or a row is of no use; its line.
+        UserError: the file is missing or no CSV, lacks a column, or a row is invalid.
     """
     path, found = root / listing.file, dict[str, str]()
     try:
@@ -45,47 +45,47 @@ def read_listing(listing: ListingSettings, root: Path) -> dict[str, str]:
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no CSV file ({error}): save it as one") from None
     if not found:
-        raise UserError(f"{path} lists no picture")
+        raise UserError(f"{path} lists no image")
     return found
 
 
 class Listing:
-    """Every picture of a list, held to what it was when it was first fetched."""
+    """The images of a list, each checked against its recorded checksum."""
 
-    def __init__(self, settings: UrlSource, place: Workspace) -> None:
+    def __init__(self, settings: UrlSource, workspace: Workspace) -> None:
         assert settings.listing is not None
-        self.settings, self.listing, self.place = settings, settings.listing, place
+        self.settings, self.listing, self.workspace = settings, settings.listing, workspace
 
     def fingerprint(self) -> dict[str, Any]:
-        """The hash of the list; asking for each of its pictures every time would be rude."""
-        read_listing(self.listing, self.place.root)
-        return {"listing": sha256_of(self.place.root / self.listing.file)}
+        """The hash of the list; its images are not requested."""
+        read_listing(self.listing, self.workspace.root)
+        return {"listing": sha256_of(self.workspace.root / self.listing.file)}
 
-    def bring(self, work: Path) -> Collection:
+    def fetch(self, work: Path) -> Collection:
         """Download all of them."""
         tree, origins = work / "tree", dict[str, Mapping[str, str]]()
         tree.mkdir(parents=True, exist_ok=True)
         for name, address, file in self._files():
-            arrived = file.bring()
+            fetched = file.fetch()
             file.record()
             ending = PurePosixPath(file_name(address)).suffix.lower()
             path = tree / f"{name}{ending}"
             path.unlink(missing_ok=True)
-            path.symlink_to(arrived.path.resolve())
-            origins[str(path)] = {"source": plain(address), "version": arrived.sha256}
+            path.symlink_to(fetched.path.resolve())
+            origins[str(path)] = {"source": plain(address), "version": fetched.sha256}
         return select(self.settings, tree, origins.__getitem__)
 
     def forget(self) -> None:
-        """Take what lies there now for what should."""
+        """Remove the recorded checksums of all images."""
         for _, _, file in self._files():
             file.forget()
 
     def _files(self) -> Iterator[tuple[str, str, PinnedFile]]:
-        for name, address in read_listing(self.listing, self.place.root).items():
-            path = local_path(address, self.place.root)
+        for name, address in read_listing(self.listing, self.workspace.root).items():
+            path = local_path(address, self.workspace.root)
             if path is not None:
-                yield name, address, LocalFile(address, path, None, self.place)
+                yield name, address, LocalFile(address, path, None, self.workspace)
                 continue
             remote = HttpFile(address, self.settings.timeout_seconds)
             limits = {"retries": self.settings.retries, "largest": self.settings.most_bytes}
-            yield name, address, RemoteFile(remote, address, None, self.place, **limits)
+            yield name, address, RemoteFile(remote, address, None, self.workspace, **limits)

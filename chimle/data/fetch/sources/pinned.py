@@ -1,4 +1,4 @@
-"""A file elsewhere that is held to what was recorded of it."""
+"""Files checked against their recorded or given checksums, local or remote."""
 
 import json
 import sys
@@ -13,25 +13,25 @@ from chimle.data.fetch.download import Download, DownloadSpec, Remote, retry
 from chimle.data.fetch.source_addresses import checksum_key, download_name, file_name, plain
 from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
-from chimle.data.fetch.unpacking import Bounds
+from chimle.data.fetch.unpacking import Limits
 from chimle.data.file_names import Names
 from chimle.errors import TransientError, UserError
 from chimle.io.files import write_text
 from chimle.io.journal import read_lines
 from chimle.settings.source import UnpackedSelection
 
-ACCEPT = "run `python -m stages.check TASK --accept` to take what is there now"
-"""How a person agrees to a change."""
-STEADY = "or name its `sha256`, which is then all that counts"
+ACCEPT_HINT = "run `python -m stages.check TASK --accept` to take what is there now"
+"""How a user accepts a change."""
+PIN_HINT = "or name its `sha256`, which is then all that counts"
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """A file that is here.
+    """A fetched file.
 
     Attributes:
-        path: where.
-        address: as it may be printed.
+        path: of the local copy.
+        address: without secrets.
         sha256: of its content.
         name: the last component of its address.
     """
@@ -43,131 +43,137 @@ class FetchedFile:
 
 
 class PinnedFile(Protocol):
-    """A file that can be asked for its version, fetched, and forgotten."""
+    """A file with a version that can be fetched and whose record can be removed."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """What tells its versions apart; see `Source.now`."""
+        """What distinguishes its versions; see `Source.fingerprint`."""
         ...
 
-    def bring(self) -> FetchedFile:
-        """The file, fetched and checked; raises as `Source.bring`."""
+    def fetch(self) -> FetchedFile:
+        """The file, fetched and checked; raises as `Source.fetch`."""
         ...
 
     def record(self) -> None:
-        """Record what was brought, if it was for the first time."""
+        """Record the fetched file if it has no record yet."""
         ...
 
     def discard_unverified(self) -> None:
-        """What was brought turned out to be damaged: if nothing vouches for it, drop it."""
+        """Discard a fetched file that proved damaged, unless a checksum confirms it."""
         ...
 
     def forget(self) -> None:
-        """Forget what was recorded."""
+        """Remove its record."""
         ...
 
 
-def warn_unseen(address: str, error: TransientError) -> None:
-    """Say that a source could not be looked at and goes by what was recorded of it."""
+def warn_unreachable(address: str, error: TransientError) -> None:
+    """Warn that a source cannot be reached and is assumed unchanged."""
     print(
-        f"warning: {address} cannot be looked at ({error}): taken to be what was recorded of it",
+        f"warning: {address} cannot be reached ({error}): its recorded version is assumed",
         file=sys.stderr,
     )
 
 
 class LocalFile:
-    """A file of this machine, used where it lies."""
+    """A local file, used in place."""
 
-    def __init__(self, address: str, path: Path, sha256: str | None, place: Workspace) -> None:
-        self.address, self.path, self.sha256, self.place = address, path, sha256, place
-        self.key, self.ledger = checksum_key(address), ChecksumStore(place.checksums, place.scratch)
+    def __init__(self, address: str, path: Path, sha256: str | None, workspace: Workspace) -> None:
+        self.address, self.path, self.sha256, self.workspace = address, path, sha256, workspace
+        self.key, self.checksums = (
+            checksum_key(address),
+            ChecksumStore(workspace.checksums, workspace.scratch),
+        )
 
     def fingerprint(self) -> dict[str, Any]:
-        """Its SHA-256, read again only after it was changed."""
+        """Its SHA-256, cached until the file changes."""
         return {"sha256": self.sha256 or self._checked()}
 
-    def bring(self) -> FetchedFile:
-        """It is here already."""
+    def fetch(self) -> FetchedFile:
+        """The file in place, checked."""
         return FetchedFile(self.path, plain(self.address), self._checked(), self.path.name)
 
     def record(self) -> None:
         """Record its SHA-256."""
         if not self.sha256:
             known = Known(self._checked(), Version(self.path.stat().st_size))
-            self.ledger.record(self.key, known)
+            self.checksums.record(self.key, known)
 
     def discard_unverified(self) -> None:
-        """It stays where it lies."""
+        """Nothing: the file belongs to the user."""
 
     def forget(self) -> None:
-        """Forget its SHA-256."""
-        self.ledger.forget([self.key])
+        """Remove its recorded SHA-256."""
+        self.checksums.forget([self.key])
 
     def _checked(self) -> str:
         if not self.path.is_file():
             what = "is a folder: use `kind: folder`" if self.path.is_dir() else "does not exist"
             raise UserError(f"`source.archives`: {self.path} {what}")
-        found = sha256_of_unchanged(self.path, self.place.scratch)
+        found = sha256_of_unchanged(self.path, self.workspace.scratch)
         if self.sha256:
             if found != self.sha256:
                 raise UserError(
                     f"{self.path} has SHA-256 {found}, not the {self.sha256} of its "
-                    "`sha256` in `source`: mend one of them"
+                    "`sha256` in `source`: fix one of them"
                 )
             return found
-        known = self.ledger.get(self.key)
+        known = self.checksums.get(self.key)
         if known and known.sha256 != found:
-            raise UserError(f"{self.path} has changed since it was first used: {ACCEPT}")
+            raise UserError(f"{self.path} has changed since it was first used: {ACCEPT_HINT}")
         return found
 
 
 class RemoteFile:
-    """A file behind a connection."""
+    """A remote file."""
 
     def __init__(
         self,
         remote: Remote,
         address: str,
         sha256: str | None,
-        place: Workspace,
+        workspace: Workspace,
         *,
         retries: int,
         largest: int,
     ) -> None:
         self.remote, self.address, self.sha256 = remote, address, sha256
-        self.key, self.ledger = checksum_key(address), ChecksumStore(place.checksums, place.scratch)
+        self.key, self.checksums = (
+            checksum_key(address),
+            ChecksumStore(workspace.checksums, workspace.scratch),
+        )
         self.retries, self.largest = retries, largest
-        path = place.scratch / "downloads" / download_name(address)
+        path = workspace.scratch / "downloads" / download_name(address)
         self.download = Download(remote, path, retries)
         self._new: Known | None = None
 
     def fingerprint(self) -> dict[str, Any]:
-        """Its SHA-256 where settings name it, else by what its server tells versions apart.
+        """Its SHA-256 where settings give it, otherwise its version on the server.
 
-        What the ledger recorded is returned as long as nothing speaks against it.
+        The recorded version is returned as long as the server's matches it.
         """
         if self.sha256:
             return {"sha256": self.sha256}
-        known = self.ledger.get(self.key)
+        known = self.checksums.get(self.key)
         if known is None:
             return self._probe(self.retries).to_json()
         try:
             self._unchanged(known, self.remote.probe())
         except TransientError as error:
-            warn_unseen(self.remote.name, error)
+            warn_unreachable(self.remote.name, error)
         return known.version.to_json()
 
-    def bring(self) -> FetchedFile:
-        """The file, downloaded unless it is here already."""
-        known = self.ledger.get(self.key)
+    def fetch(self) -> FetchedFile:
+        """The file, downloaded unless it is there already."""
+        known = self.checksums.get(self.key)
         if self.sha256:
-            wish = DownloadSpec(
+            spec = DownloadSpec(
                 self.sha256, "its `sha256` in `source` names", Version(), self.largest
             )
-            found = self.download.fetch(wish)
+            found = self.download.fetch(spec)
         elif known:
-            because = f"{self.ledger.path} recorded: {ACCEPT}"
+            stated_by = f"{self.checksums.path} recorded: {ACCEPT_HINT}"
             found = self.download.fetch(
-                DownloadSpec(known.sha256, because, known.version, self.largest)
+                DownloadSpec(known.sha256, stated_by, known.version, self.largest)
             )
         else:
             found = self._first()
@@ -177,16 +183,16 @@ class RemoteFile:
     def record(self) -> None:
         """Record its SHA-256 and version, if it was fetched for the first time."""
         if self._new:
-            self.ledger.record(self.key, self._new)
+            self.checksums.record(self.key, self._new)
 
     def discard_unverified(self) -> None:
-        """Remove what was fetched for the first time: the next run fetches it again."""
+        """Remove a file fetched for the first time: the next run fetches it again."""
         if self._new:
             self.download.forget()
 
     def forget(self) -> None:
-        """Forget its SHA-256 and version, and what has arrived of it."""
-        self.ledger.forget([self.key])
+        """Remove its record and what has been downloaded."""
+        self.checksums.forget([self.key])
         self.download.forget()
 
     def _first(self) -> Known:
@@ -196,9 +202,10 @@ class RemoteFile:
         if not found.version.matches(before):
             self.download.forget()
             raise UserError(
-                f"{self.remote.name} became another file while it was fetched: run again, {STEADY}"
+                f"{self.remote.name} became another file while it was fetched: "
+                f"run again, {PIN_HINT}"
             )
-        # What a look told, not what came with the content: the next look is compared with it.
+        # The probed version, not the response's: the next probe is compared with it.
         self._new = Known(found.sha256, before)
         return found
 
@@ -208,12 +215,13 @@ class RemoteFile:
     def _unchanged(self, known: Known, now: Version) -> None:
         if not now.matches(known.version):
             raise UserError(
-                f"{self.remote.name} has changed since it was first fetched: {ACCEPT}, {STEADY}"
+                f"{self.remote.name} has changed since it was first fetched: "
+                f"{ACCEPT_HINT}, {PIN_HINT}"
             )
 
 
 class _Origins:
-    """From a path of the tree to the archive that it came in."""
+    """Maps a path of the tree to the archive that it came from."""
 
     def __init__(self, tree: Path) -> None:
         self._tree = f"{tree}/"
@@ -232,18 +240,18 @@ class _Origins:
 def fetch_and_unpack(
     files: Sequence[PinnedFile], selection: UnpackedSelection, work: Path
 ) -> Collection:
-    """Files fetched, unpacked side by side, and what a selection means in there.
+    """Fetch files, extract them into one folder, and select from it.
 
     Args:
-        files: archives or pictures.
-        selection: which files of them, and bounds.
-        work: see `Source.bring`.
+        files: archives or images.
+        selection: patterns, and limits of the extraction.
+        work: see `Source.fetch`.
 
     Raises:
-        UserError: one cannot be had or is refused, two hold one name, or the selection finds
-            nothing.
+        UserError: one cannot be fetched or is refused, two hold the same name, or the selection
+            is empty.
     """
-    archives = [file.bring() for file in files]
+    archives = [file.fetch() for file in files]
     try:
         collection = _unpacked(archives, selection, work)
     except DamagedError:
@@ -261,9 +269,9 @@ def fetch_and_unpack(
 def _unpacked(
     archives: Sequence[FetchedFile], selection: UnpackedSelection, work: Path
 ) -> Collection:
-    """All archives in one tree.
+    """Extract all archives into one folder.
 
-    One that a killed run had finished is not unpacked again; another is begun anew.
+    One that a killed run has finished is not extracted again; an unfinished one is restarted.
     """
     tree, names = work / "tree", Names()
     tree.mkdir(parents=True, exist_ok=True)
@@ -272,10 +280,10 @@ def _unpacked(
         done = work / f"{number}-{archive.sha256}.jsonl"
         if not done.exists():
             print(f"fetch: {archive.address}: unpacking", flush=True)
-            bounds = Bounds(selection.most_files, selection.most_bytes)
-            arrived = unpack(archive.path, tree, names, bounds, archive.address, archive.name)
-            write_text(done, "".join(json.dumps({"name": name}) + "\n" for name in arrived))
-            for name in arrived:
+            limits = Limits(selection.most_files, selection.most_bytes)
+            names_in = unpack(archive.path, tree, names, limits, archive.address, archive.name)
+            write_text(done, "".join(json.dumps({"name": name}) + "\n" for name in names_in))
+            for name in names_in:
                 origins.add(name, archive)
             continue
         for line in read_lines(done):

@@ -1,4 +1,4 @@
-"""What every source can do, and what it hands over."""
+"""The interface of sources, and the collection of files that a source returns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ class SourceFile:
     """A file of a source.
 
     Attributes:
-        name: relative name without ending, such as `train/001`; `/` separates folders.
-        path: where it lies now.
+        name: relative name without extension, such as `train/001`; `/` separates folders.
+        path: local path.
     """
 
     name: str
@@ -21,17 +21,16 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Collection:
-    """What a source has brought.
+    """The fetched files of a source.
 
     Attributes:
-        targets: target photographs, by name.
+        targets: target images, by name.
         inputs: matching inputs; empty where inputs are made by degrading.
-        origin: of a path of this collection, what the record of its file says: at least `source`,
-            the address that a person would recognise, and where there is one a `version` (an ETag,
-            a version id, an archive's SHA-256).
-        annotations: a text file about the photographs; None: there is none.
-        record: to be called once everything has arrived well: what came for the first time is
-            recorded and holds from then on.
+        origin: maps a path of the collection to provenance fields: `source`, an address that the
+            user recognises, and where known `version` (an ETag, a version id, an archive's
+            SHA-256).
+        annotations: a text file about the images; None: there is none.
+        record: to be called when everything is fetched: records checksums of files that have none.
     """
 
     targets: Sequence[SourceFile]
@@ -43,11 +42,11 @@ class Collection:
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where a source may read and write.
+    """Folders that a source may use.
 
     Attributes:
-        root: the project; relative paths of a person start here.
-        scratch: an ignored folder, kept between runs, for downloads and their parts.
+        root: the project; relative paths in settings start here.
+        scratch: an ignored folder, kept between runs, for downloads.
     """
 
     root: Path
@@ -55,37 +54,37 @@ class Workspace:
 
     @property
     def checksums(self) -> Path:
-        """What files had as their SHA-256 when they were first fetched; kept in Git."""
+        """The file of recorded checksums; kept in Git."""
         return self.root / "data" / "checksums.json"
 
 
 class Source(Protocol):
-    """A place that photographs come from. Constructing one touches nothing."""
+    """A source of images. Constructing one reads nothing."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """What lies there at this moment, as little JSON: equal as long as nothing changes.
+        """The current version as a small JSON object: equal as long as nothing changes.
 
-        Nothing is fetched for it but what tells versions apart.
+        Only what distinguishes versions is requested.
 
         Raises:
-            UserError: the source is not there, or is not what was recorded of it.
+            UserError: the source is missing, or differs from its record.
         """
         ...
 
-    def bring(self, work: Path) -> Collection:
-        """Bring everything.
+    def fetch(self, work: Path) -> Collection:
+        """Fetch everything.
 
         Args:
-            work: a folder of this source alone, kept between runs until one succeeds; what an
-                earlier, killed run left there is continued.
+            work: a folder for this source alone, kept until a run succeeds; the files of a killed
+                run are continued.
 
         Raises:
-            UserError: it cannot be had, or is not what it should be.
+            UserError: it cannot be fetched, or differs from its record.
         """
         ...
 
     def forget(self) -> None:
-        """Forget what was recorded of it: what lies there now is what should.
+        """Remove its records: the current version becomes the expected one.
 
         Raises:
             UserError: the record is damaged.

@@ -1,4 +1,4 @@
-"""Which files of a tree are targets and inputs: patterns, names, pairs."""
+"""Selection of targets and inputs in a folder: patterns, names, pairs."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -11,19 +11,19 @@ from chimle.settings.source import Selection
 
 
 def _folders(pattern: str, root: Path, field: str) -> list[tuple[str, Path]]:
-    """Directories that `pattern` names; one `*` component becomes the leading subfolder."""
+    """Directories that match `pattern`; the `*` component becomes the leading subfolder."""
     parts = Path(pattern).parts
     if parts.count("*") > 1 or any("*" in part and part != "*" for part in parts):
         raise UserError(f"`{field}`: {pattern} may hold one `*` for one directory level")
     if "*" not in parts:
         folder = root / pattern
         if not folder.is_dir():
-            raise UserError(f"`{field}`: {folder} is no directory: name one with pictures")
+            raise UserError(f"`{field}`: {folder} is no directory: name one with images")
         return [("", folder)]
     star = parts.index("*")
     above, below = root.joinpath(*parts[:star]), parts[star + 1 :]
     if not above.is_dir():
-        raise UserError(f"`{field}`: {above} is no directory: name one with pictures")
+        raise UserError(f"`{field}`: {above} is no directory: name one with images")
     folders = [
         (child.name, child.joinpath(*below))
         for child in sorted(above.iterdir())
@@ -35,7 +35,7 @@ def _folders(pattern: str, root: Path, field: str) -> list[tuple[str, Path]]:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Relative paths of all pictures below a folder, in order; nothing hidden."""
+    """Relative paths of all images below a folder, in order, without hidden ones."""
     for above, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = PurePath(above).relative_to(folder)
@@ -44,16 +44,16 @@ def _files(folder: Path) -> Iterator[str]:
                 yield str(inside / name)
 
 
-def find_pictures(pattern: str, root: Path, field: str) -> list[SourceFile]:
-    """All pictures below the folders that a pattern names, in the order of their names.
+def find_images(pattern: str, root: Path, field: str) -> list[SourceFile]:
+    """All images below the folders that match a pattern, in the order of their names.
 
     Args:
         pattern: relative to `root`; one component may be `*`.
-        root: where to look.
+        root: folder where the pattern starts.
         field: the parameter that holds the pattern, for messages.
 
     Raises:
-        UserError: a folder is missing, there are no pictures, or two have one name.
+        UserError: a folder is missing, there are no images, or two have the same name.
     """
     found: dict[str, str] = {}
     for prefix, folder in _folders(pattern, root, field):
@@ -67,12 +67,12 @@ def find_pictures(pattern: str, root: Path, field: str) -> list[SourceFile]:
             found[name] = path
     if not found:
         endings = ", ".join(sorted(SUFFIXES))
-        raise UserError(f"`{field}`: {pattern} holds no pictures ({endings})")
+        raise UserError(f"`{field}`: {pattern} holds no images ({endings})")
     return [SourceFile(name, found[name]) for name in sorted(found)]
 
 
 def _match(targets: list[SourceFile], inputs: list[SourceFile]) -> None:
-    """Every target needs its input and the other way round."""
+    """Check that every target has an input and every input a target."""
     names = {photo.name for photo in targets}, {photo.name for photo in inputs}
     for here, there, kind in ((names[0], names[1], "input"), (names[1], names[0], "target")):
         unpaired = sorted(here - there)
@@ -80,28 +80,28 @@ def _match(targets: list[SourceFile], inputs: list[SourceFile]) -> None:
             more = f" (and {len(unpaired) - 1} more)" if len(unpaired) > 1 else ""
             raise UserError(
                 f"`source`: {unpaired[0]} has no {kind} of the same name{more}: "
-                "add it or take the other away"
+                "add it or remove the other"
             )
 
 
 def select(
     selection: Selection, tree: Path, origin: Callable[[str], Mapping[str, str]]
 ) -> Collection:
-    """What a selection means in a tree of files.
+    """The collection of files that a selection names in a folder.
 
     Args:
-        selection: which files.
-        tree: where its patterns start.
+        selection: patterns.
+        tree: folder where the patterns start.
         origin: see `Collection`.
 
     Raises:
-        UserError: a folder is missing or empty, names do not pair up, or there are no annotations
-            where they should be.
+        UserError: a folder is missing or empty, a file has no partner, or the annotations are
+            missing.
     """
-    targets = find_pictures(selection.path, tree, "source.path")
+    targets = find_images(selection.path, tree, "source.path")
     inputs: list[SourceFile] = []
     if selection.inputs:
-        inputs = find_pictures(selection.inputs, tree, "source.inputs")
+        inputs = find_images(selection.inputs, tree, "source.inputs")
         _match(targets, inputs)
     annotations = tree / selection.annotations if selection.annotations else None
     if annotations is not None and not annotations.is_file():

@@ -1,4 +1,4 @@
-"""Archives or single pictures behind addresses."""
+"""URL source: archives or single images at addresses."""
 
 from pathlib import Path
 from typing import Any
@@ -11,37 +11,37 @@ from chimle.settings.source import ArchiveSettings, UrlSource
 
 
 class Url:
-    """What lies behind `https://`, `http://`, `file://` or a path, unpacked side by side."""
+    """Files at `https://`, `http://`, `file://` or a path, extracted into one folder."""
 
-    def __init__(self, settings: UrlSource, place: Workspace) -> None:
-        self.settings, self.place = settings, place
+    def __init__(self, settings: UrlSource, workspace: Workspace) -> None:
+        self.settings, self.workspace = settings, workspace
 
     def fingerprint(self) -> dict[str, Any]:
-        """Per archive, what tells its versions apart."""
+        """The version of each archive."""
         return {
-            checksum_key(archive.address): self._kept(archive).fingerprint()
+            checksum_key(archive.address): self._file(archive).fingerprint()
             for archive in self.settings.archives
         }
 
-    def bring(self, work: Path) -> Collection:
-        """Download, check and unpack all of them."""
-        files = [self._kept(archive) for archive in self.settings.archives]
+    def fetch(self, work: Path) -> Collection:
+        """Download, check and extract all archives."""
+        files = [self._file(archive) for archive in self.settings.archives]
         return fetch_and_unpack(files, self.settings, work)
 
     def forget(self) -> None:
-        """Take what lies there now for what should."""
+        """Remove the recorded checksums of all archives."""
         for archive in self.settings.archives:
-            self._kept(archive).forget()
+            self._file(archive).forget()
 
-    def _kept(self, archive: ArchiveSettings) -> PinnedFile:
-        path = local_path(archive.address, self.place.root)
+    def _file(self, archive: ArchiveSettings) -> PinnedFile:
+        path = local_path(archive.address, self.workspace.root)
         if path is not None:
-            return LocalFile(archive.address, path, archive.sha256, self.place)
+            return LocalFile(archive.address, path, archive.sha256, self.workspace)
         return RemoteFile(
             HttpFile(archive.address, self.settings.timeout_seconds),
             archive.address,
             archive.sha256,
-            self.place,
+            self.workspace,
             retries=self.settings.retries,
             largest=self.settings.most_bytes,
         )

@@ -1,5 +1,6 @@
-"""Frames of fixed cameras become pairs of a night and many plausible days.
+"""Timelapse: frames of fixed cameras become pairs of a night and several days.
 
-`frames` reads when each was taken, `classes` tells night, dusk and day, `align` finds frames that
-show the scene from where the others do, `plan` pairs. Every frame that is left out has its reason.
+`frames` reads the time of each frame, `light_classes` classifies night, dusk and day, `align`
+registers frames, `repeats` drops repeated ones, `night_day_pairs` pairs them. Every frame left out
+has a reason in the manifest.
 """

@@ -1,7 +1,7 @@
-"""Does a frame show what its camera's others show, and from where?
+"""Registration of a camera's frames by their edges.
 
-Edges are compared, since night and day share them and little else. A frame whose camera was turned
-a little is shifted back; one that was turned far, rotated or zoomed is rejected.
+Edges are compared because night and day share little else. A small shift of the camera is undone;
+a frame with a large shift, a rotation or a zoom is rejected.
 """
 
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ from chimle.images.decode import read_rgb
 from chimle.settings.timelapse import AlignSettings
 
 WIDTH = 256
-"""Pixels of the width at which edges are compared."""
+"""Width in pixels at which edges are compared."""
 REFERENCE_DAYS = 15
-"""Days that a camera's edges are learnt from."""
-_TOGETHER = 0.3
-"""Correlation of edges from which two days were seen from one place."""
-_BETTER = 0.02
-"""A shift must raise the agreement by so much: else there is none."""
+"""Days from which a camera's reference edges are computed."""
+_SAME_POSE = 0.3
+"""Correlation of edges above which two days have the same pose."""
+_LEAST_GAIN = 0.02
+"""Smallest gain in agreement for which a shift is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a frame's scene lies.
+    """Pose of a frame relative to its camera's reference.
 
     Attributes:
-        shift: pixels of the frame, right and down, by which it lies off the camera's usual place.
-        agreement: correlation of its edges with the camera's, once moved back.
+        shift: of the scene, right and down, in pixels of the frame.
+        agreement: correlation of its edges with the reference after undoing the shift.
     """
 
     shift: tuple[int, int]
@@ -58,15 +58,18 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def reference_edges(days: Sequence[np.ndarray]) -> np.ndarray:
-    """Edges (h, WIDTH) of most of a camera's days: of the one that agrees best with the others,
-    averaged with those that were seen from the same place."""
+    """Reference edges (h, WIDTH) of a camera.
+
+    They are those of the day that agrees best with the others, averaged with days of its pose.
+    """
     agreement = np.array([[_correlation(one, other) for other in days] for one in days])
     best = int(np.argmax(np.median(agreement, axis=1)))
-    return np.mean([day for day, a in zip(days, agreement[best], strict=True) if a > _TOGETHER], 0)
+    same_pose = [day for day, a in zip(days, agreement[best], strict=True) if a > _SAME_POSE]
+    return np.asarray(np.mean(same_pose, 0))
 
 
 def pose_of(seen: np.ndarray, reference: np.ndarray, width: int) -> Pose:
-    """Where a frame's edges (h, WIDTH) lie beside the usual ones; `width` of the frame, pixels."""
+    """Pose of a frame with edges (h, WIDTH) and a `width` in pixels, relative to the reference."""
     height = reference.shape[0]
     window = cv2.createHanningWindow((WIDTH, height), cv2.CV_32F)
     (right, down), _ = cv2.phaseCorrelate(reference.astype(np.float32), seen, window)
@@ -80,7 +83,7 @@ def pose_of(seen: np.ndarray, reference: np.ndarray, width: int) -> Pose:
     agreement = _correlation(reference[inner], moved[inner])
     scale = width / WIDTH
     shift = (round(right * scale), round(down * scale))
-    if shift == (0, 0) or agreement < still + _BETTER:
+    if shift == (0, 0) or agreement < still + _LEAST_GAIN:
         return Pose((0, 0), still)
     return Pose(shift, agreement)
 
@@ -88,11 +91,11 @@ def pose_of(seen: np.ndarray, reference: np.ndarray, width: int) -> Pose:
 def rejection_reason(
     pose: Pose, reference: float, width: int, settings: AlignSettings
 ) -> str | None:
-    """Why a frame cannot be used; None: it can.
+    """Why a frame is rejected; None: it is not.
 
     Args:
         pose: of the frame.
-        usual: agreement of most of the camera's days.
+        reference: median agreement of the camera's days.
         width: of the frame, pixels.
         settings: thresholds.
     """
@@ -105,7 +108,7 @@ def rejection_reason(
 
 @dataclass(frozen=True)
 class Edges:
-    """Finds the pose of frames: of each item, (file, file of its camera's usual edges)."""
+    """Computes the pose of a frame; items are (file, file of its camera's reference edges)."""
 
     raw: Path
 
@@ -117,14 +120,14 @@ class Edges:
 
 
 def common_square(size: tuple[int, int], shifts: Sequence[tuple[int, int]]) -> list[Box]:
-    """The largest central square of the scene that all of several frames of one size show.
+    """The largest central square of the scene that is visible in several frames of one size.
 
     Args:
         size: width and height of the frames.
-        shifts: by which the scene lies right and down of its usual place in each.
+        shifts: of the scene, right and down, in each frame.
 
     Returns:
-        The square in the pixels of each.
+        The square in the pixels of each frame.
     """
     (low_x, high_x), (low_y, high_y) = (
         (max(-shift[axis] for shift in shifts), min(size[axis] - shift[axis] for shift in shifts))

@@ -1,4 +1,4 @@
-"""Frames of cameras: what is known of each before and after a look at it."""
+"""Frames of cameras: time stamps, thumbnails and attributes."""
 
 import base64
 import re
@@ -16,8 +16,8 @@ from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.settings.timelapse import AttributeSettings, TimelapseSettings
 
-GLANCE = (24, 32)
-"""Height and width of a frame's reduced picture, by which its light is judged."""
+THUMBNAIL = (24, 32)
+"""Height and width of a frame's thumbnail, from which its light is measured."""
 _STAMP = re.compile(r"(?<!\d)((?:19|20)\d{6})[_T-]?(\d{6})(?!\d)")
 _DIRECTIVES = {
     "%Y": r"\d{4}",
@@ -36,15 +36,15 @@ _EXIF_BLOCK, _TAKEN = 0x8769, 0x9003
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a camera.
+    """One frame of a camera.
 
     Attributes:
         file: of the fetched source.
-        name: of the file in the source, without ending.
-        camera: the folder that it lies in.
+        name: of the file in the source, without extension.
+        camera: its folder.
         size: width and height, pixels.
         hash: perceptual hash.
-        glance: (24, 32, 3) uint8, the frame reduced.
+        thumbnail: (24, 32, 3) uint8.
         time: when it was taken, UTC; None: unknown.
     """
 
@@ -64,27 +64,27 @@ class Frame:
 
 @dataclass
 class Rejected:
-    """Frames that are left out: `name`, `because` and, where there is more to say, `detail`."""
+    """Rejected frames: `name`, `because` (the reason) and, where useful, `detail`."""
 
     lines: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, name: str, reason: str, detail: str = "") -> None:
-        """Leave a frame out."""
+        """Reject a frame."""
         self.lines.append(
             {"name": name, "because": reason, **({"detail": detail} if detail else {})}
         )
 
 
 def camera_of(name: str) -> str:
-    """The camera of a frame: its folder; frames outside any folder are of one camera."""
+    """The camera of a frame: its folder; frames outside any folder share one camera."""
     return name.rpartition("/")[0] or "camera"
 
 
 def stamp_pattern(pattern: str) -> re.Pattern[str]:
-    """What a `strptime` pattern looks like.
+    """What a `strptime` pattern readings like.
 
     Raises:
-        UserError: it has a directive that cannot be looked for, or none.
+        UserError: it has an unsupported directive, or none.
     """
     parts = re.split(r"(%.)", pattern)
     unknown = [part for part in parts if part.startswith("%") and part not in _DIRECTIVES]
@@ -96,7 +96,7 @@ def stamp_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def stamp_of(name: str, pattern: str | None) -> datetime | None:
-    """The time in a file's name, without a zone; None where there is none."""
+    """The time in a file's name, without a zone; None if there is none."""
     if pattern is None:
         found = _STAMP.search(name)
         text, form = ("".join(found.groups()), "%Y%m%d%H%M%S") if found else ("", "")
@@ -110,9 +110,9 @@ def stamp_of(name: str, pattern: str | None) -> datetime | None:
 
 
 def exif_time(path: Path) -> datetime | None:
-    """When a photograph was taken by its EXIF block, without a zone; None where it does not say."""
-    with Image.open(path) as picture:
-        text = picture.getexif().get_ifd(_EXIF_BLOCK).get(_TAKEN)
+    """Time of an image in its EXIF block (DateTimeOriginal), without a zone; None if missing."""
+    with Image.open(path) as image:
+        text = image.getexif().get_ifd(_EXIF_BLOCK).get(_TAKEN)
     try:
         return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
     except ValueError:
@@ -121,39 +121,39 @@ def exif_time(path: Path) -> datetime | None:
 
 @dataclass(frozen=True)
 class FrameReader:
-    """Looks at a file: its picture reduced, and when it was taken if its EXIF block is to say."""
+    """Reads a frame's thumbnail and, if asked for, its EXIF time."""
 
     raw: Path
     exif: bool
 
     def __call__(self, file: str) -> dict[str, Any]:
         rgb = Image.fromarray(read_rgb(self.raw / file))
-        thumbnail = np.asarray(rgb.resize(GLANCE[::-1], Image.Resampling.BOX))
+        thumbnail = np.asarray(rgb.resize(THUMBNAIL[::-1], Image.Resampling.BOX))
         time = exif_time(self.raw / file) if self.exif else None
         return {
-            "glance": base64.b64encode(thumbnail.tobytes()).decode(),
+            "thumbnail": base64.b64encode(thumbnail.tobytes()).decode(),
             "time": time.isoformat() if time else None,
         }
 
 
 def make_frames(
     records: Sequence[Mapping[str, Any]],
-    looks: Iterable[Mapping[str, Any]],
+    readings: Iterable[Mapping[str, Any]],
     settings: TimelapseSettings,
     rejected: Rejected,
 ) -> list[Frame]:
-    """Frames of one camera: those of its usual size, with a time where times are asked for."""
+    """Frames of one camera that have its most frequent size and, where required, a time."""
     sizes = [(record["width"], record["height"]) for record in records]
     reference = max(sorted(set(sizes)), key=sizes.count)
     frames = []
-    for record, look, size in zip(records, looks, sizes, strict=True):
+    for record, reading, size in zip(records, readings, sizes, strict=True):
         name = stem(record["file"])
         camera = camera_of(name)
         if size != reference:
-            said = f"{size[0]}x{size[1]} instead of {reference[0]}x{reference[1]}"
-            rejected.add(name, "another size than the camera's others", said)
+            detail = f"{size[0]}x{size[1]} instead of {reference[0]}x{reference[1]}"
+            rejected.add(name, "another size than the camera's others", detail)
             continue
-        taken = datetime.fromisoformat(look["time"]) if look["time"] else None
+        taken = datetime.fromisoformat(reading["time"]) if reading["time"] else None
         if settings.stamps == "names":
             taken = stamp_of(name.rpartition("/")[2], settings.pattern)
         if taken is None and settings.stamps != "none":
@@ -161,7 +161,7 @@ def make_frames(
             continue
         place = settings.cameras.get(camera)
         offset = timedelta(hours=place.utc_offset if place else 0)
-        pixels = np.frombuffer(base64.b64decode(look["glance"]), dtype=np.uint8)
+        pixels = np.frombuffer(base64.b64decode(reading["thumbnail"]), dtype=np.uint8)
         frames.append(
             Frame(
                 file=record["file"],
@@ -169,7 +169,7 @@ def make_frames(
                 camera=camera,
                 size=size,
                 hash=int(record["phash"], 16),
-                thumbnail=pixels.reshape(*GLANCE, 3),
+                thumbnail=pixels.reshape(*THUMBNAIL, 3),
                 time=(taken - offset).replace(tzinfo=UTC) if taken else None,
             )
         )
@@ -177,7 +177,7 @@ def make_frames(
 
 
 def read_attributes(path: Path, settings: AttributeSettings) -> dict[str, tuple[float, float]]:
-    """What people said of frames: by name without ending, the values of `day` and `night`.
+    """Human annotations: by name without extension, the values of `day` and `night`.
 
     Raises:
         UserError: a line has too few columns or a value that is no number.
@@ -193,7 +193,7 @@ def read_attributes(path: Path, settings: AttributeSettings) -> dict[str, tuple[
         except (IndexError, ValueError):
             raise UserError(
                 f"{path.name}: line {number} is no file name with {len(settings.columns)} "
-                "columns `value,confidence`: mend it or `pair.timelapse.attributes`"
+                "columns `value,confidence`: fix it or `pair.timelapse.attributes`"
             ) from None
         values[Path(columns[0]).with_suffix("").as_posix()] = (day, night)
     return values

@@ -1,4 +1,4 @@
-"""Night, dusk or day: by people's judgement, by the sun, or by a camera's own range of light."""
+"""Classes night, dusk and day: by annotations, by the sun, or by a camera's own range of light."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -18,7 +18,7 @@ from chimle.settings.timelapse import (
 
 
 class Class(StrEnum):
-    """What a frame shows."""
+    """Class of a frame."""
 
     NIGHT = "night"
     DUSK = "dusk"
@@ -26,27 +26,27 @@ class Class(StrEnum):
 
 
 BRIGHT_PART = 0.25
-"""Share of a scene that counts as its bright part: the sky, or light walls."""
+"""Share of a scene's pixels in its bright part: the sky, or light walls."""
 LIT_FRAMES = 0.1
-"""Share of frames from which it is learnt what a camera sees in good light."""
+"""Share of frames, the brightest ones, that define good light."""
 LEAST_LIGHT = 160.0
-"""By day the bright part of a well exposed scene is at least so bright, of 255; a camera that only
-saw nights has no range of its own."""
+"""Smallest brightness, of 255, of the bright part by day: a camera that only saw nights has no
+range of its own."""
 LEAST_GROUND = 0.02
-"""Linear light, of 1, that the rest of a scene has at least by day."""
+"""Smallest linear light, of 1, of the rest of a scene by day."""
 
 
-def by_sun(frame: Frame, place: CameraSettings, settings: SunSettings) -> Class:
-    """Class by the sun's elevation over a camera's place; the frame has a time."""
+def by_sun(frame: Frame, camera: CameraSettings, settings: SunSettings) -> Class:
+    """Class by the sun's elevation at a camera's location; the frame has a time."""
     assert frame.time is not None
-    degrees = elevation(Observer(place.latitude, place.longitude), frame.time)
+    degrees = elevation(Observer(camera.latitude, camera.longitude), frame.time)
     if degrees < settings.night_below:
         return Class.NIGHT
     return Class.DAY if degrees > settings.day_above else Class.DUSK
 
 
 def by_attributes(values: tuple[float, float], settings: AttributeSettings) -> Class:
-    """Class by the values of the attributes for day and night; dusk where neither is sure."""
+    """Class by the annotated values for day and night; dusk if not exactly one passes."""
     day, night = values
     if night > settings.night_above and day <= settings.day_above:
         return Class.NIGHT
@@ -54,14 +54,14 @@ def by_attributes(values: tuple[float, float], settings: AttributeSettings) -> C
 
 
 def light(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How much light frames of one camera show, relative to its brightest ones.
+    """Brightness of one camera's frames, relative to its brightest ones.
 
-    The bright part of a scene is learnt from those. Its largest channel tells night: a deep blue
-    sky is dark in luminance, but not in blue; lamps at night are bright, but elsewhere. The rest,
-    the ground, tells dusk in proportion to it.
+    The brightest frames define the bright part of the scene. Its largest channel separates night: a
+    deep blue sky is dark in luminance but not in blue, and lamps are elsewhere. The rest, the
+    ground, separates dusk.
 
     Args:
-        glances: (N, h, w, 3) uint8.
+        thumbnails: (N, h, w, 3) uint8.
 
     Returns:
         (N,) brightness of the bright part, and (N,) linear light of the rest.
@@ -96,13 +96,14 @@ def classify(
 ) -> list[tuple[Frame, Class]]:
     """Classes of one camera's frames.
 
-    People's judgement counts alone. Otherwise the sun's where the camera's place is known, unless
-    the light says the opposite, as it does where a clock is wrong; else the light's. The hour alone
-    decides nothing: public cameras' stamps are off by half a day too often.
+    Annotations decide alone where they are given. Otherwise the sun decides where the camera's
+    location is known; a frame whose light says the opposite has a wrong clock and is rejected.
+    Otherwise light decides. The hour alone decides nothing: time stamps of public cameras are often
+    off by half a day.
     """
     if not frames:
         return []
-    place = settings.cameras.get(frames[0].camera)
+    camera = settings.cameras.get(frames[0].camera)
     found = []
     seen = by_light(frames, settings.light)
     for frame, lit in zip(frames, seen, strict=True):
@@ -111,13 +112,13 @@ def classify(
                 rejected.add(frame.name, "no line in the annotations")
                 continue
             found.append((frame, by_attributes(attributes[frame.name], settings.attributes)))
-        elif place is None or frame.time is None:
+        elif camera is None or frame.time is None:
             found.append((frame, lit))
         else:
-            sun = by_sun(frame, place, settings.sun)
+            sun = by_sun(frame, camera, settings.sun)
             if {sun, lit} == {Class.DAY, Class.NIGHT}:
-                said = f"{sun} by the sun, {lit} by its light"
-                rejected.add(frame.name, "clock and light disagree", said)
+                detail = f"{sun} by the sun, {lit} by its light"
+                rejected.add(frame.name, "clock and light disagree", detail)
                 continue
             found.append((frame, sun))
     return found

@@ -1,4 +1,4 @@
-"""Which night is paired with which days."""
+"""Pairs of nights and days of fixed cameras."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chimle.data.even_spacing import evenly_spaced
 from chimle.data.pair.pair_specs import PairSpec, SizeFilter, pair_id
 from chimle.data.pair.splits import by_hash, unit_hash
 from chimle.data.pair.timelapse.align import (
@@ -38,16 +39,16 @@ from chimle.settings import RunSettings
 from chimle.settings.timelapse import TimelapseSettings
 
 SHOWN = 4
-"""Frames of each class that a contact sheet shows per camera."""
+"""Frames of each class per camera in a contact sheet."""
 
 
 @dataclass
 class Camera:
-    """A camera's usable frames, by class and in the order of their names.
+    """The usable frames of a camera.
 
     Attributes:
         name: its folder.
-        frames: per class.
+        frames: by class, in the order of their names.
         poses: of nights and days, by name.
     """
 
@@ -58,12 +59,12 @@ class Camera:
 
 @dataclass
 class Timelapse:
-    """What cameras give.
+    """Pairs of all cameras.
 
     Attributes:
-        pairs: to be made.
-        report: for the manifest: per camera how many frames there are of each class and how many
-            are left out for each reason, files to look at, and every frame that is left out.
+        pairs: specifications.
+        report: for the manifest: per camera the number of frames of each class and of rejected
+            frames by reason, files for a contact sheet, and every rejected frame.
     """
 
     pairs: list[PairSpec]
@@ -71,46 +72,46 @@ class Timelapse:
 
 
 def _spread(frames: Sequence[Frame], count: int) -> list[Frame]:
-    """At most `count` frames from beginning to end."""
-    if len(frames) <= count:
-        return list(frames)
-    return [frames[i] for i in np.linspace(0, len(frames) - 1, count).round().astype(int)]
+    """At most `count` frames, evenly spaced."""
+    return [frames[i] for i in evenly_spaced(len(frames), count)]
 
 
 def align(
     cameras: Sequence[Camera], settings: RunSettings, raw: Path, work: Path, rejected: Rejected
 ) -> None:
-    """Find the poses of nights and days, where a camera has both; reject what does not fit."""
+    """Find the poses of nights and days of cameras that have both; reject misfits."""
     assert settings.pair.timelapse is not None
-    chosen, items = [], []
+    aligned, items = [], []
     for number, camera in enumerate(cameras):
         days = camera.frames[Class.DAY]
         if not days or not camera.frames[Class.NIGHT]:
             continue
-        reference = work / f"usual_{number:05}.npy"
+        reference = work / f"reference_{number:05}.npy"
         seen = [edges(read_rgb(raw / frame.file)) for frame in _spread(days, REFERENCE_DAYS)]
         np.save(reference, reference_edges(seen))
-        chosen.append(camera)
+        aligned.append(camera)
         items += [
             (f.file, reference) for kind in (Class.NIGHT, Class.DAY) for f in camera.frames[kind]
         ]
-    journalled(work / "poses.jsonl", items, Edges(raw), say=lambda t: print(f"pair: aligned {t}"))
+    journalled(
+        work / "poses.jsonl", items, Edges(raw), report=lambda t: print(f"pair: aligned {t}")
+    )
     lines = read_lines(work / "poses.jsonl") if items else iter(())
-    for camera in chosen:
+    for camera in aligned:
         frames = [f for kind in (Class.NIGHT, Class.DAY) for f in camera.frames[kind]]
         poses = [
             Pose(tuple(line["shift"]), line["agreement"]) for line in islice(lines, len(frames))
         ]
         nights = len(camera.frames[Class.NIGHT])
-        usual_agreement = float(np.median([pose.agreement for pose in poses[nights:]]))
+        reference_agreement = float(np.median([pose.agreement for pose in poses[nights:]]))
         fitting = []
         for frame, pose in zip(frames, poses, strict=True):
             reason = rejection_reason(
-                pose, usual_agreement, frame.size[0], settings.pair.timelapse.align
+                pose, reference_agreement, frame.size[0], settings.pair.timelapse.align
             )
             if reason:
-                said = f"shift {pose.shift[0]}, {pose.shift[1]}; agreement {pose.agreement:.2f}"
-                rejected.add(frame.name, reason, said)
+                detail = f"shift {pose.shift[0]}, {pose.shift[1]}; agreement {pose.agreement:.2f}"
+                rejected.add(frame.name, reason, detail)
             else:
                 fitting.append(frame)
                 camera.poses[frame.name] = pose
@@ -132,10 +133,10 @@ def _shuffled(frames: Sequence[Frame], purpose: str, seed: int) -> list[Frame]:
 def balanced(
     nights: Sequence[Frame], days: Sequence[Frame], each: int, seed: int
 ) -> Iterator[tuple[Frame, Frame]]:
-    """Every night with `each` different days, or all there are.
+    """Every night with `each` different days, or with all days if there are fewer.
 
-    Days are dealt out like cards, all of them before any comes again and in another order every
-    time, so that each is used equally often, give or take one. Orders follow from hashes of names.
+    Days are used in rounds, each in another order, so that their counts differ by at most one.
+    Orders follow from hashes of names.
     """
     nights = _shuffled(nights, "night", seed)
     each = min(each, len(days))
@@ -144,19 +145,19 @@ def balanced(
     for night in nights:
         taken: set[str] = set()
         while len(taken) < each:
-            # A day that this night has already waits for the next one.
-            place = next((i for i, day in enumerate(waiting) if day.name not in taken), None)
-            if place is None:
+            # A day that this night already has stays for the next night.
+            index = next((i for i, day in enumerate(waiting) if day.name not in taken), None)
+            if index is None:
                 waiting += _shuffled(days, f"day/{turn}", seed)
                 turn += 1
             else:
-                day = waiting.pop(place)
+                day = waiting.pop(index)
                 taken.add(day.name)
                 yield night, day
 
 
 def _split_of(frames: Mapping[Class, Sequence[Frame]], settings: RunSettings) -> dict[str, str]:
-    """Splits of frames by their dates, so that some nights and some days are in the test."""
+    """Splits of frames by their dates, so that the test has nights and days."""
     chosen: dict[str, str] = {}
     for kind in (Class.DAY, Class.NIGHT):
         dates = sorted({date_of(frame, kind) for frame in frames[kind]})
@@ -164,10 +165,10 @@ def _split_of(frames: Mapping[Class, Sequence[Frame]], settings: RunSettings) ->
     return chosen
 
 
-def _pairs(camera: Camera, settings: RunSettings, small: SizeFilter) -> Iterator[PairSpec]:
-    lapse = settings.pair.timelapse
-    assert lapse is not None
-    splits: dict[str, str] = _split_of(camera.frames, settings) if lapse.split == "date" else {}
+def _pairs(camera: Camera, settings: RunSettings, size_filter: SizeFilter) -> Iterator[PairSpec]:
+    timelapse = settings.pair.timelapse
+    assert timelapse is not None
+    splits: dict[str, str] = _split_of(camera.frames, settings) if timelapse.split == "date" else {}
 
     def split_of(frame: Frame, kind: Class) -> str | None:
         return splits[date_of(frame, kind)] if splits else None
@@ -176,17 +177,17 @@ def _pairs(camera: Camera, settings: RunSettings, small: SizeFilter) -> Iterator
     for split in sorted({split_of(night, Class.NIGHT) for night in nights}, key=str):
         mine = [night for night in nights if split_of(night, Class.NIGHT) == split]
         theirs = [day for day in days if split_of(day, Class.DAY) == split]
-        for night, day in balanced(mine, theirs, lapse.days_per_night, settings.seed):
-            yield from _planned(camera, night, day, split, small)
+        for night, day in balanced(mine, theirs, timelapse.days_per_night, settings.seed):
+            yield from _planned(camera, night, day, split, size_filter)
 
 
 def _planned(
-    camera: Camera, night: Frame, day: Frame, split: str | None, small: SizeFilter
+    camera: Camera, night: Frame, day: Frame, split: str | None, size_filter: SizeFilter
 ) -> Iterator[PairSpec]:
-    """The pair of a night and a day; none where what both show is too small."""
+    """The pair of a night and a day; none if their common square is too small."""
     shifts = [camera.poses[frame.name].shift for frame in (day, night)]
     box, input_box = common_square(day.size, shifts)
-    if not small.fits(day.file, box[2], box[2]):
+    if not size_filter.fits(day.file, box[2], box[2]):
         return
     group = camera.name if split is None else f"{camera.name}/{date_of(night, Class.NIGHT)}"
     notes = {
@@ -216,22 +217,22 @@ def _files(frames: Sequence[Frame]) -> list[str]:
 
 def _cameras(
     records: Sequence[dict[str, Any]],
-    lapse: TimelapseSettings,
+    timelapse: TimelapseSettings,
     attributes: Mapping[str, tuple[float, float]] | None,
-    looks: Iterator[Mapping[str, Any]],
+    readings: Iterator[Mapping[str, Any]],
     rejected: Rejected,
 ) -> Iterator[tuple[Camera, Counter[Class]]]:
-    """Cameras with the classes of their frames; glances are kept of one camera at a time."""
+    """Cameras with the classes of their frames, with thumbnails of one camera in memory."""
 
     def camera(record: dict[str, Any]) -> str:
         return camera_of(record["file"].split("/", 1)[1])
 
     for name, group in groupby(records, key=camera):
         members = list(group)
-        frames = make_frames(members, islice(looks, len(members)), lapse, rejected)
-        found = classify(drop_repeats(frames, rejected), lapse, attributes, rejected)
+        frames = make_frames(members, islice(readings, len(members)), timelapse, rejected)
+        found = classify(drop_repeats(frames, rejected), timelapse, attributes, rejected)
         counts = Counter(kind for _, kind in found)
-        if lapse.dusk == "night":
+        if timelapse.dusk == "night":
             found = [(f, Class.NIGHT if kind is Class.DUSK else kind) for f, kind in found]
         by_class = {kind: [f for f, own in found if own is kind] for kind in Class}
         yield Camera(name, by_class), counts
@@ -243,39 +244,39 @@ def plan_timelapse(
     settings: RunSettings,
     raw: Path,
     work: Path,
-    small: SizeFilter,
+    size_filter: SizeFilter,
 ) -> Timelapse:
     """Pairs of nights and days of fixed cameras.
 
     Args:
         records: of the frames, in any order.
-        annotations: the source's file of attributes, where it has one.
+        annotations: the source's file of attributes, if it has one.
         settings: the task's, with `pair.timelapse`.
         raw: the fetched source.
         work: folder for journals, kept until the pairs are made.
-        small: judges the sizes of what is paired.
+        size_filter: checks the size of the common square.
 
     Raises:
         UserError: no frame can be used, or no camera has both nights and days.
     """
-    lapse = settings.pair.timelapse
-    assert lapse is not None
+    timelapse = settings.pair.timelapse
+    assert timelapse is not None
     work.mkdir(parents=True, exist_ok=True)
     records = sorted(
         records, key=lambda record: (camera_of(record["file"].split("/", 1)[1]), record["file"])
     )
-    attributes = read_attributes(annotations, lapse.attributes) if annotations else None
-    look = FrameReader(raw, lapse.stamps == "exif")
+    attributes = read_attributes(annotations, timelapse.attributes) if annotations else None
+    reader = FrameReader(raw, timelapse.stamps == "exif")
     files = [record["file"] for record in records]
-    journalled(work / "looks.jsonl", files, look, say=lambda t: print(f"pair: looked at {t}"))
+    journalled(work / "frames.jsonl", files, reader, report=lambda t: print(f"pair: read {t}"))
     rejected = Rejected()
-    looks = read_lines(work / "looks.jsonl")
+    readings = read_lines(work / "frames.jsonl")
     cameras, counts = [], {}
-    for camera, count in _cameras(records, lapse, attributes, looks, rejected):
+    for camera, count in _cameras(records, timelapse, attributes, readings, rejected):
         cameras.append(camera)
         counts[camera.name] = {str(kind): count[kind] for kind in Class}
     align(cameras, settings, raw, work, rejected)
-    pairs = [pair for camera in cameras for pair in _pairs(camera, settings, small)]
+    pairs = [pair for camera in cameras for pair in _pairs(camera, settings, size_filter)]
     reasons: dict[str, dict[str, int]] = {camera.name: {} for camera in cameras}
     for line in rejected.lines:
         own = reasons[camera_of(line["name"])]
@@ -292,6 +293,6 @@ def plan_timelapse(
         "rejected": sorted(rejected.lines, key=lambda line: line["name"]),
     }
     if not pairs:
-        said = "; ".join(f"{n} {c['night']} nights, {c['day']} days" for n, c in counts.items())
-        raise UserError(f"`pair.timelapse`: no camera has nights and days that fit ({said})")
+        found = "; ".join(f"{n} {c['night']} nights, {c['day']} days" for n, c in counts.items())
+        raise UserError(f"`pair.timelapse`: no camera has nights and days that fit ({found})")
     return Timelapse(pairs, report)

@@ -1,4 +1,4 @@
-"""Frames of a camera that show an earlier one again."""
+"""Repeated frames of a camera."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from chimle.data.pair.near_duplicates import close_hashes
 from chimle.data.pair.timelapse.frames import Frame, Rejected
 
 SAME_BITS = 2
-"""Frames of one camera whose hashes differ in more bits are different ones."""
+"""Largest Hamming distance of the hashes of repeated frames."""
 SAME_RMS = 2.0
-"""Root mean square difference of reduced frames, of 255, below which they are one frame twice.
-Encoding a frame again at a middling quality makes 1.2, two frames of one camera rarely below 6."""
+"""Root mean square difference of thumbnails, of 255, below which a frame is repeated. Encoding a
+frame again at medium quality gives 1.2, two frames of one camera rarely less than 6."""
 
 
 def drop_repeats(frames: Sequence[Frame], rejected: Rejected) -> list[Frame]:
-    """Frames without those that show an earlier one again, under another name."""
+    """Frames without repetitions of an earlier one under another name."""
     hashes = np.array([frame.hash for frame in frames], dtype=np.uint64)
     again: dict[int, int] = {}
     for first, second in close_hashes(hashes, SAME_BITS):
@@ -25,4 +25,4 @@ def drop_repeats(frames: Sequence[Frame], rejected: Rejected) -> list[Frame]:
                 again.setdefault(other, one)
     for other, one in sorted(again.items()):
         rejected.add(frames[other].name, "another frame again", frames[one].name)
-    return [frame for place, frame in enumerate(frames) if place not in again]
+    return [frame for index, frame in enumerate(frames) if index not in again]
