@@ -42,8 +42,8 @@ INTRODUCTION = """# What happens to bad inputs
 
 Each input is given to a stage that already has good data. The stage prints one sentence (`error: `
 and the text below; `…` stands for text that varies), ends with exit code 2, keeps the good data and
-leaves nothing half-written. `tests/data/test_bad_inputs.py` checks all of them; this page is made from
-its table: `python -m tests.data.bad_inputs > docs/bad-inputs.md`.
+leaves nothing half-written. `tests/data/test_bad_inputs.py` checks all of them; this page is made
+from its table: `python -m tests.data.bad_inputs > docs/bad-inputs.md`.
 """
 
 
