@@ -204,7 +204,10 @@ class _Search:
 
     def _folder_reason(self, folder: Path, top: Path) -> str | None:
         """Why a folder below `top` is not searched; None: it is."""
-        real = folder.resolve()
+        try:
+            real = folder.resolve()
+        except OSError as error:
+            return (error.strerror or "unreadable folder").lower()
         if real in self._excluded:
             return "the output folder"
         if folder.is_symlink() and real.is_relative_to(top):
