@@ -1,7 +1,6 @@
-"""A pair in its pose of a round: the same crop, flips and turns for input and target.
+"""Augmentation: the same random crop, flips and turns for the input and target of a pair.
 
-Poses are named by (seed, round, image): they differ between rounds and images, and are the same
-again whatever the order, the process or the machine.
+An augmentation is determined by (seed, round, image), whatever the order, process or machine.
 """
 
 from dataclasses import replace
@@ -12,7 +11,7 @@ from chimle.data.dataset import Pair, image_key
 from chimle.tasks import Task
 
 _PURPOSE = 2
-"""Keeps these random numbers apart from those that choose and order a round's images."""
+"""Separates these random numbers from those that choose and order a round's images."""
 JPEG_GRID = 16
 """Pixels between the blocks of a JPEG image with subsampled chrominance: crops keep to them."""
 ORIENTATIONS = 8
@@ -20,7 +19,7 @@ ORIENTATIONS = 8
 
 
 def _window(pair: Pair, task: Task, resolution: int, top: int, left: int) -> Pair:
-    """An aligned crop; `top` and `left` count input pixels, so input and target never drift."""
+    """An aligned crop; `top` and `left` count input pixels, so input and target stay aligned."""
     factor = task.reduction
     small = resolution // factor
     return replace(
@@ -72,12 +71,12 @@ def _turned(pair: Pair, orientation: int) -> Pair:
 
 
 def augment(pair: Pair, task: Task, resolution: int, *, seed: int, round: int, turn: bool) -> Pair:
-    """A pair in its pose of a round.
+    """A pair with the augmentation of a round.
 
     Args:
         pair: at least as large as the tower's resolution.
-        task: tells how much smaller the input is.
-        resolution: side of the target that comes out; the input's is `task.reduction` times less.
+        task: defines the reduction of the input.
+        resolution: side of the returned target; the input's is `task.reduction` times smaller.
         seed: of the run.
         round: number of the round.
         turn: one of the eight orientations as well as the random crop.

@@ -20,7 +20,7 @@ class Batch:
     """B images with their pyramids, coarse first.
 
     Attributes:
-        keys: B image keys, which name the images' codes.
+        keys: B image keys, which determine the images' codes.
         conditioning: per level (B, C, h, w) in [0, 1]; super-resolution has one, the input.
         targets: per level (B, 3, h, w) in [0, 1].
         jpeg: the inputs' quantisation, where they are decoded JPEG images and it is known.
@@ -66,10 +66,10 @@ def batch_intervals(pairs: Sequence[Pair]) -> JpegIntervals | None:
 def conditioning(
     task: Task, tower: TowerSettings, inputs: Sequence[np.ndarray]
 ) -> tuple[Tensor, ...]:
-    """What a tower is conditioned on, for B inputs (h, w, 3) uint8 of one size.
+    """Conditioning of a tower for B inputs (h, w, 3) uint8 of one size.
 
-    That size is the tower's input size in training. A tower takes any other, too: for
-    super-resolution any at all, for other tasks sides that 2^(levels - 1) divides.
+    In training that is the tower's input size. A tower also takes any other size: for
+    super-resolution any at all, for other tasks sides divisible by 2^(levels - 1).
 
     Returns:
         Per level (B, 3, h, w) RGB or (B, 1, h, w) lightness in [0, 1]; super-resolution: the input.
@@ -79,7 +79,7 @@ def conditioning(
     height, width = inputs[0].shape[:2]
     shifts = range(tower.levels - 1, -1, -1)
     levels = [
-        to_tensor([reduce(picture, (height >> shift, width >> shift)) for picture in inputs])
+        to_tensor([reduce(image, (height >> shift, width >> shift)) for image in inputs])
         for shift in shifts
     ]
     if task.wiring is Wiring.COLOURIZATION:

@@ -1,7 +1,7 @@
-"""Pairs as training and evaluation read them: looked up in an index, decoded when they are needed.
+"""Random access to pairs: an index over the manifest, with images decoded on demand.
 
-Memory holds the place of every line of the manifest, eight bytes each, and the pictures that were
-read last, as far as a budget goes: a small data set is decoded once, a large one streams.
+Memory holds the offset of every line of the manifest, eight bytes each, and a bounded cache of the
+images read last: a small data set is decoded once, a large one streams.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.jpeg import JpegCode, quality_tables
 
-KEPT_BYTES = 2**30
-"""Decoded pictures that an index keeps in memory."""
+CACHE_BYTES = 2**30
+"""Bytes of decoded images that an index keeps in memory."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Pair:
 
 
 def image_key(id_: str) -> int:
-    """A stable 63-bit number for an image, which names its codes."""
+    """A stable 63-bit number for an image, which determines its codes."""
     return int.from_bytes(hashlib.sha256(id_.encode()).digest()[:8], "big") >> 1
 
 
@@ -51,7 +51,7 @@ def read_manifest(root: Path) -> dict[str, Any]:
 
 
 def pairs_hash(root: Path) -> str:
-    """SHA-256 of the manifest, which stands for the hash of every picture."""
+    """SHA-256 of the manifest, which contains the hash of every image."""
     lines_file(root, PAIRS)
     return hashlib.sha256((root / PAIRS).read_bytes()).hexdigest()
 
@@ -81,17 +81,17 @@ def _split_of(line: bytes, path: Path, number: int) -> str:
 
 
 class PairIndex(Sequence[Pair]):
-    """The pairs of one split, in the order of their ids; each is read when it is asked for."""
+    """The pairs of one split, in the order of their ids, each read when it is indexed."""
 
-    def __init__(self, root: Path, split: str, kept_bytes: int = KEPT_BYTES) -> None:
-        """Look up where every pair's line begins.
+    def __init__(self, root: Path, split: str, cache_bytes: int = CACHE_BYTES) -> None:
+        """Find the offset of every pair's line.
 
         Raises:
             UserError: the manifest is missing or damaged, or the split is empty.
         """
-        self.root, self.split, self.kept_bytes = root, split, kept_bytes
+        self.root, self.split, self.cache_bytes = root, split, cache_bytes
         self._lines = lines_file(root, PAIRS)
-        self._kept: OrderedDict[int, Pair] = OrderedDict()
+        self._cache: OrderedDict[int, Pair] = OrderedDict()
         self._bytes = 0
         starts, end = [], 0
         with self._lines.open("rb") as stream:
@@ -107,7 +107,7 @@ class PairIndex(Sequence[Pair]):
         return len(self._starts)
 
     def entry(self, index: int) -> dict[str, Any]:
-        """What the manifest says of a pair."""
+        """The manifest's record of a pair."""
         with self._lines.open("rb") as stream:
             stream.seek(int(self._starts[index]))
             return json.loads(stream.readline())
@@ -117,27 +117,27 @@ class PairIndex(Sequence[Pair]):
     @overload
     def __getitem__(self, index: slice) -> list[Pair]: ...
     def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
-        """Pairs, decoded and found to be what the manifest names.
+        """Decoded pairs, whose files are checked against the manifest's hashes.
 
         Raises:
-            UserError: a picture is missing, damaged or another one.
+            UserError: an image is missing, damaged or has another hash.
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
-        if place in self._kept:
-            self._kept.move_to_end(place)
-            return self._kept[place]
-        entry = self.entry(place)
+        position = range(len(self))[index]
+        if position in self._cache:
+            self._cache.move_to_end(position)
+            return self._cache[position]
+        entry = self.entry(position)
         given, target = (_checked(self.root, entry, kind) for kind in ("input", "target"))
         pair = Pair(entry["id"], given, target, _jpeg_code(entry))
-        self._keep(place, pair)
+        self._add_to_cache(position, pair)
         return pair
 
-    def _keep(self, place: int, pair: Pair) -> None:
-        """Keep a pair; what was not asked for longest goes."""
-        self._kept[place] = pair
+    def _add_to_cache(self, position: int, pair: Pair) -> None:
+        """Cache a pair; the least recently used ones are evicted."""
+        self._cache[position] = pair
         self._bytes += pair.input.nbytes + pair.target.nbytes
-        while self._bytes > self.kept_bytes:
-            _, old = self._kept.popitem(last=False)
+        while self._bytes > self.cache_bytes:
+            _, old = self._cache.popitem(last=False)
             self._bytes -= old.input.nbytes + old.target.nbytes
