@@ -20,7 +20,8 @@ from chimle.images.pyramid import reduce
 from chimle.perceptual.lpips import Perceptual
 from chimle.search.codes import code_keys, codes_at, draw, philox
 from chimle.search.hierarchical import search
-from chimle.settings import RunSettings, load_settings
+from chimle.settings.reading import load_settings
+from chimle.settings.run import RunSettings
 from chimle.tower.generator import Tower
 from chimle.training.imle_trainer import ImleTrainer, new_state
 from chimle.training.losses import level_losses
@@ -51,7 +52,7 @@ class Place:
             root = Path(folder)
             (root / "presets").symlink_to(Path("presets").resolve())
             (root / "params.yaml").write_text(f"preset: {preset}\ntasks: {{{task}: {{}}}}\n")
-            values = load_settings(task, root).model_dump(mode="json")
+            values = load_settings(RunSettings, task, root).model_dump(mode="json")
         if self.dry:
             values["tower"] |= DRY["tower"]
             values["search"] |= DRY["search"]

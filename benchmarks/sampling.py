@@ -21,7 +21,7 @@ from chimle.images.pyramid import to_uint8
 from chimle.inference.banded import BandedTower, samples_at_once
 from chimle.inference.sample_names import Codes, mixture_of, plain
 from chimle.search.codes import draw
-from chimle.settings import TowerSettings
+from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
 

@@ -14,7 +14,8 @@ from chimle.perceptual.lpips import Distance, Perceptual, load_perceptual
 from chimle.search.chunking import plan_chunks
 from chimle.search.codes import code_keys, codes_at
 from chimle.search.hierarchical import search as hierarchical_search
-from chimle.settings import PerceptualSettings, TowerSettings
+from chimle.settings.perceptual import PerceptualSettings
+from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
 

@@ -6,19 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from chimle.settings import RunSettings
-
-_PACKAGE = Path(__file__).resolve().parent
-_PRODUCERS = (_PACKAGE, _PACKAGE.parent / "stages")
-_SHOWS_ONLY = (
-    "chimle/report",
-    "chimle/images/contact_sheet.py",
-    "chimle/bundles",
-    "chimle/cli",
-    "chimle/inference",
-    "chimle/__main__.py",
-    "stages/summary.py",
-)
+from chimle.io.import_closure import ROOT, import_closure
 
 
 def digest(value: Any) -> str:
@@ -27,33 +15,31 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def code_version() -> str:
-    """SHA-256 over the library's and stages' sources: names what ran, committed or not.
+def code_version(program: Path) -> str:
+    """SHA-256 over the files that a program imports: names what ran, committed or not.
 
-    Files that only show results do not count: they change no number.
+    Args:
+        program: the program's source file.
     """
     state = hashlib.sha256()
-    for folder in _PRODUCERS:
-        for path in sorted(folder.rglob("*.py")):
-            name = path.relative_to(folder.parent).as_posix()
-            if not name.startswith(_SHOWS_ONLY):
-                state.update(f"{name}\0".encode() + path.read_bytes())
+    for name in import_closure(program):
+        state.update(f"{name}\0".encode() + (ROOT / name).read_bytes())
     return state.hexdigest()
 
 
-def commit() -> str:
+def commit(program: Path) -> str:
     """The last commit that changed the code of `code_version`, `+changes` behind it if more is not
     committed; `unknown` outside a Git checkout.
 
-    Commits of documentation, results and parameters do not count: settings have a hash of their
-    own, and a task must give the same bytes when another task's parameters were changed.
+    Other commits do not count: settings have a hash of their own, and a task must give the same
+    bytes when another task's parameters were changed.
     """
-    names = ["chimle", "stages", *(f":!{name}" for name in _SHOWS_ONLY)]
+    names = import_closure(program)
 
     def git(*arguments: str) -> str:
         return subprocess.run(
             ["git", *arguments, "--", *names],
-            cwd=_PACKAGE.parent,
+            cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,
@@ -65,8 +51,3 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return (last or "unknown") + ("+changes" if changed else "")
-
-
-def settings_hash(settings: RunSettings) -> str:
-    """SHA-256 of all settings of a run."""
-    return digest(settings.model_dump(mode="json"))

@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 
 from chimle.errors import UserError
 from chimle.io.files import locked, write_text
-from chimle.settings import load_settings
+from chimle.settings.reading import load_settings
+from chimle.settings.run import RunSettings
 from flows.project import Project, open_project
 from flows.revisions import get_commit
 from flows.run_states import emit_end_event, skip_if_ended
@@ -75,7 +76,7 @@ def set_point(root: Path, name: str, point: Point) -> None:
     text = StringIO()
     yaml.dump(params, text)
     write_text(file, text.getvalue())
-    load_settings(name, root)
+    load_settings(RunSettings, name, root)
 
 
 @task(task_run_name="{experiment}", cache_policy=NO_CACHE, persist_result=False)

@@ -4,11 +4,14 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chimle.errors import UserError, guarded
-from chimle.settings import RunSettings, load_settings
+from chimle.settings.reading import load_settings
+from chimle.settings.settings_base import TaskSettings
 from chimle.tasks import TASKS
+
+Kind = TypeVar("Kind", bound=TaskSettings)
 
 
 def root_parser(description: str | None) -> argparse.ArgumentParser:
@@ -25,10 +28,18 @@ def task_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def run_stage(main: Callable[[RunSettings, Path], None], description: str | None = None) -> None:
-    """The command line `python -m stages.<stage> TASK [--root DIR]`."""
+def run_stage(
+    main: Callable[[Kind, Path], None], kind: type[Kind], description: str | None = None
+) -> None:
+    """The command line `python -m stages.<stage> TASK [--root DIR]`.
+
+    Args:
+        main: takes the task's settings and the project's directory.
+        kind: the settings that the stage depends on; no others are read.
+        description: for `--help`.
+    """
     arguments = task_parser(description).parse_args()
-    guarded(lambda: main(load_settings(arguments.task, arguments.root), arguments.root))
+    guarded(lambda: main(load_settings(kind, arguments.task, arguments.root), arguments.root))
 
 
 def read_result(path: Path, command: str) -> Any:

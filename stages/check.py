@@ -12,7 +12,8 @@ from chimle.data.fetch.sources import open_source
 from chimle.data.fetch.sources.protocol import Workspace
 from chimle.errors import guarded
 from chimle.io.files import write_text
-from chimle.settings import RunSettings, load_settings
+from chimle.settings.reading import load_settings
+from chimle.settings.run import RunSettings
 from stages._command import task_parser
 
 
@@ -35,7 +36,9 @@ def command() -> None:
     parser = task_parser(__doc__)
     parser.add_argument("--accept", action="store_true", help="take what lies there now")
     given = parser.parse_args()
-    guarded(lambda: main(load_settings(given.task, given.root), given.root, given.accept))
+    guarded(
+        lambda: main(load_settings(RunSettings, given.task, given.root), given.root, given.accept)
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import numpy as np
 from chimle.bundles.bundle import Bundle, load_bundle
 from chimle.data.augmentation import centre
 from chimle.data.batch import conditioning
-from chimle.data.dataset import Pair, PairIndex, image_key, pairs_hash
+from chimle.data.dataset import Pair, PairIndex, image_key, pairs_hash, read_manifest
+from chimle.data.manifests import PAIRS
 from chimle.device import choose_device
 from chimle.images.decode import write_png
 from chimle.images.pyramid import enlarge
@@ -21,13 +22,15 @@ from chimle.metrics.metric_table import as_json, curve_csv, measured_with
 from chimle.metrics.prediction import predictions_of
 from chimle.metrics.registry import split_headline
 from chimle.perceptual.lpips import load_perceptual
-from chimle.provenance import settings_hash
-from chimle.settings import RunSettings
+from chimle.provenance import digest
+from chimle.settings.degradation import DegradationSettings
+from chimle.settings.evaluate import EvaluateStageSettings
+from chimle.settings.reading import build_settings
 from stages._command import run_stage
 
 
 def write_gallery(
-    folder: Path, pairs: list[Pair], samples: np.ndarray, settings: RunSettings
+    folder: Path, pairs: list[Pair], samples: np.ndarray, settings: EvaluateStageSettings
 ) -> None:
     """Inputs, samples and targets of a few test pairs for the report."""
     count = min(settings.evaluate.gallery, len(pairs))
@@ -54,24 +57,28 @@ def _write_entry(folder: Path, number: int, pair: Pair, samples: np.ndarray) -> 
 
 
 def provenance(
-    settings: RunSettings, bundle: Bundle, config: EvaluationConfig, scores: Scores, pairs: Path
+    settings: EvaluateStageSettings,
+    bundle: Bundle,
+    config: EvaluationConfig,
+    scores: Scores,
+    pairs: Path,
 ) -> dict[str, Any]:
     """What the numbers were measured on and with, and what made the model."""
     return {
         "task": settings.task,
-        "preset": settings.preset,
-        "training_budget": settings.train.model_dump(mode="json"),
-        "candidates": list(settings.search.candidates),
+        "preset": bundle.settings.preset,
+        "training_budget": bundle.settings.train.model_dump(mode="json"),
+        "candidates": list(bundle.settings.search.candidates),
         "parameters": sum(p.numel() for p in bundle.tower.parameters()),
         "pairs_sha256": pairs_hash(pairs),
-        "settings_sha256": settings_hash(settings),
+        "settings_sha256": digest(settings.model_dump(mode="json")),
         "model_settings_sha256": bundle.provenance.get("settings_sha256", "unknown"),
-        **measured_with(config, scores),
+        **measured_with(config, scores, Path(__file__)),
     }
 
 
 def draw_samples(
-    settings: RunSettings, bundle: Bundle, pairs: list[Pair], device: str
+    settings: EvaluateStageSettings, bundle: Bundle, pairs: list[Pair], device: str
 ) -> np.ndarray:
     """(N, S, H, W, 3) uint8 samples of the inputs of N pairs."""
     tower = bundle.settings.tower
@@ -86,14 +93,17 @@ def draw_samples(
     )
 
 
-def load_evaluation(settings: RunSettings, root: Path, device: str) -> EvaluationConfig:
-    """The networks and numbers that the settings evaluate with."""
+def load_evaluation(
+    settings: EvaluateStageSettings, root: Path, device: str, pairs: Path
+) -> EvaluationConfig:
+    """The networks and numbers that the settings evaluate with, for the pairs of a folder."""
+    recorded = read_manifest(pairs)["degradation"]
     perceptual = load_perceptual(settings.perceptual, device, root)
     return EvaluationConfig(
         perceptual=perceptual,
         inception=load_inception(settings.evaluate.inception, device, root),
         task=settings.definition,
-        pair=settings.pair,
+        degradation=build_settings(DegradationSettings, recorded, f"{pairs / PAIRS}, degradation"),
         batch_size=settings.evaluate.batch_size,
         resamples=settings.evaluate.resamples,
         seed=settings.seed,
@@ -102,14 +112,14 @@ def load_evaluation(settings: RunSettings, root: Path, device: str) -> Evaluatio
     )
 
 
-def main(settings: RunSettings, root: Path) -> None:
+def main(settings: EvaluateStageSettings, root: Path) -> None:
     """Sample and score `settings.task` on its test split."""
     task, device = settings.task, str(choose_device())
     bundle = load_bundle(root / "models" / task, device)
     folder = root / "data" / "pairs" / task
     resolution = bundle.settings.tower.resolution
     pairs = [centre(p, settings.definition, resolution) for p in PairIndex(folder, "test")]
-    config = load_evaluation(settings, root, device)
+    config = load_evaluation(settings, root, device, folder)
     samples = draw_samples(settings, bundle, pairs, device)
     ids = [pair.id for pair in pairs]
     predictions = predictions_of(ids, samples, [p.target for p in pairs], [p.input for p in pairs])
@@ -124,5 +134,10 @@ def main(settings: RunSettings, root: Path) -> None:
     write_text(metrics / f"{task}.json", as_json(headline))
 
 
+def command() -> None:
+    """The command line `python -m stages.evaluate TASK [--root DIR]`."""
+    run_stage(main, EvaluateStageSettings, __doc__)
+
+
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    command()

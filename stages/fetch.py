@@ -3,16 +3,21 @@
 from pathlib import Path
 
 from chimle.data.fetch.fetching import fetch
-from chimle.settings import RunSettings
+from chimle.settings.source import FetchStageSettings
 from stages._command import run_stage
 
 
-def main(settings: RunSettings, root: Path) -> None:
+def main(settings: FetchStageSettings, root: Path) -> None:
     """Fetch the source of `settings.task`."""
     counts = fetch(settings, root, root / "data" / "raw" / settings.task)
     said = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
     print(f"{settings.task}: {said} from {settings.source.kind}")
 
 
+def command() -> None:
+    """The command line `python -m stages.fetch TASK [--root DIR]`."""
+    run_stage(main, FetchStageSettings, __doc__)
+
+
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    command()

@@ -19,7 +19,7 @@ def main(name: str, seed: int, root: Path) -> None:
     """Write `comparison/known_modes/METHOD-SEED.json`."""
     flush_denormals()
     method, settings = get_method(name), load_comparison(root).known_modes
-    key = digest([name, seed, code_version(), settings.model_dump(mode="json")])[:16]
+    key = digest([name, seed, code_version(Path(__file__)), settings.model_dump(mode="json")])[:16]
     scratch = root / "scratch" / "known_modes" / key
     found = {
         str(layout): run_on_known_modes(method, seed, layout, settings, scratch / f"{layout}.pt")

@@ -7,11 +7,11 @@ from chimle.data.pair.make_pairs import make_pairs
 from chimle.data.pair.pairs_sheet import pairs_sheet
 from chimle.data.pair.summary import summary
 from chimle.io.files import write_bytes
-from chimle.settings import RunSettings
+from chimle.settings.pair import PairStageSettings
 from stages._command import run_stage
 
 
-def main(settings: RunSettings, root: Path) -> None:
+def main(settings: PairStageSettings, root: Path) -> None:
     """Cut, split and degrade the photographs of `settings.task`."""
     data = root / "data"
     raw, out = data / "raw" / settings.task, data / "pairs" / settings.task
@@ -20,5 +20,10 @@ def main(settings: RunSettings, root: Path) -> None:
     print(f"{settings.task}: {summary(read_manifest(out))}")
 
 
+def command() -> None:
+    """The command line `python -m stages.pair TASK [--root DIR]`."""
+    run_stage(main, PairStageSettings, __doc__)
+
+
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    command()

@@ -5,7 +5,7 @@ from pathlib import Path
 from chimle.errors import UserError
 from chimle.io.files import replaced_folder, write_bytes, write_text
 from chimle.report.page import overview, render
-from chimle.settings import read_yaml
+from chimle.settings.reading import read_yaml
 from chimle.tasks import get_task
 from stages._command import guarded, root_parser
 

@@ -20,8 +20,10 @@ from chimle.metrics.metric_table import as_json, measured_with
 from chimle.metrics.prediction import predictions_of
 from chimle.perceptual.lpips import load_perceptual
 from chimle.provenance import code_version, digest
-from chimle.settings import RunSettings, load_settings
 from chimle.settings.comparison import load_comparison
+from chimle.settings.evaluate import EvaluateStageSettings
+from chimle.settings.model_settings import ModelSettings
+from chimle.settings.reading import load_settings
 from stages._command import task_parser
 from stages.evaluate import load_evaluation
 
@@ -30,14 +32,15 @@ SHOWN_SAMPLES = 3
 
 
 def train(
-    name: str, seed: int, settings: RunSettings, root: Path, device: torch.device, seconds: float
+    name: str, seed: int, settings: ModelSettings, root: Path, device: torch.device, seconds: float
 ) -> tuple[TrainedMethod, Path]:
     """The trained method and the folder of its training state, to be removed once evaluated."""
     method = get_method(name)
     adapted = adapt(settings, method, seed)
     pairs = root / "data" / "pairs" / settings.task
     perceptual = load_perceptual(adapted.perceptual, str(device), root)
-    origin = [name, seconds, adapted.model_dump(mode="json"), pairs_hash(pairs), code_version()]
+    code = code_version(Path(__file__))
+    origin = [name, seconds, adapted.model_dump(mode="json"), pairs_hash(pairs), code]
     scratch = root / "scratch" / "run_method" / digest([*origin, device.type])[:16]
     index = PairIndex(pairs, "train")
     state = scratch / "state.pt"
@@ -69,20 +72,22 @@ def run_record(
         "values": scores.values,
         "deviations": scores.deviations,
         "rows": {name: [float(f"{x:.6g}") for x in row] for name, row in scores.rows.items()},
-        "provenance": measured_with(config, scores),
+        "provenance": measured_with(config, scores, Path(__file__)),
     }
 
 
 def main(task: str, name: str, seed: int, root: Path) -> None:
     """Write `comparison/runs/TASK-METHOD-SEED`."""
-    settings, device = load_settings(task, root), choose_device()
+    settings, device = load_settings(ModelSettings, task, root), choose_device()
+    scoring = load_settings(EvaluateStageSettings, task, root)
     comparison = load_comparison(root).run_method
     trained, scratch = train(name, seed, settings, root, device, comparison.seconds)
     index = PairIndex(root / "data" / "pairs" / task, "test")
     pairs = [centre(p, settings.definition, settings.tower.resolution) for p in index]
     ids, inputs = [pair.id for pair in pairs], [pair.input for pair in pairs]
-    samples = trained.sample(inputs, ids, settings.evaluate.samples, seed)
-    config = load_evaluation(settings, root, str(device))
+    own = scoring.evaluate
+    samples = trained.sample(inputs, ids, own.samples, seed, own.batch_size)
+    config = load_evaluation(scoring, root, str(device), index.root)
     scores, _ = evaluate(predictions_of(ids, samples, [p.target for p in pairs], inputs), config)
     record = run_record(trained, seed, config, scores)
     with replaced_folder(root / "comparison" / "runs" / f"{task}-{name}-{seed}") as folder:

@@ -16,28 +16,27 @@ from pathlib import Path
 import torch
 
 from chimle.bundles.bundle import save_bundle
-from chimle.data.dataset import PairIndex, pairs_hash
+from chimle.data.dataset import PairIndex, pairs_hash, read_manifest
 from chimle.device import choose_device, device_identity
+from chimle.errors import UserError
 from chimle.io.files import write_text
 from chimle.perceptual.lpips import load_perceptual
 from chimle.provenance import code_version, commit, digest
-from chimle.settings import RunSettings
+from chimle.settings.model_settings import ModelSettings
 from chimle.training.distributed import Ranks, join_ranks
 from chimle.training.imle_trainer import ImleTrainer, Trained
 from stages._command import run_stage
 
-_INPUTS = ("task", "seed", "tower", "perceptual", "search", "train")
-"""Settings that a training run depends on, beside its pairs."""
 _DONE = "done"
 """Beside a state: its run has written its outputs."""
 
 
-def provenance(settings: RunSettings, pairs: Path, extractor: dict[str, str]) -> dict:
+def provenance(settings: ModelSettings, pairs: Path, extractor: dict[str, str]) -> dict:
     """What the bundle says of its origin; its hash keys the resume state."""
-    relevant = settings.model_dump(mode="json", include=set(_INPUTS))
+    relevant = settings.model_dump(mode="json", exclude={"preset"})
     return {
         "pairs_sha256": pairs_hash(pairs),
-        "code_sha256": code_version(),
+        "code_sha256": code_version(Path(__file__)),
         "settings": relevant,
         "settings_sha256": digest(relevant),
         "preset": settings.preset,
@@ -63,15 +62,21 @@ def _remove_finished(states: Path, own: Path) -> None:
             shutil.rmtree(mark.parent, ignore_errors=True)
 
 
-def main(settings: RunSettings, root: Path) -> None:
+def main(settings: ModelSettings, root: Path) -> None:
     """Train `settings.task`; write `models/TASK` and `curves/TASK.csv` when done."""
     with join_ranks(choose_device()) as (ranks, device):
         train(settings, root, ranks, device)
 
 
-def train(settings: RunSettings, root: Path, ranks: Ranks, device: torch.device) -> None:
+def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.device) -> None:
     """A rank's part of it; the first rank writes."""
     pairs = root / "data" / "pairs" / settings.task
+    manifest = read_manifest(pairs)
+    if manifest["size"] < settings.tower.resolution:
+        raise UserError(
+            f"`tower.resolution` {settings.tower.resolution} is larger than the pairs, "
+            f"{manifest['size']} pixels: lower it, or raise `pair.size` and run stages.pair again"
+        )
     perceptual = load_perceptual(settings.perceptual, str(device), root)
     info = perceptual.info
     extractor = {"name": info.name, "origin": info.origin, "sha256": info.sha256}
@@ -88,11 +93,17 @@ def train(settings: RunSettings, root: Path, ranks: Ranks, device: torch.device)
         root / "models" / settings.task,
         trained.tower,
         settings,
-        {**origin, "commit": commit()},
+        {**origin, "commit": commit(Path(__file__))},
+        degradation=manifest["degradation"],
     )
     write_curve(root / "curves" / f"{settings.task}.csv", trained)
     write_text(scratch / _DONE, "")
 
 
+def command() -> None:
+    """The command line `python -m stages.train TASK [--root DIR]`."""
+    run_stage(main, ModelSettings, __doc__)
+
+
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    command()

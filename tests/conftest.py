@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from chimle.perceptual.lpips import Perceptual, load_perceptual
-from chimle.settings import PerceptualSettings
+from chimle.settings.perceptual import PerceptualSettings
 from tests.support.isolation import isolate
 from tests.support.repositories import reference_repository
 

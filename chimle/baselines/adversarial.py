@@ -20,7 +20,7 @@ from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.perceptual.lpips import Distance
 from chimle.search.codes import draw
-from chimle.settings import RunSettings
+from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.imle_trainer import ImleTrainer
 from chimle.training.losses import level_losses, supervised_levels
@@ -90,7 +90,7 @@ class AdversarialTrainer(ImleTrainer):
 
     def __init__(
         self,
-        settings: RunSettings,
+        settings: ModelSettings,
         pairs: Sequence[Pair],
         perceptual: Distance,
         state_file: Path,

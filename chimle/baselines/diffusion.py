@@ -25,7 +25,7 @@ from chimle.errors import UserError
 from chimle.images.colour import chroma_to_rgb, rgb_to_chroma
 from chimle.images.pyramid import to_uint8
 from chimle.perceptual.torchvision_compat import import_torchvision
-from chimle.settings import RunSettings
+from chimle.settings.model_settings import ModelSettings
 from chimle.tasks import Task, Wiring
 from chimle.training.base_trainer import BaseTrainer
 from chimle.training.ema import WeightAverage
@@ -147,7 +147,7 @@ class DiffusionTrainer(BaseTrainer):
 
     def __init__(
         self,
-        settings: RunSettings,
+        settings: ModelSettings,
         pairs: Sequence[Pair],
         parameters: int,
         state_file: Path,

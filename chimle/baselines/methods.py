@@ -7,7 +7,8 @@ from typing import Any
 
 from chimle.baselines.parameter_matching import tower_parameters, widened_styles
 from chimle.errors import UserError
-from chimle.settings import RunSettings, build_settings
+from chimle.settings.model_settings import ModelSettings
+from chimle.settings.reading import build_settings
 
 
 class TrainerKind(StrEnum):
@@ -108,10 +109,10 @@ def get_method(name: str) -> Method:
     return METHODS[name]
 
 
-def adapt(settings: RunSettings, method: Method, seed: int) -> RunSettings:
+def adapt(settings: ModelSettings, method: Method, seed: int) -> ModelSettings:
     """Settings of a method's run with a seed, from the task's settings for CHIMLE."""
-    values = settings.model_dump() | {"seed": seed}
+    values = settings.model_dump(include=set(ModelSettings.model_fields)) | {"seed": seed}
     for section, fields in method.changes.items():
         values[section] = values[section] | fields
-    own = build_settings(values, f"method {method.name}")
+    own = build_settings(ModelSettings, values, f"method {method.name}")
     return widened_styles(own, tower_parameters(settings)) if method.widened else own

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from chimle.settings import RunSettings
+from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import Tower
 
 
@@ -12,18 +12,18 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def tower_parameters(settings: RunSettings) -> int:
+def tower_parameters(settings: ModelSettings) -> int:
     """Parameters of the tower that the settings describe."""
     with torch.device("meta"):
         return count_parameters(Tower(settings.tower, settings.definition.wiring))
 
 
-def _with_style_width(settings: RunSettings, width: int) -> RunSettings:
+def _with_style_width(settings: ModelSettings, width: int) -> ModelSettings:
     tower = settings.tower.model_copy(update={"mapping_width": width})
     return settings.model_copy(update={"tower": tower})
 
 
-def widened_styles(settings: RunSettings, parameters: int) -> RunSettings:
+def widened_styles(settings: ModelSettings, parameters: int) -> ModelSettings:
     """Settings whose style width brings the tower nearest to a number of parameters.
 
     For a tower without mapping networks, whose size is linear in the width of its styles.

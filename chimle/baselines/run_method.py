@@ -16,7 +16,7 @@ from chimle.data.batch import conditioning
 from chimle.data.dataset import Pair, image_key
 from chimle.inference.sampling import plain_names, sample
 from chimle.perceptual.lpips import Distance
-from chimle.settings import RunSettings
+from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import Tower
 from chimle.training.base_trainer import BaseTrainer
 from chimle.training.imle_trainer import ImleTrainer
@@ -35,7 +35,7 @@ class TrainedMethod:
     """
 
     method: Method
-    settings: RunSettings
+    settings: ModelSettings
     network: nn.Module
     seconds: float
     steps: int
@@ -46,14 +46,18 @@ class TrainedMethod:
         return count_parameters(self.network)
 
     def sample(
-        self, inputs: Sequence[np.ndarray], ids: Sequence[str], count: int, seed: int
+        self,
+        inputs: Sequence[np.ndarray],
+        ids: Sequence[str],
+        count: int,
+        seed: int,
+        batch_size: int = 16,
     ) -> np.ndarray:
         """Draw S samples for each of N inputs (h, w, 3) uint8: (N, S, H, W, 3) uint8."""
         settings, device = self.settings, next(self.network.parameters()).device
         task, tower = settings.definition, settings.tower
         levels = [level.to(device) for level in conditioning(task, tower, inputs)]
         keys = [image_key(id_) for id_ in ids]
-        batch_size = settings.evaluate.batch_size
         if isinstance(self.network, Tower):
             names = plain_names(count, tower.levels)
             return sample(self.network, levels, keys, names, seed=seed, batch_size=batch_size)
@@ -71,7 +75,7 @@ class TrainedMethod:
 
 def train_method(
     method: Method,
-    settings: RunSettings,
+    settings: ModelSettings,
     pairs: Sequence[Pair],
     distance: Distance,
     state_file: Path,

@@ -6,7 +6,8 @@ Loading runs no code from the bundle. Saving the same tower gives the same bytes
 import hashlib
 import json
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from torch import Tensor
 
 from chimle.errors import UserError
 from chimle.io.files import replaced_folder, write_bytes, write_text
-from chimle.settings import RunSettings, build_settings
+from chimle.settings.model_settings import ModelSettings
+from chimle.settings.reading import build_settings
 from chimle.tower.generator import Tower
 
-FORMAT = 1
+FORMAT = 2
 """Version of the bundle's layout."""
 KIND = "chimle-model-bundle"
 UNLICENSED = "unknown"
@@ -41,26 +43,40 @@ class Bundle:
     """A loaded model: its tower in evaluation mode, settings, provenance and license."""
 
     tower: Tower
-    settings: RunSettings
+    settings: ModelSettings
     provenance: dict[str, Any]
     license: str = UNLICENSED
+    degradation: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of the training inputs' degradation (`DegradationSettings`); those that the task
+    does not take are absent."""
 
 
 def save_bundle(
     folder: Path,
     tower: Tower,
-    settings: RunSettings,
+    settings: ModelSettings,
     provenance: dict[str, Any],
     license_: str = UNLICENSED,
+    degradation: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a bundle; it replaces `folder` when it is complete."""
+    """Write a bundle; it replaces `folder` when it is complete.
+
+    Args:
+        folder: where to.
+        tower: the generator.
+        settings: of the model.
+        provenance: where the model comes from.
+        license_: SPDX identifier of the model's license.
+        degradation: as the pairs' manifest records it; None: the defaults.
+    """
     state = {name: value.contiguous().cpu() for name, value in tower.state_dict().items()}
     weights = save_safetensors(state)
     description = {
         "format": FORMAT,
         "kind": KIND,
         "license": license_,
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", include=set(ModelSettings.model_fields)),
+        "degradation": dict(degradation or {}),
         "provenance": provenance,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
@@ -105,15 +121,18 @@ def read_description(bundle: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged: make or fetch the bundle again") from None
     if not isinstance(description, dict) or description.get("kind") != KIND:
         raise UserError(f"{path} describes no model bundle of this project")
-    if description.get("format") != FORMAT:
-        raise UserError(f"{path} has format {description.get('format')}: update this program")
-    for field in ("settings", "provenance"):
-        if not isinstance(description.get(field), dict):
-            raise UserError(f"{path} has no {field}: make or fetch the bundle again")
+    found = description.get("format")
+    if found != FORMAT:
+        older = isinstance(found, int) and found < FORMAT
+        fix = "train or import the model again" if older else "update this program"
+        raise UserError(f"{path} has format {found}, not {FORMAT}: {fix}")
+    for name in ("settings", "degradation", "provenance"):
+        if not isinstance(description.get(name), dict):
+            raise UserError(f"{path} has no {name}: make or fetch the bundle again")
     return description
 
 
-def _empty_tower(settings: RunSettings) -> tuple[Tower, int]:
+def _empty_tower(settings: ModelSettings) -> tuple[Tower, int]:
     """A tower without memory for its weights, and the largest size of a file of them."""
     with torch.device("meta"):
         tower = Tower(settings.tower, settings.definition.wiring)
@@ -129,7 +148,7 @@ def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
             its settings.
     """
     description = read_description(bundle)
-    settings = build_settings(description["settings"], f"{bundle}/{DESCRIPTION}")
+    settings = build_settings(ModelSettings, description["settings"], f"{bundle}/{DESCRIPTION}")
     path = f"{bundle}/{WEIGHTS}"
     try:
         tower, largest = _empty_tower(settings)
@@ -151,4 +170,5 @@ def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
         raise UserError(f"{path} does not fit the bundle's settings ({reason})") from None
     tower.to(device).eval().requires_grad_(False)
     license_ = str(description.get("license", UNLICENSED))
-    return Bundle(tower, settings, description["provenance"], license_)
+    provenance, degradation = description["provenance"], description["degradation"]
+    return Bundle(tower, settings, provenance, license_, degradation)

@@ -109,7 +109,9 @@ def _zipped(folder: Path) -> bytes:
 def _fill(folder: Path, bundle: Bundle, license_: str, project: Path) -> None:
     """Write a bundle with metrics, samples and card into an empty folder."""
     measured = _measured(bundle, project)
-    save_bundle(folder, bundle.tower, bundle.settings, bundle.provenance, license_)
+    save_bundle(
+        folder, bundle.tower, bundle.settings, bundle.provenance, license_, bundle.degradation
+    )
     gallery = project / "pictures" / bundle.settings.task
     has_samples = bool(measured) and _draw_samples(gallery, folder / SAMPLES)
     if measured:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from chimle.errors import UserError, first_line
-from chimle.settings import RunSettings, build_settings
+from chimle.settings.model_settings import ModelSettings
+from chimle.settings.reading import build_settings
 from chimle.tasks import Wiring, get_task
 from chimle.tower.generator import Tower
 from chimle.tower.published_names import load_published, our_name
@@ -68,7 +69,7 @@ def _rows(state: Mapping[str, Tensor], name: str, axis: int = 0) -> int:
     return state[name].shape[axis]
 
 
-def infer_settings(state: Mapping[str, Tensor], task: str, resolution: int) -> RunSettings:
+def infer_settings(state: Mapping[str, Tensor], task: str, resolution: int) -> ModelSettings:
     """The sizes of a published generator.
 
     Raises:
@@ -98,14 +99,13 @@ def infer_settings(state: Mapping[str, Tensor], task: str, resolution: int) -> R
     values = {
         "task": task,
         "preset": "published",
-        "pair": {"size": resolution},
         "tower": tower,
         "search": {"candidates": [1] * len(levels)},
     }
-    return build_settings(values, "the checkpoint's shapes")
+    return build_settings(ModelSettings, values, "the checkpoint's shapes")
 
 
-def import_checkpoint(path: Path, task: str, resolution: int) -> tuple[Tower, RunSettings]:
+def import_checkpoint(path: Path, task: str, resolution: int) -> tuple[Tower, ModelSettings]:
     """A published generator as a tower with its settings.
 
     Raises:

@@ -69,7 +69,7 @@ def score_command(
         from rich.console import Console
 
         from chimle.metrics.score_files import ScoreRequest, score, score_table, write_scores
-        from chimle.settings import PerceptualSettings
+        from chimle.settings.perceptual import PerceptualSettings
 
         perceptual = PerceptualSettings(
             backbone=backbone.value, weights=weights, allow_random=random

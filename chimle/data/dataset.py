@@ -47,7 +47,11 @@ def image_key(id_: str) -> int:
 
 def read_manifest(root: Path) -> dict[str, Any]:
     """The header of a pairs folder's manifest; `UserError` where it is missing or damaged."""
-    return read_header(root, PAIRS)
+    header = read_header(root, PAIRS)
+    kinds = {"size": int, "counts": dict, "degradation": dict}
+    if not all(isinstance(header[name], kind) for name, kind in kinds.items()):
+        raise UserError(f"{root / PAIRS} is damaged: run stages.pair again")
+    return header
 
 
 def pairs_hash(root: Path) -> str:

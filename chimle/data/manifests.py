@@ -14,12 +14,12 @@ from chimle.data.file_names import safe_name
 from chimle.errors import UserError
 from chimle.io.files import sha256_of, write_text
 
-FORMAT = 2
+FORMAT = 3
 """Version of headers and lines."""
 SOURCE = "source.json"
 PAIRS = "manifest.json"
 _LINES = {SOURCE: "files.jsonl", PAIRS: "pairs.jsonl"}
-_NEEDS = {SOURCE: ("kind", "side_by_side"), PAIRS: ("task", "counts")}
+_NEEDS = {SOURCE: ("kind", "side_by_side"), PAIRS: ("task", "size", "counts", "degradation")}
 _TEXTS = {
     SOURCE: ("file", "sha256", "phash"),
     PAIRS: ("id", "split", "input", "target", "input_sha256", "target_sha256"),

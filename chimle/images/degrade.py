@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from chimle.images.pyramid import reduce, to_tensor, to_uint8
-from chimle.settings import PairSettings
+from chimle.settings.degradation import DegradationSettings
 from chimle.tasks import Degradation, Task
 
 Degraded = tuple[np.ndarray, dict[str, Any]]
@@ -72,7 +72,16 @@ def night(rgb: np.ndarray, exposure: float, noise: float, seed: int) -> Degraded
     return np.rint(dark.clip(0, 1) * 255).astype(np.uint8), parameters
 
 
-def degrade(target: np.ndarray, task: Task, settings: PairSettings, seed: int) -> Degraded:
+def parameters_of(task: Task, settings: DegradationSettings) -> dict[str, Any]:
+    """The parameters that a task's degradation takes, by their names in the settings."""
+    names = {
+        Degradation.JPEG: ("jpeg_quality",),
+        Degradation.NIGHT: ("night_exposure", "night_noise"),
+    }
+    return {name: getattr(settings, name) for name in names.get(task.degradation, ())}
+
+
+def degrade(target: np.ndarray, task: Task, settings: DegradationSettings, seed: int) -> Degraded:
     """The input that belongs to a target, and how it was made.
 
     Args:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from chimle.data.batch import conditioning
 from chimle.images.pyramid import to_tensor, to_uint8
-from chimle.settings import RunSettings
+from chimle.settings.model_settings import ModelSettings
 from chimle.tasks import Wiring
 
 AnyImage = Image.Image | np.ndarray | Tensor
@@ -60,7 +60,7 @@ def padded(rgb: np.ndarray, multiple: int) -> np.ndarray:
     return np.pad(rgb, ((0, below), (0, right), (0, 0)), mode="edge")
 
 
-def conditioning_for(settings: RunSettings, rgb: np.ndarray) -> tuple[Tensor, ...]:
+def conditioning_for(settings: ModelSettings, rgb: np.ndarray) -> tuple[Tensor, ...]:
     """The tower's conditioning for (h, w, 3) uint8 of any size: (1, C, h, w) per level."""
     whole = rgb
     if settings.definition.wiring is not Wiring.SUPER_RESOLUTION:

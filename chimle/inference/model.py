@@ -33,6 +33,8 @@ from chimle.inference.sample_names import (
     variations,
 )
 from chimle.perceptual.lpips import load_perceptual
+from chimle.settings.degradation import DegradationSettings
+from chimle.settings.reading import build_settings
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,10 @@ class Model:
         """
         rgb = self.resized_to_factor(as_array(image))
         definition = self.bundle.settings.definition
-        return degrade(rgb, definition, self.bundle.settings.pair, seed=0)[0]
+        parameters = build_settings(
+            DegradationSettings, self.bundle.degradation, "the model's `degradation`"
+        )
+        return degrade(rgb, definition, parameters, seed=0)[0]
 
     def resized_to_factor(self, rgb: np.ndarray) -> np.ndarray:
         """Resize down to the nearest sides that `factor` divides."""

@@ -14,7 +14,7 @@ from chimle.images.pyramid import reduce, to_tensor
 from chimle.metrics.full_reference import psnr
 from chimle.metrics.jpeg_coefficients import quantisation, share_within
 from chimle.metrics.metric import Group, Metric
-from chimle.settings import PairSettings
+from chimle.settings.degradation import DegradationSettings
 from chimle.tasks import Degradation, Task
 
 BLACK = 1.0
@@ -82,7 +82,7 @@ def _again(
 
 
 def agreement(
-    samples: np.ndarray, given: np.ndarray, task: Task, settings: PairSettings
+    samples: np.ndarray, given: np.ndarray, task: Task, settings: DegradationSettings
 ) -> dict[str, float]:
     """Agreement of (S, H, W, 3) samples with their input (h, w, 3), uint8.
 

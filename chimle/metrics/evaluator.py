@@ -42,7 +42,7 @@ from chimle.metrics.prediction import Prediction
 from chimle.metrics.sliced_wasserstein import SlicedWasserstein
 from chimle.metrics.spectrum import Spectrum
 from chimle.perceptual.lpips import Perceptual
-from chimle.settings import PairSettings
+from chimle.settings.degradation import DegradationSettings
 from chimle.tasks import Task
 
 DIGITS = 6
@@ -57,7 +57,7 @@ class EvaluationConfig:
         perceptual: the distance; its name stands in the metrics' names.
         inception: the FID's network; None: no FID.
         task: decides what agreement with the input means; None: it is not measured.
-        pair: how inputs were degraded.
+        degradation: parameters of the inputs' degradation.
         batch_size: images in a network at once; never changes a number beyond rounding.
         resamples: of the bootstrap over inputs.
         seed: of the bootstrap.
@@ -69,7 +69,7 @@ class EvaluationConfig:
     perceptual: Perceptual
     inception: Inception | None = None
     task: Task | None = None
-    pair: PairSettings = field(default_factory=PairSettings)
+    degradation: DegradationSettings = field(default_factory=DegradationSettings)
     batch_size: int = 16
     resamples: int = 1000
     seed: int = 0
@@ -187,7 +187,7 @@ class Evaluator:
         row["ssim"] = float(ssim(samples, prediction.target).mean())
         black = np.zeros(0)
         if config.task is not None and prediction.input is not None:
-            row |= agreement(samples, prediction.input, config.task, config.pair)
+            row |= agreement(samples, prediction.input, config.task, config.degradation)
             black = black_errors(samples, prediction.input, config.task)
         inception = None
         if config.inception is not None:

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from chimle.metrics.evaluator import EvaluationConfig, Scores
@@ -142,8 +143,17 @@ def _warnings(config: EvaluationConfig, scores: Scores) -> list[str]:
     return found
 
 
-def measured_with(config: EvaluationConfig, scores: Scores) -> dict[str, Any]:
-    """Provenance of metrics: N, networks, seed, hashes and warnings."""
+def measured_with(
+    config: EvaluationConfig, scores: Scores, program: Path = Path(__file__)
+) -> dict[str, Any]:
+    """Provenance of metrics: N, networks, seed, hashes and warnings.
+
+    Args:
+        config: what the samples were evaluated with.
+        scores: of the samples.
+        program: source file of the program whose imports are hashed; by default this module, which
+            imports all metrics.
+    """
     info, count = config.perceptual.info, len(scores.ids)
     inception = config.inception
     return {
@@ -160,8 +170,8 @@ def measured_with(config: EvaluationConfig, scores: Scores) -> dict[str, Any]:
         "interval": {"level": LEVEL, "resamples": config.resamples, "of": "inputs"},
         "seed": config.seed,
         "images_sha256": scores.digest,
-        "code_sha256": code_version(),
-        "commit": commit(),
+        "code_sha256": code_version(program),
+        "commit": commit(program),
         "warnings": _warnings(config, scores),
     }
 

@@ -15,7 +15,8 @@ from chimle.metrics.match_files import find_in_folders, find_in_table, read_pred
 from chimle.metrics.metric_table import as_json, curve_csv, measured_with, metric_rows
 from chimle.metrics.registry import split_headline
 from chimle.perceptual.lpips import load_perceptual
-from chimle.settings import PairSettings, PerceptualSettings
+from chimle.settings.degradation import DegradationSettings
+from chimle.settings.perceptual import PerceptualSettings
 from chimle.tasks import get_task
 
 
@@ -69,7 +70,7 @@ def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any]]:
         perceptual=load_perceptual(request.perceptual, device),
         inception=load_inception(request.inception, device),
         task=task,
-        pair=PairSettings(jpeg_quality=request.jpeg_quality),
+        degradation=DegradationSettings(jpeg_quality=request.jpeg_quality),
         seed=request.seed,
         records=request.features,
     )

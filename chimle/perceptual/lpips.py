@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from chimle.errors import UserError
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.perceptual.weights import Backbone, Origin, find_weights
-from chimle.settings import PerceptualSettings
+from chimle.settings.perceptual import PerceptualSettings
 
 Features = tuple[Tensor, ...]
 """Per layer (B, C, h, w): unit-normalised, scaled by the root of the linear weight."""

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from chimle.settings.settings_base import Settings
+from chimle.settings.perceptual import PerceptualSettings
+from chimle.settings.settings_base import SeededSettings, Settings
 
 
 class EvaluateSettings(Settings):
@@ -21,3 +22,10 @@ class EvaluateSettings(Settings):
     own names."""
     resamples: int = Field(1000, ge=100)
     """Draws of the bootstrap over test inputs, which the intervals come from."""
+
+
+class EvaluateStageSettings(SeededSettings):
+    """What the evaluation of a model depends on, beside the model and its pairs."""
+
+    perceptual: PerceptualSettings = PerceptualSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()

@@ -4,11 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from chimle.settings.settings_base import Settings
+from chimle.settings.degradation import DegradationSettings
+from chimle.settings.settings_base import SeededSettings
 from chimle.settings.timelapse import TimelapseSettings
+from chimle.tasks import Degradation
 
 
-class PairSettings(Settings):
+class PairSettings(DegradationSettings):
     """How pairs are cut and degraded."""
 
     size: int = Field(64, ge=16)
@@ -37,15 +39,24 @@ class PairSettings(Settings):
     timelapse: TimelapseSettings | None = None
     """Night to day: the source holds folders of frames, one per fixed camera, whose nights are the
     inputs of their days."""
-    jpeg_quality: int = Field(1, ge=1, le=100)
-    """Decompression: Pillow's JPEG quality. 1 is the lowest."""
-    night_exposure: float = Field(0.12, gt=0, le=1)
-    """Night rendering: mean exposure relative to the day, linear light."""
-    night_noise: float = Field(0.02, ge=0, le=1)
-    """Night rendering: standard deviation of sensor noise, fraction of full scale."""
 
     @model_validator(mode="after")
     def _leaves_training(self) -> "PairSettings":
         if self.validation + self.test >= 1:
             raise ValueError("`validation` + `test` must stay below 1, or no training pair is left")
+        return self
+
+
+class PairStageSettings(SeededSettings):
+    """What the pairs of a task depend on, beside the fetched source."""
+
+    pair: PairSettings = PairSettings()
+
+    @model_validator(mode="after")
+    def _pairs_agree(self) -> "PairStageSettings":
+        reduction = self.definition.reduction
+        if self.pair.size % reduction:
+            raise ValueError(f"`pair.size` {self.pair.size} must be divisible by {reduction}")
+        if self.pair.timelapse and self.definition.degradation is not Degradation.NIGHT:
+            raise ValueError(f"`pair.timelapse` makes nights and days, which {self.task} has not")
         return self

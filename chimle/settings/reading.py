@@ -3,14 +3,17 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from chimle.errors import UserError
-from chimle.settings.run import RunSettings
+from chimle.settings.settings_base import Settings, TaskSettings
 from chimle.tasks import get_task
+
+Kind = TypeVar("Kind", bound=Settings)
+TaskKind = TypeVar("TaskKind", bound=TaskSettings)
 
 SECTIONS = ("source", "pair", "tower", "perceptual", "search", "train", "evaluate")
 
@@ -77,24 +80,16 @@ def sentence(error: ValidationError, origin: str) -> str:
     return f"{origin}: {said}{more}"
 
 
-def build_settings(values: Mapping[str, Any], origin: str) -> RunSettings:
+def build_settings(kind: type[Kind], values: Mapping[str, Any], origin: str) -> Kind:
     """Validated settings from plain values; `UserError` names `origin` and the field."""
     try:
-        return RunSettings.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         raise UserError(sentence(error, origin)) from None
 
 
-def load_settings(task: str, root: Path = Path()) -> RunSettings:
-    """Settings of a task: its preset with its own entries in `params.yaml` on top.
-
-    Args:
-        task: name of a task.
-        root: directory that holds `params.yaml` and `presets/`.
-
-    Raises:
-        UserError: a file is missing or malformed, or a field is unknown or out of range.
-    """
+def _layers(task: str, root: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """What `params.yaml` says of all tasks, and a task's layers of sections, the lowest first."""
     get_task(task)
     params = read_yaml(root / "params.yaml")
     unknown = set(params) - {"preset", "seed", "tasks"}
@@ -110,20 +105,44 @@ def load_settings(task: str, root: Path = Path()) -> RunSettings:
     own = tasks[task] or {}
     if not isinstance(own, dict):
         raise UserError(f"params.yaml: `tasks.{task}` must be a mapping of sections")
-    values: dict[str, Any] = {"task": task, "preset": preset_name, "seed": params.get("seed", 0)}
     preset_file = f"presets/{preset_name}.yaml"
     preset = read_yaml(root / preset_file)
     for_task = (preset.pop("tasks", None) or {}).get(task) or {}
-    layers = (
-        (preset_file, preset),
-        (f"{preset_file}, tasks.{task}", for_task),
-        (f"params.yaml, tasks.{task}", own),
-    )
-    for origin, layer in layers:
+    layers = {
+        preset_file: preset,
+        f"{preset_file}, tasks.{task}": for_task,
+        f"params.yaml, tasks.{task}": own,
+    }
+    for origin, layer in layers.items():
         for section, fields in layer.items():
             if section not in SECTIONS:
                 raise UserError(f"{origin}: unknown section `{section}`: use {', '.join(SECTIONS)}")
             if not isinstance(fields, dict):
                 raise UserError(f"{origin}: `{section}` must be a mapping of fields")
-            values[section] = {**values.get(section, {}), **fields}
-    return build_settings(values, f"params.yaml, task {task}")
+    return {"task": task, "preset": preset_name, "seed": params.get("seed", 0)}, layers
+
+
+def load_settings(kind: type[TaskKind], task: str, root: Path = Path()) -> TaskKind:
+    """Settings of a task: its preset with its own entries in `params.yaml` on top.
+
+    A null in `params.yaml` leaves what the preset says.
+
+    Args:
+        kind: which settings; only the sections that it has are read.
+        task: name of a task.
+        root: directory that holds `params.yaml` and `presets/`.
+
+    Raises:
+        UserError: a file is missing or malformed, or a field is unknown or out of range.
+    """
+    common, layers = _layers(task, root)
+    *presets, own = layers.values()
+    set_here = {
+        section: {name: value for name, value in fields.items() if value is not None}
+        for section, fields in own.items()
+    }
+    values = {name: value for name, value in common.items() if name in kind.model_fields}
+    for layer in (*presets, set_here):
+        for section in layer.keys() & kind.model_fields.keys():
+            values[section] = {**values.get(section, {}), **layer[section]}
+    return build_settings(kind, values, f"params.yaml, task {task}")

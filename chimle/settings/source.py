@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from chimle.settings.settings_base import Settings
+from chimle.settings.settings_base import Settings, TaskSettings
 
 
 class Selection(Settings):
@@ -152,3 +152,17 @@ SourceSettings = Annotated[
     Field(discriminator="kind"),
 ]
 """Any of them, told apart by `kind`."""
+
+
+class FetchStageSettings(TaskSettings):
+    """What the fetched files of a task depend on, beside the source itself."""
+
+    source: SourceSettings = BuiltinSource()
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _defaults(cls, value: Any) -> Any:
+        """A null stands for an absent field; no kind is the built-in one."""
+        if isinstance(value, dict):
+            return {"kind": "builtin"} | {k: v for k, v in value.items() if v is not None}
+        return value

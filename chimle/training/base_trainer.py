@@ -16,7 +16,7 @@ from torch import Tensor
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.errors import UserError
-from chimle.settings import RunSettings
+from chimle.settings.model_settings import ModelSettings
 from chimle.training.distributed import ALONE, Ranks
 from chimle.training.progress import Progress
 from chimle.training.round_batches import RoundBatches, step_members
@@ -46,7 +46,7 @@ class BaseTrainer(ABC):
 
     def __init__(
         self,
-        settings: RunSettings,
+        settings: ModelSettings,
         pairs: Sequence[Pair],
         state: TrainingState,
         state_file: Path,

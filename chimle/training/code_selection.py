@@ -12,7 +12,7 @@ from chimle.search.chunking import plan_chunks
 from chimle.search.codes import draw
 from chimle.search.flat import search_whole
 from chimle.search.hierarchical import Choice, search
-from chimle.settings import RunSettings
+from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.losses import supervised_levels
 
@@ -22,7 +22,7 @@ FREE_SHARE = 0.4
 """Share of a GPU's free memory that a search takes by default."""
 
 
-def candidate_distance(settings: RunSettings, perceptual: Distance) -> Distance:
+def candidate_distance(settings: ModelSettings, perceptual: Distance) -> Distance:
     """What candidates are compared by: the distance itself, or the published approximation."""
     if settings.search.distance == "exact":
         return perceptual
@@ -30,7 +30,7 @@ def candidate_distance(settings: RunSettings, perceptual: Distance) -> Distance:
 
 
 def chunks_at_once(
-    settings: RunSettings, tower: Tower, perceptual: Distance, batch: Batch
+    settings: ModelSettings, tower: Tower, perceptual: Distance, batch: Batch
 ) -> tuple[int, ...]:
     """Candidates per level that a search may compare at once within `search.memory`."""
     if settings.train.codes == "none":
@@ -39,7 +39,7 @@ def chunks_at_once(
     return plan_chunks(tower, perceptual, batch.conditioning, memory)
 
 
-def search_memory(settings: RunSettings, device: torch.device) -> int:
+def search_memory(settings: ModelSettings, device: torch.device) -> int:
     """Bytes for candidates that are compared at once: `search.memory`, or by the device.
 
     The plan counts fp32; bf16 takes half of it.
@@ -53,7 +53,7 @@ def search_memory(settings: RunSettings, device: torch.device) -> int:
 
 
 def choose_codes(
-    settings: RunSettings,
+    settings: ModelSettings,
     tower: Tower,
     distance: Distance,
     batch: Batch,
@@ -91,7 +91,7 @@ def choose_codes(
     )
 
 
-def candidates_compared(settings: RunSettings) -> int:
+def candidates_compared(settings: ModelSettings) -> int:
     """Candidates per image and round."""
     return sum(settings.search.candidates) if settings.train.codes == "searched" else 0
 
@@ -108,7 +108,7 @@ def zero_codes(tower: Tower, count: int, device: torch.device) -> list[LevelCode
 
 
 def perturbed(
-    codes: Sequence[LevelCode], images: Sequence[int], settings: RunSettings, step: int
+    codes: Sequence[LevelCode], images: Sequence[int], settings: ModelSettings, step: int
 ) -> list[LevelCode]:
     """The chosen codes of B images (keys) with a little fresh noise, named by the run's step."""
     device = codes[0].style.device

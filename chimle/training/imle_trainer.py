@@ -13,7 +13,7 @@ from chimle.data.dataset import Pair
 from chimle.device import deterministic, free_bytes
 from chimle.perceptual.lpips import Distance, Features
 from chimle.search.codes import code_keys, codes_at
-from chimle.settings import RunSettings
+from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.base_trainer import BaseTrainer
 from chimle.training.code_selection import (
@@ -60,7 +60,7 @@ class Trained:
     history: list[list[float]]
 
 
-def new_state(settings: RunSettings, device: torch.device) -> TrainingState:
+def new_state(settings: ModelSettings, device: torch.device) -> TrainingState:
     """A run's beginning; the weights follow from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -88,7 +88,7 @@ class ImleTrainer(BaseTrainer):
 
     def __init__(
         self,
-        settings: RunSettings,
+        settings: ModelSettings,
         pairs: Sequence[Pair],
         perceptual: Distance,
         state_file: Path,

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from chimle.perceptual.lpips import Distance, Features
-from chimle.settings import RunSettings
+from chimle.settings.model_settings import ModelSettings
 
 
-def supervised_levels(settings: RunSettings) -> range:
+def supervised_levels(settings: ModelSettings) -> range:
     """Levels, from 0, whose images are compared with the target in a step."""
     levels = settings.tower.levels
     return range(levels) if settings.train.supervision == "every" else range(levels - 1, levels)

@@ -8,14 +8,14 @@ import numpy as np
 from chimle.data.augmentation import augment
 from chimle.data.batch import Batch, make_batch
 from chimle.data.dataset import Pair
-from chimle.settings import RunSettings
+from chimle.settings.model_settings import ModelSettings
 
 
-def _generator(settings: RunSettings, purpose: int, *numbers: int) -> np.random.Generator:
+def _generator(settings: ModelSettings, purpose: int, *numbers: int) -> np.random.Generator:
     return np.random.default_rng((settings.seed, purpose, *numbers))
 
 
-def round_batch(settings: RunSettings, pairs: Sequence[Pair], round_: int) -> Batch:
+def round_batch(settings: ModelSettings, pairs: Sequence[Pair], round_: int) -> Batch:
     """The images of a round with their pyramids, each in the round's own crop and pose."""
     count = min(settings.train.images_per_round, len(pairs))
     members = _generator(settings, 0, round_).permutation(len(pairs))[:count]
@@ -42,7 +42,7 @@ class RoundBatches:
         pairs: of the training split.
     """
 
-    def __init__(self, settings: RunSettings, pairs: Sequence[Pair]) -> None:
+    def __init__(self, settings: ModelSettings, pairs: Sequence[Pair]) -> None:
         self.settings, self.pairs = settings, pairs
         self._worker = ThreadPoolExecutor(1)
         self._coming: dict[int, Future[Batch]] = {}
@@ -65,7 +65,7 @@ class RoundBatches:
         self._worker.shutdown(cancel_futures=True)
 
 
-def step_members(settings: RunSettings, count: int, round_: int) -> Iterator[np.ndarray]:
+def step_members(settings: ModelSettings, count: int, round_: int) -> Iterator[np.ndarray]:
     """Rows of the round's batch for every gradient step: whole passes in fresh orders.
 
     A pass's last rows that fill no batch open the next one, so every image is visited equally.

@@ -14,8 +14,9 @@ from chimle.data.fetch.fetching import fetch
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
-from chimle.settings import load_settings
 from chimle.settings.comparison import load_comparison
+from chimle.settings.reading import load_settings
+from chimle.settings.run import RunSettings
 from stages import compare, known_modes, known_modes_table, run_method
 from tests.support.projects import TINY, write_photographs, write_project
 
@@ -50,7 +51,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.mark.filterwarnings("ignore:.*random features")
 def test_runs_become_a_table_a_plot_and_a_grid(project: Path) -> None:
-    settings = load_settings(TASK, project)
+    settings = load_settings(RunSettings, TASK, project)
     raw, pairs = project / "data" / "raw" / TASK, project / "data" / "pairs" / TASK
     fetch(settings, project, raw)
     make_pairs(settings, raw, pairs, project / "scratch")

@@ -23,7 +23,8 @@ from chimle.images.colour import chroma_to_rgb, lightness, rgb_to_chroma
 from chimle.perceptual.random_projection import RandomProjection
 from chimle.search.codes import code_keys, codes_at
 from chimle.search.flat import search_whole
-from chimle.settings import RunSettings, load_settings
+from chimle.settings.model_settings import ModelSettings
+from chimle.settings.reading import load_settings
 from chimle.tasks import TASKS, Wiring
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.timer import Stopwatch
@@ -33,7 +34,7 @@ from tests.support.helpers import PRESETS, ROOT
 CPU = torch.device("cpu")
 
 
-def settings_of(name: str) -> RunSettings:
+def settings_of(name: str) -> ModelSettings:
     return adapt(known_settings(), get_method(name), 3)
 
 
@@ -100,7 +101,7 @@ def test_a_tower_without_mapping_networks_has_as_many_parameters(
     (tmp_path / "presets").symlink_to(ROOT / "presets")
     params = {"preset": preset, "tasks": {"night_to_day": {}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    base = load_settings("night_to_day", tmp_path)
+    base = load_settings(ModelSettings, "night_to_day", tmp_path)
     own = adapt(base, get_method("no_mapping"), 0)
     assert own.tower.mapping_depth == 1
     assert abs(tower_parameters(own) / tower_parameters(base) - 1) <= 0.01

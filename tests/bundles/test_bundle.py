@@ -75,7 +75,7 @@ def test_each_bad_bundle_is_named(tmp_path: Path) -> None:
         "is another": (good[:-1] + bytes([good[-1] ^ 1]), text),
         "is larger than": (good + b" " * 2**20, text),
         "does not fit": (good, edited(folder, style_size=5)),
-        "update this program": (good, text.replace('"format": 1', '"format": 2')),
+        "update this program": (good, text.replace('"format": 2', '"format": 3')),
         "no model bundle of this project": (good, "{}"),
         "unknown parameter": (good, text.replace('"blocks"', '"blokcs"')),
         "`tower.blocks`": (good, edited(folder, blocks=10**9)),

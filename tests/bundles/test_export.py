@@ -13,7 +13,9 @@ from chimle.bundles import export as module
 from chimle.bundles.bundle import Bundle
 from chimle.bundles.export import Exported, example, export, input_names
 from chimle.errors import UserError
-from chimle.settings import TowerSettings, build_settings
+from chimle.settings.reading import build_settings
+from chimle.settings.run import RunSettings
+from chimle.settings.tower import TowerSettings
 from chimle.tower.generator import Tower
 from tests.support.projects import TINY, tiny_bundle
 
@@ -23,7 +25,7 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "without_torch.py"
 def small(task: str, levels: int = 2) -> Bundle:
     """An untrained tower with a task's wiring, of the fewest levels of which one takes what
     another gives: tracing takes seconds per level. The documentation's example has four."""
-    settings = build_settings({**TINY, "task": task, "preset": "test"}, "test")
+    settings = build_settings(RunSettings, {**TINY, "task": task, "preset": "test"}, "test")
     sizes = TowerSettings.model_validate(
         {**TINY["tower"], "widths": [8, 6][:levels], "growth": [4] * levels}
     )

@@ -2,7 +2,7 @@
 
 import torch
 
-from chimle.settings import TowerSettings
+from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import LevelCode, Tower
 from chimle.tower.published_names import load_published, our_name

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from chimle.bundles.bundle import load_bundle
 from chimle.bundles.published_checkpoints import import_checkpoint, read_checkpoint
-from chimle.settings import build_settings
+from chimle.settings.reading import build_settings
+from chimle.settings.run import RunSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
 from chimle.tower.published_names import our_name
@@ -45,7 +46,9 @@ def published_state(tower: Tower) -> dict[str, Tensor]:
 @torch.no_grad()
 def test_published_weights_bring_their_sizes(tmp_path: Path, task: str, wrapped: bool) -> None:
     settings = build_settings(
-        {**TINY, "task": task, "preset": "test", "tower": {**TINY["tower"], "blocks": 2}}, "test"
+        RunSettings,
+        {**TINY, "task": task, "preset": "test", "tower": {**TINY["tower"], "blocks": 2}},
+        "test",
     )
     tower = Tower(settings.tower, settings.definition.wiring).eval()
     state = published_state(tower)
@@ -63,7 +66,9 @@ def test_published_weights_bring_their_sizes(tmp_path: Path, task: str, wrapped:
 
 def test_the_wrong_task_is_refused(tmp_path: Path) -> None:
     tower = Tower(
-        build_settings({**TINY, "task": "decompression", "preset": "test"}, "test").tower,
+        build_settings(
+            RunSettings, {**TINY, "task": "decompression", "preset": "test"}, "test"
+        ).tower,
         Wiring.GENERIC,
     )
     torch.save(published_state(tower), tmp_path / "weights.pth")
@@ -94,7 +99,7 @@ def test_recorded_weights_import_and_sample(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["super_resolution", "colourization", "decompression"])
 @torch.no_grad()
 def test_recorded_outputs_are_compared(tmp_path: Path, task: str) -> None:
-    settings = build_settings({**TINY, "task": task, "preset": "test"}, "test")
+    settings = build_settings(RunSettings, {**TINY, "task": task, "preset": "test"}, "test")
     tower = Tower(settings.tower, settings.definition.wiring).eval()
     torch.save(published_state(tower), tmp_path / "weights.pth")
     inputs, drawn = conditioning(tower, 2), codes(tower, 2)
@@ -124,7 +129,9 @@ def test_a_file_can_hold_weights_and_recording() -> None:
 
 
 def test_a_checkpoint_is_shown(tmp_path: Path) -> None:
-    settings = build_settings({**TINY, "task": "colourization", "preset": "test"}, "test")
+    settings = build_settings(
+        RunSettings, {**TINY, "task": "colourization", "preset": "test"}, "test"
+    )
     state = published_state(Tower(settings.tower, settings.definition.wiring))
     torch.save(state, tmp_path / "weights.pth")
     shown = json.loads(run("show", tmp_path / "weights.pth", "--json").stdout)

@@ -11,7 +11,8 @@ from chimle.data.fetch.fetching import fetch
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.errors import UserError
 from chimle.perceptual import weights as perceptual_weights
-from chimle.settings import load_settings
+from chimle.settings.reading import load_settings
+from chimle.settings.run import RunSettings
 from tests.support.misbehaving import Site, misbehaving_server
 from tests.support.projects import write_photographs, write_project
 from tests.support.servers import CREDENTIALS, s3_server
@@ -37,7 +38,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_photographs(root / "given")
     (root / "given" / "good.png").write_bytes(png())
     write_project(root, {TASK: {"source": {"kind": "folder", "path": "given"}}})
-    settings, raw = load_settings(TASK, root), root / "data" / "raw" / TASK
+    settings, raw = load_settings(RunSettings, TASK, root), root / "data" / "raw" / TASK
     fetch(settings, root, raw)
     make_pairs(settings, raw, root / "data" / "pairs" / TASK, root / "scratch")
     (root / "models" / TASK).mkdir(parents=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from stages._command import run_stage
 from tests.data.bad_inputs import BadInput, all_bad_inputs, document
 from tests.support.helpers import ROOT
 from tests.support.misbehaving import Site
@@ -38,7 +37,7 @@ def test_a_bad_input_is_one_sentence(
     before = everything(world.root)
     monkeypatch.setattr(sys, "argv", [bad.stage, TASK, "--root", str(world.root)])
     with pytest.raises(SystemExit) as stopped:
-        run_stage(import_module(f"stages.{bad.stage}").main)
+        import_module(f"stages.{bad.stage}").command()
     out, err = capsys.readouterr()
     *remarks, sentence = err.splitlines()
     assert stopped.value.code == 2

@@ -18,7 +18,9 @@ from chimle.data.fetch.catalogue import FILE, read_catalogue, resolve
 from chimle.data.fetch.fetching import fetch
 from chimle.data.manifests import SOURCE, read_records
 from chimle.errors import UserError
-from chimle.settings import CatalogueSource, RunSettings, build_settings
+from chimle.settings.reading import build_settings
+from chimle.settings.run import RunSettings
+from chimle.settings.source import CatalogueSource
 from chimle.tasks import TASKS
 from tests.support.helpers import ROOT
 
@@ -39,7 +41,7 @@ def settings_of(name: str) -> RunSettings:
     """Settings of a task that reads a data set, as the catalogue recommends."""
     entry = ENTRIES[name]
     values = {"task": entry.task, "preset": "test", "source": {"kind": "catalogue", "name": name}}
-    return build_settings({**values, **entry.params}, "test")
+    return build_settings(RunSettings, {**values, **entry.params}, "test")
 
 
 def test_every_task_has_the_papers_data_and_a_stand_in() -> None:

@@ -15,7 +15,8 @@ from chimle.data.manifests import PAIRS, read_records
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.errors import UserError
 from chimle.io import journal as parallel
-from chimle.settings import RunSettings, load_settings
+from chimle.settings.reading import load_settings
+from chimle.settings.run import RunSettings
 from chimle.tasks import TASKS
 from tests.support.projects import write_photographs, write_project
 
@@ -23,7 +24,7 @@ from tests.support.projects import write_photographs, write_project
 def project(root: Path, task: str, limit: int | None = None, **source: str) -> RunSettings:
     own = {"source": source or {"kind": "builtin"}, "pair": {"limit": limit}}
     write_project(root, {task: own})
-    return load_settings(task, root)
+    return load_settings(RunSettings, task, root)
 
 
 def few(root: Path, task: str) -> RunSettings:

@@ -13,7 +13,7 @@ from chimle.data.pair.pair_specs import PairSpec, SizeFilter, group_of, plan_ima
 from chimle.data.pair.splits import limited, split_groups, unit_hash
 from chimle.data.pair.summary import summary
 from chimle.errors import UserError
-from chimle.settings import PairSettings
+from chimle.settings.pair import PairSettings
 from tests.support.helpers import needs_shared
 from tests.support.projects import write_photographs
 from tests.support.shared_archives import paired, settings_for, unpacked

@@ -13,7 +13,7 @@ from chimle.data.manifests import PAIRS, read_records
 from chimle.data.pair.near_duplicates import DuplicatePair, close_hashes, duplicate_lines
 from chimle.data.pair.pair_specs import PairSpec
 from chimle.data.pair.splits import split_groups
-from chimle.settings import PairSettings
+from chimle.settings.pair import PairSettings
 from tests.support import shared_archives as archives
 from tests.support.helpers import needs_shared
 from tests.support.projects import write_photographs

@@ -14,7 +14,8 @@ from chimle.data.manifests import PAIRS, read_records
 from chimle.data.pair.summary import summary
 from chimle.data.pair.timelapse.light_classes import Class
 from chimle.errors import UserError
-from chimle.settings import build_settings
+from chimle.settings.reading import build_settings
+from chimle.settings.run import RunSettings
 from chimle.settings.timelapse import TimelapseSettings
 from tests.support.cameras import annotated, frame, write_camera
 from tests.support.helpers import needs_shared
@@ -188,7 +189,7 @@ def test_settings_that_cannot_be(task: str, values: dict[str, Any], words: str) 
     given = {"source": {"kind": "folder", "path": "a"}, "pair": {"timelapse": {}}, **values}
     given["pair"] = {"size": 32, **given["pair"]}
     with pytest.raises(UserError, match=re.escape(words)):
-        build_settings({**TINY, **given, "task": task, "preset": "t"}, "test")
+        build_settings(RunSettings, {**TINY, **given, "task": task, "preset": "t"}, "test")
     assert TimelapseSettings().days_per_night > 1
 
 

@@ -19,7 +19,8 @@ from chimle.data.fetch.unpacking import damage
 from chimle.data.manifests import SOURCE, read_records
 from chimle.errors import UserError
 from chimle.io.files import sha256_of
-from chimle.settings import load_settings
+from chimle.settings.reading import load_settings
+from chimle.settings.run import RunSettings
 from stages import check as check_stage
 from tests.support.misbehaving import Site
 from tests.support.projects import write_project
@@ -33,7 +34,7 @@ WISH = DownloadSpec(None, "", Version(), 10**9)
 def fetched(world: World) -> dict[str, bytes]:
     """Fetch the task's source; names and bytes of its targets."""
     out = world.root / "data" / "raw" / TASK
-    fetch(load_settings(TASK, world.root), world.root, out)
+    fetch(load_settings(RunSettings, TASK, world.root), world.root, out)
     targets = out / "targets"
     files = (path for path in targets.rglob("*") if path.is_file())
     return {path.relative_to(targets).as_posix(): path.read_bytes() for path in files}
@@ -45,7 +46,7 @@ def records(world: World) -> list[dict[str, Any]]:
 
 def check(world: World, accept: bool = False) -> str:
     """What the check stage writes."""
-    check_stage.main(load_settings(TASK, world.root), world.root, accept)
+    check_stage.main(load_settings(RunSettings, TASK, world.root), world.root, accept)
     return (world.root / "data" / "sources" / f"{TASK}.json").read_text()
 
 
@@ -197,7 +198,11 @@ def test_four_tasks_fetch_one_archive_once(world: World) -> None:
     source = {"source": {"kind": "url", "archives": [address]}}
     write_project(world.root, dict.fromkeys(tasks, source))
     for task in tasks:
-        fetch(load_settings(task, world.root), world.root, world.root / "data" / "raw" / task)
+        fetch(
+            load_settings(RunSettings, task, world.root),
+            world.root,
+            world.root / "data" / "raw" / task,
+        )
     assert len(world.site.gets("/a.tar")) == 1
 
 

@@ -10,7 +10,7 @@ from skimage import color
 from chimle.images.colour import chroma_to_rgb, lab_to_rgb, lightness, rgb_to_lab
 from chimle.images.degrade import degrade
 from chimle.images.pyramid import reduce, to_tensor, to_uint8
-from chimle.settings import PairSettings
+from chimle.settings.pair import PairSettings
 from chimle.tasks import TASKS, Task
 
 

@@ -13,7 +13,7 @@ from chimle.inference import banded as bands
 from chimle.inference.banded import BandedTower, band_borders
 from chimle.inference.sample_names import Codes, Name, mixture_of
 from chimle.search.codes import CodeStream, code_keys, draw
-from chimle.settings import TowerSettings
+from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
 

@@ -24,7 +24,7 @@ from chimle.metrics.prediction import Prediction
 from chimle.metrics.registry import METRICS, find_metric, plain_name, split_headline
 from chimle.perceptual.lpips import load_perceptual
 from chimle.perceptual.torchvision_compat import import_torchvision
-from chimle.settings import PerceptualSettings
+from chimle.settings.perceptual import PerceptualSettings
 from chimle.tasks import get_task
 from tests.support.predictions import noise_images, noise_predictions
 

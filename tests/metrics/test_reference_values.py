@@ -18,7 +18,7 @@ from chimle.metrics.prdc import prdc, set_shares
 from chimle.metrics.prediction import Prediction
 from chimle.perceptual.lpips import Perceptual
 from chimle.perceptual.torchvision_compat import import_torchvision
-from chimle.settings import PairSettings
+from chimle.settings.pair import PairSettings
 from chimle.tasks import get_task
 from tests.support.predictions import noise_images
 

@@ -15,7 +15,7 @@ from chimle.images.decode import write_png
 from chimle.metrics.evaluator import EvaluationConfig, evaluate, flat_values
 from chimle.metrics.prediction import Prediction
 from chimle.perceptual.lpips import load_perceptual
-from chimle.settings import PerceptualSettings
+from chimle.settings.perceptual import PerceptualSettings
 from chimle.tasks import get_task
 from tests.support.predictions import noise_images, noise_predictions
 

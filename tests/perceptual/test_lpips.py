@@ -9,7 +9,7 @@ import torch
 from chimle.errors import UserError
 from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.perceptual.torchvision_compat import import_torchvision
-from chimle.settings import PerceptualSettings
+from chimle.settings.perceptual import PerceptualSettings
 from tests.support.helpers import SHARED, needs_shared
 
 REAL = "weights/squeezenet1_1-features.safetensors"

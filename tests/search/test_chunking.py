@@ -7,7 +7,7 @@ from torch import nn
 from chimle.baselines.known_modes.mode_problem import PixelDistance
 from chimle.search.chunking import plan_chunks
 from chimle.search.peak_memory import peak_bytes
-from chimle.settings import TowerSettings
+from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
 

@@ -9,7 +9,7 @@ from chimle.data.batch import Batch
 from chimle.perceptual.lpips import Perceptual
 from chimle.search.codes import draw
 from chimle.search.hierarchical import search
-from chimle.settings import TowerSettings
+from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from chimle.errors import UserError
-from chimle.settings import load_settings
-from chimle.settings.reading import read_yaml
+from chimle.settings.reading import load_settings, read_yaml
+from chimle.settings.run import RunSettings
 from chimle.tasks import TASKS
 from tests.support.helpers import PRESETS, ROOT
 from tests.support.projects import TINY, write_project
@@ -19,7 +19,7 @@ def test_shipped_presets_are_valid(tmp_path: Path, preset: str, task: str) -> No
     (tmp_path / "presets").symlink_to(ROOT / "presets")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "preset": preset}))
-    settings = load_settings(task, tmp_path)
+    settings = load_settings(RunSettings, task, tmp_path)
     assert settings.perceptual.allow_random is (preset == "demo")
 
 
@@ -43,23 +43,23 @@ def test_shipped_presets_are_valid(tmp_path: Path, preset: str, task: str) -> No
 def test_mistakes_are_named(tmp_path: Path, own: dict, message: str) -> None:
     write_project(tmp_path, {"colourization": own})
     with pytest.raises(UserError) as caught:
-        load_settings("colourization", tmp_path)
+        load_settings(RunSettings, "colourization", tmp_path)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"params\.yaml does not exist"):
-        load_settings("colourization", tmp_path)
+        load_settings(RunSettings, "colourization", tmp_path)
     write_project(tmp_path, {"colourization": {}})
     (tmp_path / "params.yaml").write_text("preset: [")
     with pytest.raises(UserError, match=r"params\.yaml is not valid YAML"):
-        load_settings("colourization", tmp_path)
+        load_settings(RunSettings, "colourization", tmp_path)
     (tmp_path / "params.yaml").write_text("preset: dmo\n")
     with pytest.raises(UserError, match="unknown preset 'dmo': choose demo"):
-        load_settings("colourization", tmp_path)
+        load_settings(RunSettings, "colourization", tmp_path)
     with pytest.raises(UserError, match="unknown task 'colorisation'"):
-        load_settings("colorisation", tmp_path)
+        load_settings(RunSettings, "colorisation", tmp_path)
 
 
 def test_random_features_stay_out_of_serious_presets(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_random_features_stay_out_of_serious_presets(tmp_path: Path) -> None:
     params = (tmp_path / "params.yaml").read_text().replace("demo", "small")
     (tmp_path / "params.yaml").write_text(params)
     with pytest.raises(UserError, match="never falls back to random features"):
-        load_settings("colourization", tmp_path)
+        load_settings(RunSettings, "colourization", tmp_path)
 
 
 def test_a_key_given_twice_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from PIL import Image
 
 from chimle.errors import guarded
 from chimle.io import files
-from stages._command import run_stage
 from tests.support.helpers import ROOT
 from tests.support.in_process import in_process
 from tests.support.projects import write_photographs, write_project
@@ -20,8 +19,7 @@ TASK = "decompression"
 
 
 def run(stage: str, root: Path, task: str = TASK) -> subprocess.CompletedProcess:
-    main = import_module(f"stages.{stage}").main
-    return in_process(lambda: run_stage(main), task, "--root", root)
+    return in_process(import_module(f"stages.{stage}").command, task, "--root", root)
 
 
 def run_alone(stage: str, root: Path, task: str = TASK) -> subprocess.CompletedProcess:
@@ -56,8 +54,8 @@ def test_each_bad_project_gives_one_sentence(tmp_path: Path) -> None:
         (tmp_path / "data" / "pairs").iterdir()
     )
     write_project(tmp_path, {TASK: {**source, "train": {"batch_size": -1}}})
-    refused(run("pair", tmp_path), "`train.batch_size` = -1")
-    refused(run("evaluate", tmp_path), "`train.batch_size` = -1")
+    refused(run("check", tmp_path), "`train.batch_size` = -1")
+    refused(run("train", tmp_path), "`train.batch_size` = -1")
 
 
 def test_a_full_disk_leaves_nothing_half_written(

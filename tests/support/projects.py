@@ -9,7 +9,8 @@ import yaml
 from PIL import Image
 
 from chimle.bundles.bundle import save_bundle
-from chimle.settings import build_settings
+from chimle.settings.reading import build_settings
+from chimle.settings.run import RunSettings
 from chimle.tower.generator import Tower
 
 TINY: dict[str, dict[str, Any]] = {
@@ -64,7 +65,9 @@ def tiny_bundle(folder: Path, task: str, levels: int = 4) -> Path:
         "tower": TINY["tower"] | shape,
         "search": {**TINY["search"], "candidates": TINY["search"]["candidates"][:levels]},
     }
-    settings = build_settings({**TINY, **sizes, "task": task, "preset": "test"}, "test")
+    settings = build_settings(
+        RunSettings, {**TINY, **sizes, "task": task, "preset": "test"}, "test"
+    )
     torch.manual_seed(0)
     tower = Tower(settings.tower, settings.definition.wiring)
     save_bundle(folder, tower, settings, {"seed": 0})

@@ -16,7 +16,8 @@ from chimle.baselines.known_modes.mode_problem import (
     known_settings,
 )
 from chimle.errors import guarded
-from chimle.settings import build_settings
+from chimle.settings.reading import build_settings
+from chimle.settings.run import RunSettings
 from chimle.training.distributed import join_ranks
 from chimle.training.imle_trainer import ImleTrainer
 
@@ -40,7 +41,7 @@ def main(folder: Path, batch_size: int) -> None:
     values["train"] |= small | {"batch_size": batch_size, "checkpoint_seconds": 0}
     with join_ranks(torch.device("cpu")) as (ranks, _device):
         trainer = Recorder(
-            build_settings(values, "a test"),
+            build_settings(RunSettings, values, "a test"),
             known_pairs(Layout.COARSE, 24, 0),
             PixelDistance(),
             folder / "state.pt",

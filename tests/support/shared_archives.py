@@ -9,7 +9,8 @@ import pytest
 from chimle.data.fetch.fetching import fetch
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.io import journal as parallel
-from chimle.settings import RunSettings, build_settings
+from chimle.settings.reading import build_settings
+from chimle.settings.run import RunSettings
 from tests.support.helpers import SHARED
 from tests.support.projects import TINY
 
@@ -24,7 +25,7 @@ def unpacked(name: str, into: Path) -> Path:
 def settings_for(task: str, source: dict[str, Any], **pair: object) -> RunSettings:
     """Tiny settings with targets of 32 pixels."""
     values = {**TINY, "task": task, "preset": "test", "source": source}
-    return build_settings({**values, "pair": {"size": 32, **pair}}, "test")
+    return build_settings(RunSettings, {**values, "pair": {"size": 32, **pair}}, "test")
 
 
 def paired(root: Path, settings: RunSettings) -> Path:

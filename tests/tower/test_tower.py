@@ -7,7 +7,8 @@ import torch
 
 from chimle.perceptual.lpips import load_perceptual
 from chimle.search.codes import draw
-from chimle.settings import PerceptualSettings, TowerSettings
+from chimle.settings.perceptual import PerceptualSettings
+from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import LevelCode, Tower, select_state
 

@@ -13,9 +13,9 @@ import pytest
 
 from chimle.data.fetch.fetching import fetch
 from chimle.data.pair.make_pairs import make_pairs
-from chimle.settings import load_settings
+from chimle.settings.reading import load_settings
+from chimle.settings.run import RunSettings
 from stages import train as stage
-from stages._command import run_stage
 from tests.support.helpers import ROOT
 from tests.support.in_process import in_process
 from tests.support.projects import TINY, write_photographs, write_project
@@ -27,7 +27,7 @@ def make_project(root: Path, **train: object) -> Path:
     preset = {**TINY, "train": {**TINY["train"], **train}}
     write_photographs(root / "photos")
     write_project(root, {TASK: {"source": {"kind": "folder", "path": "photos"}}}, preset)
-    settings = load_settings(TASK, root)
+    settings = load_settings(RunSettings, TASK, root)
     fetch(settings, root, root / "data" / "raw" / TASK)
     make_pairs(
         settings, root / "data" / "raw" / TASK, root / "data" / "pairs" / TASK, root / "scratch"
@@ -35,11 +35,11 @@ def make_project(root: Path, **train: object) -> Path:
     return root
 
 
-def start(root: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+def start(root: Path, code: Path = ROOT) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(code)}
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "stages.train", TASK, "--root", str(root)],
-        cwd=ROOT,
+        cwd=code,
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
@@ -48,7 +48,7 @@ def start(root: Path) -> subprocess.Popen[str]:
 
 def train(root: Path) -> subprocess.CompletedProcess[str]:
     """Run the same in this process."""
-    return in_process(lambda: run_stage(stage.main), TASK, "--root", root)
+    return in_process(stage.command, TASK, "--root", root)
 
 
 def outputs(root: Path) -> dict[str, bytes]:
@@ -62,9 +62,9 @@ def save_times(root: Path) -> list[float]:
     return [state.stat().st_mtime_ns for state in states]
 
 
-def killed_after(root: Path, changes: int) -> bool:
+def killed_after(root: Path, changes: int, code: Path = ROOT) -> bool:
     """Start a run and kill it after so many writes of its state; False if it ended before."""
-    process, before = start(root), save_times(root)
+    process, before = start(root, code), save_times(root)
     while changes:
         if process.poll() is not None:
             return False
@@ -108,6 +108,30 @@ def test_a_finished_run_is_restored_and_removed_when_another_begins(
     (other,) = (root / "scratch" / "train" / TASK).iterdir()
     assert other != state
     assert outputs(root) != first
+
+
+@pytest.mark.parametrize(
+    ("changed", "resumes"),
+    [
+        (("chimle/data/fetch/http.py", "chimle/baselines/tables.py", "stages/evaluate.py"), True),
+        (("chimle/search/hierarchical.py",), False),
+    ],
+    ids=["files that training does not import", "a file that training imports"],
+)
+def test_only_the_code_of_training_keys_its_state(
+    tmp_path: Path, changed: tuple[str, ...], resumes: bool
+) -> None:
+    """The code is a copy that is edited between a kill and the next run."""
+    code, root = tmp_path / "code", make_project(tmp_path / "project", rounds=3)
+    for name in ("chimle", "stages"):
+        shutil.copytree(ROOT / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
+    assert killed_after(root, 3, code)
+    for name in changed:
+        with (code / name).open("a") as file:
+            file.write("# A typo is fixed.\n")
+    _, errors = (process := start(root, code)).communicate()
+    assert process.returncode == 0, errors
+    assert ("continues from" in errors) is resumes
 
 
 def test_a_state_with_another_key_is_never_read(tmp_path: Path) -> None:

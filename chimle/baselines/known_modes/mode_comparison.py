@@ -20,6 +20,9 @@ from chimle.settings.comparison import KnownModesSettings
 UNSEEN = 2**20
 """Added to a seed for the test inputs, which differ from all training inputs."""
 
+BATCH_SIZE = 128
+"""Samples of one pass through a network."""
+
 
 def run_on_known_modes(
     method: Method, seed: int, layout: Layout, settings: KnownModesSettings, state_file: Path
@@ -44,7 +47,8 @@ def run_on_known_modes(
     )
     unseen = known_pairs(layout, settings.inputs, seed + UNSEEN)
     inputs = [pair.input for pair in unseen]
-    samples = trained.sample(inputs, [pair.id for pair in unseen], settings.samples, seed)
+    ids = [pair.id for pair in unseen]
+    samples = trained.sample(inputs, ids, settings.samples, seed, BATCH_SIZE)
     return {
         **asdict(mode_coverage(samples, inputs, layout)),
         "seconds": round(trained.seconds, 1),

@@ -20,7 +20,8 @@ from torch import Tensor
 from chimle.data.dataset import Pair
 from chimle.images.pyramid import enlarge
 from chimle.perceptual.lpips import Distance, Features
-from chimle.settings import RunSettings, build_settings
+from chimle.settings.model_settings import ModelSettings
+from chimle.settings.reading import build_settings
 
 SIDE = 16
 """Pixels of an image's side; a tower of two levels makes 8 and 16."""
@@ -176,13 +177,13 @@ def mode_coverage(samples: np.ndarray, inputs: list[np.ndarray], layout: Layout)
     )
 
 
-def known_settings() -> RunSettings:
+def known_settings() -> ModelSettings:
     """CHIMLE on this problem: a small tower of two levels."""
     return build_settings(
+        ModelSettings,
         {
             "task": "decompression",  # Its wiring: input and output have equal size.
             "preset": "known_modes",
-            "pair": {"size": SIDE},
             "tower": {
                 "resolution": SIDE,
                 "widths": [12, 12],
@@ -203,7 +204,6 @@ def known_settings() -> RunSettings:
                 "ema": 0.97,
                 "augment": False,
             },
-            "evaluate": {"batch_size": 128},
         },
         "known modes",
     )

@@ -23,8 +23,7 @@ from chimle.images.decode import read_rgb
 from chimle.io.files import put_in_place, sha256_of
 from chimle.io.journal import journalled, read_lines
 from chimle.provenance import digest
-from chimle.settings import RunSettings
-from chimle.settings.source import Selection
+from chimle.settings.source import FetchStageSettings, Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def _items(collection: Collection) -> list[_Item]:
     return [_Item(p, kind, collection.origin(p.path)) for kind, photos in pairs for p in photos]
 
 
-def fetch(settings: RunSettings, root: Path, out: Path) -> dict[str, int]:
+def fetch(settings: FetchStageSettings, root: Path, out: Path) -> dict[str, int]:
     """Fetch the images of a task's source into the folder `out`.
 
     A killed run is continued by the next one with the same settings.

@@ -21,12 +21,12 @@ from chimle.data.pair.pair_specs import Half, PairSpec
 from chimle.data.pair.splits import SPLITS, unit_hash
 from chimle.errors import UserError
 from chimle.images.decode import png_bytes, read_rgb
-from chimle.images.degrade import degrade
+from chimle.images.degrade import degrade, parameters_of
 from chimle.images.pyramid import resize
 from chimle.io.files import put_in_place
 from chimle.io.journal import journalled, read_lines
 from chimle.provenance import digest
-from chimle.settings import RunSettings
+from chimle.settings.pair import PairStageSettings
 
 
 @lru_cache(maxsize=2)
@@ -61,7 +61,7 @@ class _Maker:
         out: folder to fill.
     """
 
-    settings: RunSettings
+    settings: PairStageSettings
     raw: Path
     out: Path
 
@@ -114,7 +114,7 @@ def _entries(journal: Path, hashes: dict[str, str]) -> Iterator[dict[str, Any]]:
         yield entry
 
 
-def make_pairs(settings: RunSettings, raw: Path, out: Path, scratch: Path) -> dict[str, int]:
+def make_pairs(settings: PairStageSettings, raw: Path, out: Path, scratch: Path) -> dict[str, int]:
     """Write the pairs of one task; returns the number of pairs per split.
 
     A killed run is continued by the next one with the same settings and source.
@@ -141,7 +141,13 @@ def make_pairs(settings: RunSettings, raw: Path, out: Path, scratch: Path) -> di
     journalled(journal, plan.pairs, maker, report=lambda text: print(f"pair: {text}"))
     found = Counter(split for _, split in plan.pairs)
     counts = {split: found[split] for split in SPLITS}
-    header = {"task": settings.task, "size": settings.pair.size, "counts": counts, **plan.header}
+    header = {
+        "task": settings.task,
+        "size": settings.pair.size,
+        "degradation": parameters_of(settings.definition, settings.pair),
+        "counts": counts,
+        **plan.header,
+    }
     write_records(staging, PAIRS, header, _entries(journal, plan.hashes))
     put_in_place(staging, out)
     shutil.rmtree(work.parent, ignore_errors=True)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from chimle.images.decode import read_rgb
 from chimle.io.journal import journalled, read_lines
-from chimle.settings import PairSettings
+from chimle.settings.pair import PairSettings
 
 SIDE = 32
 """Pixels of the reduced images that are compared."""

@@ -17,7 +17,7 @@ from chimle.data.pair.pair_specs import (
 from chimle.data.pair.splits import limited, split_groups
 from chimle.data.pair.timelapse.night_day_pairs import plan_timelapse
 from chimle.errors import UserError
-from chimle.settings import RunSettings
+from chimle.settings.pair import PairStageSettings
 
 
 @dataclass
@@ -39,7 +39,7 @@ def _without_duplicates(
     plan: list[PairSpec],
     splits: dict[str, str],
     records: list[dict[str, Any]],
-    settings: RunSettings,
+    settings: PairStageSettings,
     raw: Path,
     work: Path,
 ) -> tuple[list[PairSpec], list[dict[str, Any]]]:
@@ -57,7 +57,7 @@ def _without_duplicates(
     return [pair for pair in plan if stem(pair.target) not in gone], lines
 
 
-def make_plan(settings: RunSettings, raw: Path, work: Path) -> Plan:
+def make_plan(settings: PairStageSettings, raw: Path, work: Path) -> Plan:
     """The pairs that a fetched source gives.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chimle.errors import UserError
-from chimle.settings import PairSettings
+from chimle.settings.pair import PairSettings
 
 REGION = 1.5
 """Side of a built-in photograph's region, relative to `pair.size`: the reduction sharpens it."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from chimle.data.pair.pair_specs import PairSpec
 from chimle.errors import UserError
-from chimle.settings import PairSettings
+from chimle.settings.pair import PairSettings
 
 SPLITS = ("train", "validation", "test")
 _FOLDER_SPLITS = {

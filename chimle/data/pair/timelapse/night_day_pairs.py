@@ -35,7 +35,7 @@ from chimle.data.pair.timelapse.repeats import drop_repeats
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.io.journal import journalled, read_lines
-from chimle.settings import RunSettings
+from chimle.settings.pair import PairStageSettings
 from chimle.settings.timelapse import TimelapseSettings
 
 SHOWN = 4
@@ -77,7 +77,11 @@ def _spread(frames: Sequence[Frame], count: int) -> list[Frame]:
 
 
 def align(
-    cameras: Sequence[Camera], settings: RunSettings, raw: Path, work: Path, rejected: Rejected
+    cameras: Sequence[Camera],
+    settings: PairStageSettings,
+    raw: Path,
+    work: Path,
+    rejected: Rejected,
 ) -> None:
     """Find the poses of nights and days of cameras that have both; reject misfits."""
     assert settings.pair.timelapse is not None
@@ -156,7 +160,9 @@ def balanced(
                 yield night, day
 
 
-def _split_of(frames: Mapping[Class, Sequence[Frame]], settings: RunSettings) -> dict[str, str]:
+def _split_of(
+    frames: Mapping[Class, Sequence[Frame]], settings: PairStageSettings
+) -> dict[str, str]:
     """Splits of frames by their dates, so that the test has nights and days."""
     chosen: dict[str, str] = {}
     for kind in (Class.DAY, Class.NIGHT):
@@ -165,7 +171,9 @@ def _split_of(frames: Mapping[Class, Sequence[Frame]], settings: RunSettings) ->
     return chosen
 
 
-def _pairs(camera: Camera, settings: RunSettings, size_filter: SizeFilter) -> Iterator[PairSpec]:
+def _pairs(
+    camera: Camera, settings: PairStageSettings, size_filter: SizeFilter
+) -> Iterator[PairSpec]:
     timelapse = settings.pair.timelapse
     assert timelapse is not None
     splits: dict[str, str] = _split_of(camera.frames, settings) if timelapse.split == "date" else {}
@@ -241,7 +249,7 @@ def _cameras(
 def plan_timelapse(
     records: Sequence[dict[str, Any]],
     annotations: Path | None,
-    settings: RunSettings,
+    settings: PairStageSettings,
     raw: Path,
     work: Path,
     size_filter: SizeFilter,

@@ -1,0 +1,44 @@
+"""All settings that a trained model depends on, and what they must agree on."""
+
+from pydantic import model_validator
+
+from chimle.settings.perceptual import PerceptualSettings
+from chimle.settings.search import SearchSettings
+from chimle.settings.settings_base import SeededSettings
+from chimle.settings.tower import TowerSettings
+from chimle.settings.train import TrainSettings
+
+
+class ModelSettings(SeededSettings):
+    """All settings that a trained model depends on, beside its pairs."""
+
+    preset: str
+    """Name of the preset beneath."""
+    tower: TowerSettings = TowerSettings()
+    perceptual: PerceptualSettings = PerceptualSettings()
+    search: SearchSettings = SearchSettings()
+    train: TrainSettings = TrainSettings()
+
+    @model_validator(mode="after")
+    def _model_agrees(self) -> "ModelSettings":
+        if len(self.search.candidates) != self.tower.levels:
+            raise ValueError(
+                f"`search.candidates` has {len(self.search.candidates)} entries "
+                f"but the tower has {self.tower.levels} levels"
+            )
+        weights = self.train.level_weights
+        supervised = self.tower.levels if self.train.supervision == "every" else 1
+        if weights is not None and len(weights) != supervised:
+            raise ValueError(
+                f"`train.level_weights` has {len(weights)} entries "
+                f"but {supervised} levels are supervised"
+            )
+        reduction = self.definition.reduction
+        if reduction > 1 and reduction != 2**self.tower.levels:
+            raise ValueError(
+                f"task {self.task} enlarges {reduction} times, which takes "
+                f"{reduction.bit_length() - 1} tower levels, not {self.tower.levels}"
+            )
+        if self.preset in ("small", "paper") and self.perceptual.allow_random:
+            raise ValueError(f"preset {self.preset} never falls back to random features")
+        return self
