@@ -18,8 +18,13 @@ from chimle.errors import TransientError, UserError
 
 _TRANSIENT = re.compile(
     r"exited with (-9|-15|137|143)\b|[Uu]nable to acquire lock|is busy|lock file"
-    r"|[Cc]onnection (reset|refused|aborted|error)|[Cc]ould not connect|[Tt]imed? ?out"
+    r"|[Cc]onnection (reset|refused|aborted|error|closed|was)|[Cc]ould not connect|[Tt]imed? ?out"
     r"|[Tt]emporary failure in name resolution|[Cc]ould not resolve host|early EOF"
+    # Git's and curl's words for a lost network.
+    r"|[Ff]ailed to connect|[Cc]ouldn't connect|[Uu]nable to connect|[Nn]etwork is unreachable"
+    r"|[Nn]o route to host|[Nn]etwork is down|returned error: (408|425|429|5\d\d)|RPC failed"
+    r"|hung up unexpectedly|unexpected disconnect|[Bb]roken pipe|Empty reply|Recv failure"
+    r"|SSL_ERROR_SYSCALL|gnutls_handshake|transfer closed with|Name or service not known"
     r"|SlowDown|ServiceUnavailable|InternalError|Service Unavailable|Bad Gateway"
     r"|\b(HTTP|status|code)[ :]*5\d\d\b|An error occurred \(5\d\d\)|EndpointConnectionError"
 )

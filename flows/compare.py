@@ -57,10 +57,21 @@ def read_changes(diff: str, tasks: list[str]) -> list[MetricChange]:
     return sorted(found, key=lambda change: (tasks.index(change.task), change.metric))
 
 
+def _not_comparable(metric: str, own: list[MetricChange]) -> str:
+    """Why the gate's metric has no value at the base revision."""
+    before = ", ".join(change.metric for change in own if change.base is not None)
+    found = f"which measured {before}" if before else "which did not measure it"
+    return (
+        f"{metric} cannot be compared with the base revision, {found}; "
+        "compare with another `base`, or publish once with `ignore_gate`"
+    )
+
+
 def gate_rejection(changes: list[MetricChange], task: str, gate: GateSettings) -> str | None:
     """Why the gate refuses a task's model; None if it passes.
 
-    A task that the base revision did not measure passes: there is nothing to be worse than.
+    A task that the base revision did not measure at all passes: there is nothing to be worse
+    than. One that it measured under other names does not: the two cannot be compared.
 
     Raises:
         UserError: the gate's metric names none, or several, of the task's metrics.
@@ -74,8 +85,10 @@ def gate_rejection(changes: list[MetricChange], task: str, gate: GateSettings) -
             "name exactly one"
         )
     change = measured[0]
-    if change.base is None or change.now is None:
+    if change.now is None or not any(c.base is not None for c in changes if c.task == task):
         return None
+    if change.base is None:
+        return f"{task} is not published: {_not_comparable(change.metric, own)}"
     loss = change.base - change.now if gate.higher_is_better else change.now - change.base
     if loss <= gate.tolerance * abs(change.base):
         return None

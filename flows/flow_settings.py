@@ -36,7 +36,8 @@ class RetrySettings(_Section):
 
 
 class GateSettings(_Section):
-    """The gate: a model that is worse than the base revision's is not published."""
+    """The gate: a model that is worse than the base revision's, or cannot be compared, is not
+    published."""
 
     metric: str = Field("lpips_*_best_of_*", min_length=1)
     """The deciding metric of `metrics/TASK.json`: a name or a pattern that one name matches."""

@@ -8,7 +8,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 from pydantic import BaseModel, Field
 
 from chimle.errors import UserError
@@ -16,13 +16,14 @@ from chimle.tasks import TASKS
 from flows import publish
 from flows.compare import MetricChange, gate_rejection
 from flows.project import Project, Span, open_project
-from flows.revisions import check_branch, fetch, find_commit, get_commit, message, results_ref
+from flows.revisions import check_branch, find_commit, get_commit, message, results_ref
 from flows.run_states import NOT_PUBLISHED, NOTHING_CHANGED, emit_end_event, skip_if_ended
 from flows.run_summary import write_summary
 from flows.steps import (
     TaskName,
     check_restarts,
     fail_with_message,
+    fetch_remote,
     gather,
     logged,
     retried,
@@ -171,6 +172,7 @@ def pipeline(
     bundles: str | None = None,
     license: str | None = None,
     train_deployment: str | None = None,
+    ignore_gate: bool = False,
 ) -> State:
     """Bring a revision's results up to date, compare them, and publish those that pass the gate.
 
@@ -189,6 +191,7 @@ def pipeline(
         license: SPDX identifier of the weights' license; needed with `bundles`.
         train_deployment: deployment of `train` that trains instead, such as `train/gpu`, so that
             other machines do it; needs `dvc_remote`.
+        ignore_gate: publish although the gate refuses, as once after a change of its metric.
     """
     options = publish.PublishOptions(
         branch=branch,
@@ -202,21 +205,34 @@ def pipeline(
     with open_project() as project:
         check_restarts(project.settings.retry)
         if git_remote:
-            fetch(project.root, git_remote)
+            run_inline(retried(fetch_remote, project.settings.retry), project, git_remote)
         plan = _plan(project, tasks, revision, base, options)
         start = find_commit(project.root, results_ref(plan.commit)) or plan.commit
         with project.tree("coordinator", start, dvc_remote) as tree:
             earlier = _earlier_outcome(project, plan)
-            if earlier is not None and project.is_current(tree, plan.evaluations):
-                before = f" The run before: {earlier}" if earlier else ""
-                return Completed(
-                    name=NOTHING_CHANGED,
-                    message=f"Nothing changed since {plan.commit[:12]} was run.{before}",
-                )
-            return _run(project, tree, plan, start, train_deployment)
+            again = earlier is None or (ignore_gate and earlier.startswith(NOT_PUBLISHED))
+            if not again and project.is_current(tree, plan.evaluations):
+                return _unchanged(plan, earlier or "")
+            return _run(project, tree, plan, start, train_deployment, ignore_gate)
 
 
-def _run(project: Project, tree: WorkTree, plan: Plan, start: str, deployment: str | None) -> State:
+def _unchanged(plan: Plan, earlier: str) -> State:
+    """The final state of a run whose results are there already."""
+    before = f" The run before: {earlier}" if earlier else ""
+    message = f"Nothing changed since {plan.commit[:12]} was run.{before}"
+    if earlier.startswith(NOT_PUBLISHED):
+        return Failed(name=NOT_PUBLISHED, message=message)
+    return Completed(name=NOTHING_CHANGED, message=message)
+
+
+def _run(
+    project: Project,
+    tree: WorkTree,
+    plan: Plan,
+    start: str,
+    deployment: str | None,
+    ignore_gate: bool,
+) -> State:
     """All steps, from data to publication."""
     retry, logger = project.settings.retry, get_run_logger()
     run_inline(retried(prepare, retry), project, tree, plan)
@@ -230,7 +246,8 @@ def _run(project: Project, tree: WorkTree, plan: Plan, start: str, deployment: s
     for rejection in rejections:
         logger.warning("%s", rejection)
     released = publish.Release()
-    if rejections:
+    refused = rejections and not ignore_gate
+    if refused:
         outcome = f"Not published: {'; '.join(rejections)}."
     else:
         released = run_inline(retried(release, retry), project, tree, plan)
@@ -250,5 +267,6 @@ def _run(project: Project, tree: WorkTree, plan: Plan, start: str, deployment: s
         description=outcome,
     )
     publish.record(project, tree, plan.commit, outcome, _request_line(plan))
-    wanted = plan.options != publish.PublishOptions()
-    return Completed(name=NOT_PUBLISHED if rejections and wanted else "Completed", message=outcome)
+    if refused and plan.options != publish.PublishOptions():
+        return Failed(name=NOT_PUBLISHED, message=outcome)
+    return Completed(message=outcome)

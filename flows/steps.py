@@ -19,6 +19,7 @@ from chimle.errors import TransientError, UserError
 from flows.command import CommandError
 from flows.flow_settings import RetrySettings
 from flows.project import Project, Say, Span, now
+from flows.revisions import fetch
 from flows.slots import slot
 from flows.training_progress import TrainingProgress
 
@@ -123,6 +124,13 @@ def logged(*more: Say) -> Say:
             other(line)
 
     return say
+
+
+@task(task_run_name="fetch {remote}", cache_policy=NO_CACHE, persist_result=False)
+@fail_with_message
+def fetch_remote(project: Project, remote: str) -> None:
+    """Fetch a Git remote's commits."""
+    fetch(project.root, remote)
 
 
 @task(task_run_name="train {name}", cache_policy=NO_CACHE, persist_result=False)

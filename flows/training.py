@@ -8,9 +8,17 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.project import Project, Span, open_project
-from flows.revisions import fetch, get_commit
+from flows.revisions import get_commit
 from flows.run_states import NOTHING_CHANGED, emit_end_event, skip_if_ended
-from flows.steps import TaskName, check_restarts, fail_with_message, retried, run_inline, train_task
+from flows.steps import (
+    TaskName,
+    check_restarts,
+    fail_with_message,
+    fetch_remote,
+    retried,
+    run_inline,
+    train_task,
+)
 
 
 def write_spans(key: str, spans: Sequence[Span]) -> None:
@@ -57,7 +65,7 @@ def train(
     """
     with open_project() as project:
         if git_remote:
-            fetch(project.root, git_remote)
+            run_inline(retried(fetch_remote, project.settings.retry), project, git_remote)
         return _one(project, task, revision, dvc_remote, alone=False)
 
 
@@ -81,5 +89,5 @@ def evaluate(
     """
     with open_project() as project:
         if git_remote:
-            fetch(project.root, git_remote)
+            run_inline(retried(fetch_remote, project.settings.retry), project, git_remote)
         return _one(project, task, revision, dvc_remote, alone=True)

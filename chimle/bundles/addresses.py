@@ -69,6 +69,7 @@ def open_bundle(address: str, device: str = "cpu") -> Bundle:
         if place := _split_s3(address):
             return load_bundle(_fetch_s3(*place, Path(name)), device)
         if match := _GIT.fullmatch(address):
-            found = git_repository.fetch(*match.groups(), Path(name))
+            wanted = (match["repository"], match["revision"], match["path"])
+            found = git_repository.fetch(*wanted, Path(name))
             return load_bundle(found, device)
         return load_bundle(Path(address), device)

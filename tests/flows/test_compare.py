@@ -38,6 +38,17 @@ def test_a_task_without_a_base_passes() -> None:
     )
 
 
+def test_what_cannot_be_compared_is_refused() -> None:
+    gate = GateSettings(metric="lpips_*")
+    renamed = [change(1.0, None, "lpips_best_of_4"), change(None, 1.0, "lpips_best_of_8")]
+    rejection = gate_rejection(renamed, "colourization", gate)
+    assert rejection
+    assert "lpips_best_of_8 cannot be compared" in rejection
+    assert "measured lpips_best_of_4" in rejection
+    missing = [change(2.0, 2.0, "psnr"), change(None, 1.0)]
+    assert "did not measure it" in (gate_rejection(missing, "colourization", gate) or "")
+
+
 @pytest.mark.parametrize("pattern", ["psnr", "*"])
 def test_the_gate_wants_exactly_one_metric(pattern: str) -> None:
     both = [change(1, 1), change(1, 1, "lpips_b")]

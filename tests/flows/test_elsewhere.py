@@ -1,14 +1,16 @@
 """Without a server, and between machines that share nothing but a DVC remote on S3."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 
-from tests.support.repositories import TASKS, outputs, run, stages_run, tiny_repository
-from tests.support.servers import CREDENTIALS, s3_server
+from tests.support.repositories import TASKS, environment, outputs, run, stages_run, tiny_repository
+from tests.support.servers import CREDENTIALS, free_port, s3_server
 from tests.support.stack import FAST, add_flows
 
 pytestmark = pytest.mark.timeout(1200)
@@ -65,6 +67,38 @@ def test_evaluate_alone_never_trains_and_says_what_is_missing(project: Path) -> 
     run(project, "git", *identity, "commit", "-qm", "model")
     output = flow(project, "evaluate", f"task={TASK}")
     assert f"Evaluated {TASK}" in output and "Running stage 'train" not in output
+
+
+def test_a_git_remote_that_is_away_at_the_start_is_waited_for(
+    project: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    run(project, "git", "remote", "add", "origin", f"git://127.0.0.1:{port}/project/.git")
+    add_flows(project, retry={"delays_seconds": [3] * 20})
+    words = ["-m", "flows", "train", f"task={TASK}", "git_remote=origin", "revision=no-such"]
+    started = subprocess.Popen(
+        [sys.executable, *words],
+        cwd=project,
+        env=environment(project),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert started.stdout is not None
+    lines = []
+    for line in started.stdout:
+        lines.append(line)
+        if "retry" in line.lower():
+            break
+    options = ["--export-all", f"--base-path={tmp_path}", f"--port={port}", "--listen=127.0.0.1"]
+    daemon = subprocess.Popen(["git", "daemon", *options])
+    try:
+        rest = started.communicate(timeout=300)[0]
+    finally:
+        daemon.terminate()
+        daemon.wait()
+    # It was fetched: what follows is looked up.
+    assert "`no-such` names no commit" in rest, "".join(lines) + rest
 
 
 def test_a_bad_parameter_is_one_sentence_and_exit_code_two(project: Path) -> None:

@@ -198,10 +198,26 @@ def test_a_worse_model_is_not_published(stack: Stack, project: Path, night: dict
     commit(project, "a learning rate that is far too high")
     worse = stack.wait(stack.start("pipeline/nightly"))
     assert worse["state"]["name"] == "Not published", stack.log(worse["id"])
+    assert worse["state"]["type"] == "FAILED"
     assert "colourization is not published: lpips_" in worse["state"]["message"]
     assert run(project, "git", "rev-parse", "results") == tip
     objects = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="bundles/")["Contents"]
     assert len(objects) == len(TASKS)
+
+
+def test_a_metric_of_another_name_is_not_published(
+    stack: Stack, project: Path, night: dict[str, Any]
+) -> None:
+    tip = run(project, "git", "rev-parse", "results")
+    params = (project / "params.yaml").read_text()
+    set_parameter(project, "colourization", "train", learning_rate=1e-3)
+    set_parameter(project, "colourization", "evaluate", samples=2)
+    commit(project, "another number of samples, which the metric's name holds")
+    other = stack.wait(stack.start("pipeline/nightly", tasks=["colourization"]))
+    assert other["state"]["type"] == "FAILED", stack.log(other["id"])
+    assert "cannot be compared with the base revision" in other["state"]["message"]
+    assert run(project, "git", "rev-parse", "results") == tip
+    (project / "params.yaml").write_text(params)
 
 
 def test_a_small_change_is_seen_between_nights(
