@@ -4,19 +4,29 @@
 # make serve: a local Prefect server and worker that run the pipeline every night.
 # make bench: search, training and sampling compared with the published algorithm on this machine.
 # make install: the virtual environment alone, from requirements.lock.
+# make lock: requirements.lock from pyproject.toml for all Python versions and systems; needs uv.
 VENV ?= .venv
-PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
-	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.14 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { echo $$p; break; }; done)
-BIN := $(abspath $(VENV))/bin
-export PATH := $(BIN):$(PATH)
+# Torch requires one exact version of each of these where it needs them.
+FROM_TORCH := triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti \
+	cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 \
+	nvjitlink nvshmem-cu13 nvtx)
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
+export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONWARNINGS := ignore
 # With it, every process compiles all that it imports, and the tests take three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install run test faults compare serve server-setup bench lint format clean check-python
+.PHONY: install lock run test faults compare serve server-setup bench lint format clean check-python
 
 install: $(VENV)/.installed
+
+lock:
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 \
+		--all-extras --no-annotate $(addprefix --no-emit-package ,$(FROM_TORCH)) \
+		--output-file requirements.lock pyproject.toml
 
 run: $(VENV)/.installed .git
 	dvc repro
@@ -52,16 +62,14 @@ format: $(VENV)/.installed
 	ruff format .
 
 $(VENV)/.installed: requirements.lock | check-python
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock 2>&1 \
-		| grep -v '^WARNING: Location' || true
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --editable . 2>&1 \
-		| grep -v '^WARNING: Location' || true
-	$(BIN)/python -c 'import dvc, chimle.perceptual.lpips' && test -x $(BIN)/chimle || { rm -rf $(VENV); exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(PIP) -r requirements.lock 2>&1 | grep -v '^WARNING: Location' || true
+	$(PIP) --no-deps --editable . 2>&1 | grep -v '^WARNING: Location' || true
+	$(VENV)/bin/python -c 'import dvc, chimle.perceptual.lpips' && test -x $(VENV)/bin/chimle || { rm -rf $(VENV); exit 1; }
 	touch $@
 
 check-python:
-	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed: install one, or name it: make PYTHON=/path/to/python3.12"; exit 2; }
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or later is needed: install it, or name it: make PYTHON=/path/to/python3.12"; exit 2; }
 
 .git:
 	@echo "error: DVC works in a Git checkout: clone the repository instead of unpacking an archive"; exit 2

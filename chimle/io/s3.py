@@ -77,7 +77,7 @@ def connect(
         from botocore import UNSIGNED
         from botocore.config import Config
     except ImportError:
-        raise UserError("S3 needs boto3: pip install boto3") from None
+        raise UserError("S3 needs boto3: pip install 'chimle[s3]'") from None
     config = Config(
         signature_version=UNSIGNED if unsigned else None,
         connect_timeout=10,

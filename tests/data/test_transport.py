@@ -337,5 +337,5 @@ def test_an_archive_in_a_bucket_is_continued(world: World, steady: bool) -> None
 def test_without_boto3_a_sentence_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.source("s3", address="s3://towers/set/")
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(UserError, match="pip install boto3"):
+    with pytest.raises(UserError, match=r"pip install 'chimle\[s3\]'"):
         check(world)
