@@ -247,12 +247,11 @@ def _step_of(settings: RunSettings, place: Place, perceptual: Perceptual) -> Cal
 def _step_lines(place: Place, name: str, settings: RunSettings, rate: float) -> Iterator[str]:
     perceptual = random_vgg(str(place.device))
     images = settings.train.batch_size
-    plain = settings.model_copy(
-        update={"train": settings.train.model_copy(update={"graph": False})}
-    )
-    tflop = operations(_step_of(plain, place, perceptual))
-    for own, kind in ((plain, "one by one"), (settings, "graph")):
-        host, device = place.seconds(_step_of(own, place, perceptual), 3 if place.dry else 10)
+    eager = settings.train.model_copy(update={"graph": False})
+    plain = _step_of(settings.model_copy(update={"train": eager}), place, perceptual)
+    tflop = operations(plain)
+    for run, kind in ((plain, "one by one"), (_step_of(settings, place, perceptual), "graph")):
+        host, device = place.seconds(run, 3 if place.dry else 10)
         used = tflop / device
         yield (
             f"{name} step of {images}, {kind}: host {1e3 * host:.1f} ms, device "
