@@ -3,6 +3,7 @@
 # make faults: the tests that kill processes at random moments, twenty times each.
 # make serve: a local Prefect server and worker that run the pipeline every night.
 # make bench: search, training and sampling compared with the published algorithm on this machine.
+# make graph: the dependencies in dvc.yaml from the imports, the fields in params.yaml from the settings.
 # make install: the virtual environment alone, from requirements.lock.
 # make lock: requirements.lock from pyproject.toml for all Python versions and systems; needs uv.
 VENV ?= .venv
@@ -19,7 +20,7 @@ export PYTHONWARNINGS := ignore
 # With it, every process compiles all that it imports, and the tests take three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install lock run test faults compare serve server-setup bench lint format clean check-python
+.PHONY: install lock run test faults compare serve server-setup bench graph lint format clean check-python
 
 install: $(VENV)/.installed
 
@@ -29,6 +30,7 @@ lock:
 		--output-file requirements.lock pyproject.toml
 
 run: $(VENV)/.installed .git
+	python -m stages.check
 	dvc repro
 	python -m stages.summary
 
@@ -40,7 +42,9 @@ faults: $(VENV)/.installed
 		tests/data/test_pairing_kills.py
 
 compare: $(VENV)/.installed .git
-	dvc repro comparison/dvc.yaml
+	python -m stages.check
+	dvc repro pair
+	cd comparison && dvc repro
 
 serve: $(VENV)/.installed .git
 	python -m flows.serve $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) $(if $(SLOTS),--slots $(SLOTS)) $(if $(PUBLIC),--public $(PUBLIC))
@@ -51,6 +55,10 @@ server-setup: $(VENV)/.installed
 bench: $(VENV)/.installed
 	python -m benchmarks.engine
 	python -m benchmarks.sampling
+
+graph: $(VENV)/.installed
+	python -m stages.write_deps
+	python -m stages.write_params
 
 lint: $(VENV)/.installed
 	ruff check .

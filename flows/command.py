@@ -49,7 +49,7 @@ def failure(code: int, output: str) -> Exception:
     lines = [line for line in output.splitlines() if line.strip()] or [f"exit code {code}"]
     errors = [line for line in lines if line.lower().startswith("error: ")]
     sentence = (errors or lines)[-1].strip()
-    if _BAD_INPUT.search(output):
+    if _BAD_INPUT.search(output) or (code == 2 and errors):
         own = next((line for line in lines if line.startswith("error: ")), sentence)
         return UserError(own.removeprefix("error: "))
     if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) or _TRANSIENT.search(output):

@@ -32,9 +32,6 @@ _HINTS = re.compile(
 """Hints of DVC for work by hand, which a flow does itself."""
 
 
-_RUNNING = re.compile(r"Running stage '(?!check@)")
-
-
 def quiet(line: str) -> None:
     """Drop a line; a failure still quotes the last ones."""
 
@@ -93,6 +90,17 @@ class Project:
             locks=(tree.lock, *(slot.locks if slot else ())),
         )
 
+    def check_sources(self, tree: WorkTree, stages: Sequence[str]) -> None:
+        """Compare the sources of the stages' tasks with their records, which DVC depends on.
+
+        Raises:
+            UserError: settings are bad, or a source is gone or has changed.
+        """
+        tasks = sorted({stage.partition("@")[2] for stage in stages if "@" in stage})
+        if tasks:
+            check = ["python", "-m", "stages.check", *tasks]
+            self.commands.run(check, tree.path, quiet, locks=(tree.lock,))
+
     def reproduce(
         self,
         tree: WorkTree,
@@ -103,6 +111,7 @@ class Project:
         pull: bool = False,
     ) -> None:
         """`dvc repro` of stages; results in the cache (with `pull`: on the remote) are restored."""
+        self.check_sources(tree, stages)
         flags = ["--pull"] if pull else []
         self.dvc(tree, "repro", *flags, *stages, say=_without_hints(say), slot=slot)
 
@@ -128,15 +137,14 @@ class Project:
         if not (tree.path / "dvc.lock").exists():
             return False
         evaluations = [stage for stage in stages if "@" in stage]
-        self.dvc(tree, "repro", *{f"check@{stage.partition('@')[2]}" for stage in evaluations})
+        self.check_sources(tree, stages)
         try:
             # The report depends on the folder that holds these small files beside those of Git.
             self.dvc(tree, "checkout", "--quiet", "--allow-missing", *evaluations)
             plan = self.dvc(tree, "repro", "--dry", "--allow-missing", *stages)
         except (CommandError, UserError):
             return False
-        # `check`, which looks at the sources, always runs.
-        return not _RUNNING.search(plan) and "is cached" not in plan
+        return "Running stage '" not in plan and "is cached" not in plan
 
     def is_there(self, tree: WorkTree, stages: Sequence[str]) -> bool:
         """Whether the stages' results are current and the cache holds them."""

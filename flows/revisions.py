@@ -13,7 +13,7 @@ from flows.command import failure
 from flows.worktrees import git
 
 _RESULTS = "refs/chimle/results/"
-_FILES = ("dvc.lock", "dvc.yaml", "metrics", "curves", "data/checksums.json")
+_FILES = ("dvc.lock", "dvc.yaml", "metrics", "curves", "data/checksums.json", "data/sources")
 """The part of a run's results that Git holds."""
 
 

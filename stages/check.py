@@ -1,44 +1,44 @@
-"""Look what lies at one task's source now: `data/sources/TASK.json` changes when the source does.
+"""Check settings and sources before `dvc repro`; a changed source has its tasks fetched again.
 
-DVC runs this stage always. It fetches nothing, and fails if what was recorded has changed; with
-`--accept` that is forgotten first, and what lies there now is taken instead.
+All sections of `params.yaml` and the preset are validated, and each source is compared with its
+record in `data/sources/TASK.json`, which the stage `fetch` depends on. Nothing is fetched. A source
+that is not what its recorded checksums say is an error; with `--accept` those are forgotten first.
 """
 
-import json
 from pathlib import Path
 
-from chimle.data.fetch.catalogue import resolve
-from chimle.data.fetch.sources import open_source
-from chimle.data.fetch.sources.protocol import Workspace
+from chimle.data.fetch.source_record import source_record, write_record
 from chimle.errors import guarded
-from chimle.io.files import write_text
-from chimle.settings.reading import load_settings
+from chimle.settings.reading import listed_tasks, load_settings
 from chimle.settings.run import RunSettings
-from stages._command import task_parser
+from chimle.tasks import TASKS
+from stages._command import root_parser
 
 
 def main(settings: RunSettings, root: Path, accept: bool = False) -> None:
-    """Write what tells versions of the source of `settings.task` apart."""
-    stands_for = resolve(settings.source, root)
-    source = open_source(stands_for, Workspace(root, root / "scratch"))
-    if accept:
-        source.forget()
-    content = {"kind": stands_for.kind, "now": source.fingerprint()}
-    if stands_for is not settings.source:
-        # What a name of the catalogue stands for may change, too; parameters do not tell.
-        content["stands_for"] = stands_for.model_dump(mode="json")
-    path = root / "data" / "sources" / f"{settings.task}.json"
-    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    """Bring the record of a task's source up to date."""
+    if write_record(root, settings.task, source_record(settings, root, accept)):
+        print(f"{settings.task}: the source is new or has changed; `dvc repro` fetches it")
 
 
 def command() -> None:
-    """The command line `python -m stages.check TASK [--accept] [--root DIR]`."""
-    parser = task_parser(__doc__)
-    parser.add_argument("--accept", action="store_true", help="take what lies there now")
-    given = parser.parse_args()
-    guarded(
-        lambda: main(load_settings(RunSettings, given.task, given.root), given.root, given.accept)
+    """The command line `python -m stages.check [TASK ...] [--accept] [--root DIR]`."""
+    parser = root_parser(__doc__)
+    parser.add_argument(
+        "tasks",
+        metavar="TASK",
+        nargs="*",
+        help=f"{', '.join(TASKS)} (default: all of params.yaml)",
     )
+    parser.add_argument("--accept", action="store_true", help="take what is there now")
+    given = parser.parse_args()
+
+    def check() -> None:
+        tasks = given.tasks or listed_tasks(given.root)
+        for settings in [load_settings(RunSettings, task, given.root) for task in tasks]:
+            main(settings, given.root, given.accept)
+
+    guarded(check)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,20 @@
-"""Fetch one task's photographs: a source becomes `data/raw/TASK`."""
+"""Fetch one task's images: a source becomes `data/raw/TASK`."""
 
 from pathlib import Path
 
 from chimle.data.fetch.fetching import fetch
+from chimle.data.fetch.source_record import source_record, write_record
 from chimle.settings.source import FetchStageSettings
 from stages._command import run_stage
 
 
 def main(settings: FetchStageSettings, root: Path) -> None:
-    """Fetch the source of `settings.task`."""
+    """Fetch the source of `settings.task`, and record which version that was."""
+    record = source_record(settings, root)
     counts = fetch(settings, root, root / "data" / "raw" / settings.task)
-    said = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
-    print(f"{settings.task}: {said} from {settings.source.kind}")
+    write_record(root, settings.task, record)
+    parts = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+    print(f"{settings.task}: {parts} from {settings.source.kind}")
 
 
 def command() -> None:

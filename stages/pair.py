@@ -12,7 +12,7 @@ from stages._command import run_stage
 
 
 def main(settings: PairStageSettings, root: Path) -> None:
-    """Cut, split and degrade the photographs of `settings.task`."""
+    """Cut, split and degrade the images of `settings.task`."""
     data = root / "data"
     raw, out = data / "raw" / settings.task, data / "pairs" / settings.task
     make_pairs(settings, raw, out, root / "scratch")

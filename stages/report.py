@@ -2,29 +2,20 @@
 
 from pathlib import Path
 
-from chimle.errors import UserError
+from chimle.errors import guarded
 from chimle.io.files import replaced_folder, write_bytes, write_text
 from chimle.report.page import overview, render
-from chimle.settings.reading import read_yaml
-from chimle.tasks import get_task
-from stages._command import guarded, root_parser
-
-
-def project_tasks(root: Path) -> list[str]:
-    """The tasks that `params.yaml` lists."""
-    tasks = read_yaml(root / "params.yaml").get("tasks")
-    if not isinstance(tasks, dict) or not tasks:
-        raise UserError("params.yaml: `tasks` lists no task: add one, `colourization: {}` will do")
-    return [get_task(name).name for name in tasks]
+from chimle.settings.reading import listed_tasks
+from stages._command import root_parser
 
 
 def main(root: Path) -> None:
-    """Render page and picture."""
-    tasks = project_tasks(root)
-    page, picture = render(root, tasks), overview(root, tasks)
+    """Render page and overview."""
+    tasks = listed_tasks(root)
+    page, image = render(root, tasks), overview(root, tasks)
     with replaced_folder(root / "report") as folder:
         write_text(folder / "index.html", page)
-        write_bytes(folder / "overview.png", picture)
+        write_bytes(folder / "overview.png", image)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from chimle.errors import guarded
 from chimle.metrics.metric_table import metric_rows, trained_features
 from chimle.metrics.registry import split_headline
 from chimle.report.results import read_provenance, read_task_metrics
+from chimle.settings.reading import listed_tasks
 from chimle.tasks import get_task
 from stages._command import root_parser
-from stages.report import project_tasks
 
 _COLOURS = {"better": "bold green", "worse": "default", "": "default"}
 
@@ -40,7 +40,7 @@ def main(root: Path, console: Console | None = None) -> None:
     """One table per task, each warning once, and the path of the report."""
     console = console or Console()
     warnings: dict[str, list[str]] = {}
-    for task in project_tasks(root):
+    for task in listed_tasks(root):
         console.print(task_table(root, task))
         for text in read_provenance(root / "metrics" / f"{task}.provenance.json")["warnings"]:
             warnings.setdefault(str(text), []).append(task)

@@ -12,6 +12,7 @@ import csv
 import io
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,7 +32,7 @@ _DONE = "done"
 """Beside a state: its run has written its outputs."""
 
 
-def provenance(settings: ModelSettings, pairs: Path, extractor: dict[str, str]) -> dict:
+def provenance(settings: ModelSettings, pairs: Path, extractor: dict[str, str]) -> dict[str, Any]:
     """What the bundle says of its origin; its hash keys the resume state."""
     relevant = settings.model_dump(mode="json", exclude={"preset"})
     return {

@@ -3,7 +3,6 @@
 Dependencies on data, parameters and everything else stay as they are written.
 """
 
-import os
 import re
 from io import StringIO
 from pathlib import Path
@@ -30,8 +29,13 @@ def round_trip() -> YAML:
     return yaml
 
 
-def code_deps(command: str, root: Path) -> list[str]:
-    """Source files and folders that a stage's program imports, the program first.
+def code_deps(command: str, root: Path, folders: bool) -> list[str]:
+    """Source files that a stage's program imports, the program first.
+
+    Args:
+        command: the stage's.
+        root: the repository.
+        folders: whether a folder stands for its files where the program imports all of them.
 
     Raises:
         UserError: the command runs no program of `stages/`.
@@ -41,7 +45,9 @@ def code_deps(command: str, root: Path) -> list[str]:
         raise UserError(f"`{command}` runs no `python -m stages.<name>`")
     program = root / Path(*found[1].split(".")).with_suffix(".py")
     own = program.relative_to(root).as_posix()
-    names = with_folders(import_closure(program, root), root)
+    names = import_closure(program, root)
+    if folders:
+        names = with_folders(names, root)
     return [own, *(name for name in names if name != own)]
 
 
@@ -54,13 +60,14 @@ def with_code_deps(file: Path, root: Path) -> str:
     """The text of a `dvc.yaml` whose stages depend on what their programs import."""
     yaml = round_trip()
     content = yaml.load((root / file).read_text(encoding="utf-8"))
+    prefix = "../" * (len(file.parts) - 1)
     for stage in content["stages"].values():
-        here = (root / file).parent / stage.get("wdir", ".")
-        above = Path(os.path.relpath(root, here)).as_posix()
-        prefix = "" if above == "." else f"{above}/"
-        deps: list[Any] = stage.get("deps", [])
-        others = [name for name in deps if not (isinstance(name, str) and is_code(name, prefix))]
-        deps[:] = [*(prefix + name for name in code_deps(stage["cmd"], root)), *others]
+        deps: list[Any] = stage.get("deps") or []
+        others = [name for name in deps if not is_code(name, prefix)]
+        # In another DVC project than the root's, ignore files do not apply to these folders.
+        names = code_deps(stage["cmd"], root, folders=not prefix)
+        deps[:] = [*(prefix + name for name in names), *others]
+        stage["deps"] = deps
     text = StringIO()
     yaml.dump(content, text)
     return text.getvalue()

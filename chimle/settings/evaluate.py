@@ -12,7 +12,7 @@ class EvaluateSettings(Settings):
     samples: int = Field(10, ge=2)
     """Samples per test input."""
     batch_size: int = Field(16, ge=1)
-    """Pictures in a network at once; never changes a number beyond rounding."""
+    """Images in a network at once; never changes a number beyond rounding."""
     gallery: int = Field(8, ge=1)
     """Test inputs shown in the report."""
     inception: str | None = None

@@ -13,7 +13,7 @@ class ModelSettings(SeededSettings):
     """All settings that a trained model depends on, beside its pairs."""
 
     preset: str
-    """Name of the preset beneath."""
+    """Name of the preset."""
     tower: TowerSettings = TowerSettings()
     perceptual: PerceptualSettings = PerceptualSettings()
     search: SearchSettings = SearchSettings()

@@ -17,25 +17,25 @@ class PairSettings(DegradationSettings):
     """Side of the square target, pixels. At least the tower's resolution; larger pairs are
     cropped at random in training."""
     validation: float = Field(0.1, ge=0, lt=1)
-    """Share of groups (photographs or regions) held out for validation."""
+    """Share of groups (images or regions) held out for validation."""
     test: float = Field(0.2, gt=0, lt=1)
     """Share of groups held out for the test split."""
     group: Literal["photograph", "folder"] | Annotated[int, Field(ge=1)] = "photograph"
-    """What is split as one: a photograph, a folder of them (a species, a camera), or all whose file
-    names begin with the same so many characters."""
+    """What never straddles splits: an image, a folder of images (a species, a camera), or all
+    images whose file names begin with the same so many characters."""
     limit: int | None = Field(None, ge=1)
     """At most this many pairs per split, chosen by hash; None: all."""
     small: Literal["refuse", "skip"] = "refuse"
-    """What to do with a photograph that is smaller than `size`: stop, or go on without it and list
-    it."""
+    """What to do with an image that is smaller than `size`: `refuse` stops, `skip` leaves it out
+    and lists it."""
     duplicates: Literal["drop", "report", "keep"] = "drop"
-    """Near-duplicates of photographs: leave them out of the training split, where their likes are
-    held out or already there; only list them; or do not look for them."""
+    """Near-duplicates of images: `drop` leaves them out of the training split where the other image
+    is held out or in the split already, `report` only lists them, `keep` does not look for them."""
     duplicate_bits: int = Field(10, ge=0, le=16)
     """Bits of 64 in which the perceptual hashes of near-duplicates may differ; such candidates
     are then compared by pixels."""
     duplicate_likeness: float = Field(0.95, gt=0, le=1)
-    """Correlation of the reduced pictures from which candidates count as near-duplicates."""
+    """Correlation of the reduced images from which candidates count as near-duplicates."""
     timelapse: TimelapseSettings | None = None
     """Night to day: the source holds folders of frames, one per fixed camera, whose nights are the
     inputs of their days."""

@@ -15,7 +15,10 @@ from chimle.tasks import get_task
 Kind = TypeVar("Kind", bound=Settings)
 TaskKind = TypeVar("TaskKind", bound=TaskSettings)
 
-SECTIONS = ("source", "pair", "tower", "perceptual", "search", "train", "evaluate")
+PRESET_SECTIONS = ("pair", "tower", "perceptual", "search", "train", "evaluate")
+"""Sections of a preset."""
+SECTIONS = ("source", *PRESET_SECTIONS)
+"""Sections of a task in `params.yaml`."""
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -47,7 +50,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _field(first: Any) -> str:
-    """The dotted name of the field that an error speaks of, without the tag of a union."""
+    """Dotted name of an error's field, without the tag of a union."""
     parts = [str(part) for part in first["loc"]] or [""]
     if parts[0] == "source" and parts[1:2] != ["kind"]:
         del parts[1:2]
@@ -66,18 +69,18 @@ def sentence(error: ValidationError, origin: str) -> str:
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     match first["type"]:
         case "extra_forbidden":
-            said = f"unknown parameter `{field}`: remove it or mend its spelling"
+            problem = f"unknown parameter `{field}`: remove it or fix its spelling"
         case "missing":
             section, _, name = field.rpartition(".")
-            said = f"`{section}` needs `{name}`"
+            problem = f"`{section}` needs `{name}`"
         case "union_tag_invalid":
             tag, known = first["ctx"]["tag"], first["ctx"]["expected_tags"].replace("'", "")
-            said = f"`{field}.kind` = {tag!r}: use one of {known}"
+            problem = f"`{field}.kind` = {tag!r}: use one of {known}"
         case _:
-            message = first["msg"].removeprefix("Value error, ")
             value = _without_secrets(repr(first["input"]))
-            said = (f"`{field}` = {value}: " if field else "") + message
-    return f"{origin}: {said}{more}"
+            start = f"`{field}` = {value}: " if field else ""
+            problem = start + first["msg"].removeprefix("Value error, ")
+    return f"{origin}: {problem}{more}"
 
 
 def build_settings(kind: type[Kind], values: Mapping[str, Any], origin: str) -> Kind:
@@ -96,9 +99,9 @@ def _layers(task: str, root: Path) -> tuple[dict[str, Any], dict[str, dict[str, 
     if unknown:
         raise UserError(f"params.yaml: unknown parameter `{min(unknown)}`: remove it")
     preset_name = params.get("preset", "demo")
-    known = sorted(path.stem for path in (root / "presets").glob("*.yaml"))
-    if preset_name not in known:
-        raise UserError(f"params.yaml: unknown preset '{preset_name}': choose {', '.join(known)}")
+    presets = sorted(path.stem for path in (root / "presets").glob("*.yaml"))
+    if preset_name not in presets:
+        raise UserError(f"params.yaml: unknown preset '{preset_name}': choose {', '.join(presets)}")
     tasks = params.get("tasks")
     if not isinstance(tasks, dict) or task not in tasks:
         raise UserError(f"params.yaml: `tasks` has no entry `{task}`: add one, `{{}}` will do")
@@ -114,12 +117,30 @@ def _layers(task: str, root: Path) -> tuple[dict[str, Any], dict[str, dict[str, 
         f"params.yaml, tasks.{task}": own,
     }
     for origin, layer in layers.items():
+        known = PRESET_SECTIONS if origin.startswith(preset_file) else SECTIONS
         for section, fields in layer.items():
-            if section not in SECTIONS:
-                raise UserError(f"{origin}: unknown section `{section}`: use {', '.join(SECTIONS)}")
+            if section not in known:
+                raise UserError(f"{origin}: unknown section `{section}`: use {', '.join(known)}")
             if not isinstance(fields, dict):
                 raise UserError(f"{origin}: `{section}` must be a mapping of fields")
     return {"task": task, "preset": preset_name, "seed": params.get("seed", 0)}, layers
+
+
+def listed_tasks(root: Path) -> list[str]:
+    """The tasks that `params.yaml` lists; `UserError` if there is none."""
+    tasks = read_yaml(root / "params.yaml").get("tasks")
+    if not isinstance(tasks, dict) or not tasks:
+        raise UserError("params.yaml: `tasks` lists no task: add one, `colourization: {}` will do")
+    return [get_task(name).name for name in tasks]
+
+
+def _without_nulls(
+    kind: type[TaskSettings], section: str, fields: dict[str, Any]
+) -> dict[str, Any]:
+    """What `params.yaml` sets of a section; a null of an unknown field stays, as an error."""
+    section_kind = kind.model_fields[section].annotation
+    known = section_kind.model_fields if isinstance(section_kind, type) else fields
+    return {n: value for n, value in fields.items() if value is not None or n not in known}
 
 
 def load_settings(kind: type[TaskKind], task: str, root: Path = Path()) -> TaskKind:
@@ -137,12 +158,11 @@ def load_settings(kind: type[TaskKind], task: str, root: Path = Path()) -> TaskK
     """
     common, layers = _layers(task, root)
     *presets, own = layers.values()
-    set_here = {
-        section: {name: value for name, value in fields.items() if value is not None}
-        for section, fields in own.items()
-    }
     values = {name: value for name, value in common.items() if name in kind.model_fields}
-    for layer in (*presets, set_here):
-        for section in layer.keys() & kind.model_fields.keys():
-            values[section] = {**values.get(section, {}), **layer[section]}
+    for section in kind.model_fields.keys() & set(SECTIONS):
+        layered = [layer[section] for layer in presets if section in layer]
+        if section in own:
+            layered.append(_without_nulls(kind, section, own[section]))
+        for fields in layered:
+            values[section] = {**values.get(section, {}), **fields}
     return build_settings(kind, values, f"params.yaml, task {task}")

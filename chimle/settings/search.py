@@ -13,8 +13,9 @@ class SearchSettings(Settings):
     candidates: tuple[int, ...] = (16, 16, 8, 4)
     """Candidates per level, coarse first (published: 200, 200, 20, 10)."""
     order: Literal["hierarchical", "whole"] = "hierarchical"
-    """`hierarchical`: level by level, each candidate extends the codes kept below; `whole`: of as
-    many whole codes as there are candidates in all, the nearest (one-code IMLE; ablation)."""
+    """`hierarchical`: level by level, each candidate extends the chosen codes of lower levels;
+    `whole`: of as many whole codes as there are candidates in all, the nearest (one-code IMLE;
+    ablation)."""
     distance: Literal["exact", "projected"] = "exact"
     """`projected`: candidates are compared by random projections of the features, as in the
     published program (ablation). Losses are exact always."""

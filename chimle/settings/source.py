@@ -1,4 +1,4 @@
-"""Where a task's photographs come from: one class per kind of source."""
+"""Sources of a task's images: one class per kind."""
 
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
@@ -16,17 +16,17 @@ class Selection(Settings):
     """
 
     path: str = "."
-    """Directory with the target photographs."""
+    """Directory of the target images."""
     inputs: str | None = None
     """Directory with the matching inputs (same relative names but for the extension); None:
     inputs are made by degrading the targets."""
     side_by_side: Literal["left", "right"] | None = None
     """Every file holds input and target beside each other; which half is the input."""
     annotations: str | None = None
-    """Text file about the photographs, such as a time-lapse camera's attributes."""
+    """Text file about the images, such as a time-lapse camera's attributes."""
     damaged: Literal["refuse", "skip"] = "refuse"
-    """What to do with a picture that cannot be read: stop, or go on without it and its partner,
-    and list it."""
+    """What to do with an image that cannot be read: `refuse` stops, `skip` leaves it and its
+    partner out and lists it."""
 
     @model_validator(mode="after")
     def _one_way_to_inputs(self) -> "Selection":
@@ -36,7 +36,7 @@ class Selection(Settings):
 
 
 class BuiltinSource(Settings):
-    """The colour photographs inside scikit-image."""
+    """The colour photographs of scikit-image."""
 
     kind: Literal["builtin"] = "builtin"
 
@@ -46,7 +46,7 @@ class FolderSource(Selection):
 
     kind: Literal["folder"]
     path: str
-    """Directory with the target photographs, relative to the project."""
+    """Directory of the target images, relative to the project."""
 
 
 class ArchiveSettings(Settings):
@@ -76,24 +76,24 @@ class UnpackedSelection(Selection):
 
 
 class ListingSettings(Settings):
-    """A CSV file with the address of a picture in every row."""
+    """A CSV file with the address of an image in every row."""
 
     file: str = Field(min_length=1)
     """The CSV file, relative to the project; its first row names the columns."""
     address_column: str
     """Column of the addresses."""
     name_column: str
-    """Column of the names that the pictures get, without ending."""
+    """Column of the names that the images get, without ending."""
 
 
 class UrlSource(UnpackedSelection):
-    """Archives or single pictures behind addresses."""
+    """Archives or single images at addresses."""
 
     kind: Literal["url"]
     archives: tuple[ArchiveSettings, ...] = ()
     """What to fetch; a bare address stands for `{address: ...}`."""
     listing: ListingSettings | None = None
-    """A list of pictures to fetch instead."""
+    """A list of images to fetch instead."""
     timeout_seconds: float = Field(30.0, gt=0)
     """A server that is silent for so long has failed."""
     retries: int = Field(5, ge=0)
@@ -151,7 +151,7 @@ SourceSettings = Annotated[
     BuiltinSource | FolderSource | UrlSource | S3Source | CatalogueSource,
     Field(discriminator="kind"),
 ]
-"""Any of them, told apart by `kind`."""
+"""Any kind of source, distinguished by `kind`."""
 
 
 class FetchStageSettings(TaskSettings):

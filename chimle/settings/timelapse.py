@@ -63,7 +63,7 @@ class LightSettings(Settings):
 
 
 class AttributeSettings(Settings):
-    """Classes by people's judgement of every frame, as in Transient Attributes: a line per frame
+    """Classes by annotations of every frame, as in Transient Attributes: a line per frame
     with its file and then, behind tabs, `value,confidence` per attribute."""
 
     day: str = "daylight"

@@ -32,7 +32,7 @@ class TowerSettings(Settings):
     """Linear layers of a mapping network, the embedding included (published: 8). 1: there is no
     network, a level's style is one layer of its own code and knows nothing of lower ones."""
     initialisation: Literal["live", "published"] = "live"
-    """`live`: the style code moves the picture from the start; `published`: Kaiming times 0.1,
+    """`live`: the style code changes the image from the start; `published`: Kaiming times 0.1,
     under which it does not (see docs/decisions.md)."""
 
     agreement: Literal["exact", "none"] = "exact"

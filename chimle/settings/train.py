@@ -31,10 +31,10 @@ class TrainSettings(Settings):
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam's momenta."""
     codes: Literal["searched", "none"] = "searched"
-    """`none`: nothing is searched and the tower ignores its codes: regression, one answer per
+    """`none`: nothing is searched and the tower ignores its codes: regression, one sample per
     input."""
     supervision: Literal["every", "finest"] = "every"
-    """Levels whose pictures are compared with the target in a step (published: every)."""
+    """Levels whose images are compared with the target in a step (published: every)."""
     level_weights: tuple[float, ...] | None = None
     """Factors on the losses of the supervised levels, coarse first; null: 1 each."""
     code_noise: float = Field(0.0, ge=0)
@@ -52,4 +52,4 @@ class TrainSettings(Settings):
     """Seconds of work at most that a crash may lose."""
     augment: bool = True
     """Random flips, transposition and quarter turns, the same for input and target. Switch it off
-    where mirrored pictures would be wrong ones, as of writing."""
+    where mirrored images would be wrong, as those of text."""

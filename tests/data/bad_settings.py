@@ -21,7 +21,7 @@ TABLE = [
     ),
     _row(
         "an unknown field",
-        "unknown parameter `source.archive`: remove it or mend its spelling…",
+        "unknown parameter `source.archive`: remove it or fix its spelling…",
         archives=_ADDRESS,
         archive="x",
     ),

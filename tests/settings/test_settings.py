@@ -1,6 +1,7 @@
 """Settings: every preset loads, every mistake is named."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -40,7 +41,7 @@ def test_shipped_presets_are_valid(tmp_path: Path, preset: str, task: str) -> No
         ({"train": 3}, "`train` must be a mapping"),
     ],
 )
-def test_mistakes_are_named(tmp_path: Path, own: dict, message: str) -> None:
+def test_mistakes_are_named(tmp_path: Path, own: dict[str, Any], message: str) -> None:
     write_project(tmp_path, {"colourization": own})
     with pytest.raises(UserError) as caught:
         load_settings(RunSettings, "colourization", tmp_path)

@@ -20,8 +20,6 @@ def declared() -> Graph:
     for file in FILES:
         stages: dict[str, Any] = yaml.safe_load((ROOT / file).read_text())["stages"]
         for name, stage in stages.items():
-            if stage.get("always_changed"):
-                continue
             deps = [dep.removeprefix("../") for dep in stage.get("deps", [])]
             graph[name] = [dep for dep in deps if dep.startswith(("chimle/", "stages/"))]
     return graph

@@ -29,14 +29,23 @@ def test_everything_is_there(project: Path) -> None:
         metrics = json.loads((project / "metrics" / f"{task}.json").read_text())
         assert metrics["diversity_lpips_squeeze_random"] > 0
         origin = json.loads((project / "metrics" / f"{task}.provenance.json").read_text())
-        assert origin["extractor"]["origin"] == "random" and origin["warnings"]
+        assert origin["extractor"]["origin"] == "random"
+        assert origin["warnings"]
     assert "Report:" in run(project, sys.executable, "-m", "stages.summary")
 
 
 def test_an_unchanged_project_does_nothing(project: Path) -> None:
-    said = run(project, "dvc", "repro")
-    assert not stages_run(said) and "didn't change" in said
+    printed = run(project, "dvc", "repro")
+    assert not stages_run(printed)
+    assert "didn't change" in printed
     assert run(project, "git", "status", "--porcelain") == ""
+
+
+def test_status_is_empty_and_a_check_of_sources_keeps_it_so(project: Path) -> None:
+    up_to_date = "Data and pipelines are up to date.\n"
+    assert run(project, "dvc", "status") == up_to_date
+    assert run(project, sys.executable, "-m", "stages.check") == ""
+    assert run(project, "dvc", "status") == up_to_date
 
 
 def test_headlines_are_compared_alone_and_the_rest_on_demand(project: Path) -> None:
@@ -72,7 +81,7 @@ def test_one_learning_rate_retrains_one_task(project: Path) -> None:
     finally:
         path.write_text(before)
     lines = (line.rstrip(":") for line in plan.splitlines() if line and not line[0].isspace())
-    stages = {name for name in lines if not name.startswith("check@")}
+    stages = set(lines)
     assert "train@colourization" in stages
     assert not any(stage.startswith(("fetch", "pair")) for stage in stages)
     assert not any("@" in stage and not stage.endswith("@colourization") for stage in stages)
@@ -82,7 +91,8 @@ def test_a_model_opens_from_git_and_packs_with_its_metrics(project: Path, tmp_pa
     address = f"git+{project}@HEAD:models/{TASKS[-1]}"
     described = json.loads(run(project, sys.executable, "-m", "chimle", "show", address, "--json"))
     own = chimle.load(project / "models" / TASKS[-1]).bundle
-    assert described["task"] == TASKS[-1] and described["commit"] == own.provenance["commit"]
+    assert described["task"] == TASKS[-1]
+    assert described["commit"] == own.provenance["commit"]
     with pytest.raises(UserError, match="at v9 cannot be read"):
         chimle.load(f"git+{project}@v9:models/{TASKS[-1]}")
 
@@ -90,7 +100,8 @@ def test_a_model_opens_from_git_and_packs_with_its_metrics(project: Path, tmp_pa
     packed = tmp_path / "night.zip"
     run(project, *chimle_, "pack", "--task", TASKS[-1], "--license", "cc0-1.0", "-o", str(packed))
     loaded = chimle.load(packed).bundle
-    assert loaded.license == "cc0-1.0" and loaded.settings == own.settings
+    assert loaded.license == "cc0-1.0"
+    assert loaded.settings == own.settings
     with zipfile.ZipFile(packed) as archive:
         names = ["README.md", "bundle.json", "metrics.json", "samples.png", "weights.safetensors"]
         assert archive.namelist() == names
@@ -98,16 +109,19 @@ def test_a_model_opens_from_git_and_packs_with_its_metrics(project: Path, tmp_pa
         content = json.loads(archive.read("metrics.json"))
     measured = json.loads((project / "metrics" / f"{TASKS[-1]}.json").read_text())
     details = json.loads((project / "metrics" / "details" / f"{TASKS[-1]}.json").read_text())
-    assert content["metrics"] == measured and content["details"] == details
-    assert card.startswith("---\nlicense: cc0-1.0\n") and "{{" not in card
+    assert content["metrics"] == measured
+    assert content["details"] == details
+    assert card.startswith("---\nlicense: cc0-1.0\n")
+    assert "{{" not in card
     assert f"| psnr | {measured['psnr']:.4g} | {details['input_baseline_psnr']:.4g} |" in card
     assert "random features" in card
 
     # Another model of the same task: its card must not boast with these numbers.
     other = tiny_bundle(tmp_path / "other", TASKS[-1])
     pack_other = (*chimle_, "pack", "--model", str(other), "-o", str(tmp_path / "other.zip"))
-    said = run(project, *pack_other, check=False)
-    assert "measured on another model" in said and not (tmp_path / "other.zip").exists()
+    printed = run(project, *pack_other, check=False)
+    assert "measured on another model" in printed
+    assert not (tmp_path / "other.zip").exists()
     run(project, *pack_other[:-1], str(tmp_path / "plain"), "--project", str(tmp_path))
     assert "How good it is" not in (tmp_path / "plain" / "README.md").read_text()
 
@@ -118,10 +132,29 @@ def test_pairs_and_bundles_are_described_and_drawn(project: Path, tmp_path: Path
         (f"data/pairs/{TASKS[1]}/manifest.json", "pairs", None),
         (f"models/{TASKS[1]}", "model bundle", (6 * 128, 128)),
     ):
-        picture = tmp_path / "picture.png"
-        command = ("-m", "chimle", "show", place, "--json", "--picture", str(picture))
+        file = tmp_path / "image.png"
+        command = ("-m", "chimle", "show", place, "--json", "--image", str(file))
         described = json.loads(run(project, sys.executable, *command))
-        assert described["what"] == key and described["task"] == TASKS[1]
-        with Image.open(picture) as image:
+        assert described["what"] == key
+        assert described["task"] == TASKS[1]
+        with Image.open(file) as image:
             assert size is None or (image.width >= size[0] and image.height >= size[1])
-        picture.unlink()
+        file.unlink()
+
+
+def test_an_experiment_sets_a_field_from_the_command_line(project: Path) -> None:
+    """The command of `params.yaml`, as a user types it; trains one task and evaluates it."""
+    field = "tasks.colourization.train.learning_rate"
+    name = "metrics/colourization.json"
+    before = run(project, "git", "rev-parse", "HEAD").strip()
+    try:
+        printed = run(
+            project, "dvc", "exp", "run", "-S", f"{field}=0.001", "evaluate@colourization"
+        )
+        assert stages_run(printed) == {"train", "evaluate"}
+        changed = json.loads(run(project, "dvc", "params", "diff", "--json"))["params.yaml"]
+        assert changed == {field: {"old": None, "new": 0.001}}
+        assert run(project, "git", "diff", "--stat", "--", name)
+    finally:
+        run(project, "git", "checkout", "-q", before, "--", ".")
+        run(project, "dvc", "checkout", "-q")

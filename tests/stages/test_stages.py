@@ -1,6 +1,7 @@
-"""Stages as a person runs them: bad input is one sentence and exit code 2."""
+"""Stages from the command line: bad input is one sentence and exit code 2."""
 
 import errno
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -18,11 +19,11 @@ from tests.support.projects import write_photographs, write_project
 TASK = "decompression"
 
 
-def run(stage: str, root: Path, task: str = TASK) -> subprocess.CompletedProcess:
+def run(stage: str, root: Path, task: str = TASK) -> subprocess.CompletedProcess[str]:
     return in_process(import_module(f"stages.{stage}").command, task, "--root", root)
 
 
-def run_alone(stage: str, root: Path, task: str = TASK) -> subprocess.CompletedProcess:
+def run_alone(stage: str, root: Path, task: str = TASK) -> subprocess.CompletedProcess[str]:
     """The same in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", f"stages.{stage}", task, "--root", str(root)],
@@ -33,9 +34,10 @@ def run_alone(stage: str, root: Path, task: str = TASK) -> subprocess.CompletedP
     )
 
 
-def refused(result: subprocess.CompletedProcess, words: str) -> None:
+def refused(result: subprocess.CompletedProcess[str], words: str) -> None:
     assert result.returncode == 2, result
-    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
     assert words in result.stderr
 
 
@@ -59,17 +61,17 @@ def test_each_bad_project_gives_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing_half_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The operating system's own error, as a write to a full disk raises it."""
-    (tmp_path / "kept").write_text("good")
+    (tmp_path / "result").write_text("good")
 
     def full(handle: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "kept"))
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "result"))
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SystemExit) as stopped:
-        guarded(lambda: files.write_text(tmp_path / "kept", "half"))
+        guarded(lambda: files.write_text(tmp_path / "result", "half"))
     assert stopped.value.code == 2
     assert "no space is left" in capsys.readouterr().err
-    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("kept", "good")]
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("result", "good")]

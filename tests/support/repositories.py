@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from chimle.io.files import locked
+from chimle.settings.reading import PRESET_SECTIONS
 from tests.support.helpers import ROOT
 from tests.support.projects import TINY
 
@@ -66,19 +67,22 @@ def tiny_repository(root: Path, train: dict[str, Any] | None = None) -> Path:
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, root / name)
+    shutil.copytree(ROOT / "data" / "sources", root / "data" / "sources")
     (root / ".dvc").mkdir()
     for name in ("config", ".gitignore"):
         shutil.copy(ROOT / ".dvc" / name, root / ".dvc" / name)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["tasks"] = {
-        task: {section: {} for section in sections} | {"source": {"kind": "builtin"}}
+        task: {section: dict.fromkeys(fields) for section, fields in sections.items()}
+        | {"source": {"kind": "builtin"}}
         for task, sections in params["tasks"].items()
     }
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     (root / "presets").mkdir()
     tiny: dict[str, Any] = TINY
     pair, training = {**tiny["pair"], "limit": 6}, {**tiny["train"], **(train or {})}
-    preset = {**tiny, "pair": pair, "train": training, "tasks": {task: {} for task in TASKS}}
+    tasks = {task: {section: {} for section in PRESET_SECTIONS} for task in TASKS}
+    preset = {**tiny, "pair": pair, "train": training, "tasks": tasks}
     (root / "presets" / "demo.yaml").write_text(yaml.safe_dump(preset))
     run(root, "git", "init", "-q", "-b", "main")
     commit(root, "start", _START)
@@ -98,15 +102,15 @@ def reference_repository(folder: Path) -> Path:
 
 
 def stages_run(output: str) -> set[str]:
-    """Names of the stages that DVC ran, without `check`, which always runs."""
-    return {name for name in re.findall(r"Running stage '([^'@]+)", output) if name != "check"}
+    """Names of the stages that DVC ran."""
+    return set(re.findall(r"Running stage '([^'@]+)", output))
 
 
 def set_parameter(root: Path, task: str, section: str, **values: float) -> None:
     """Write fields of one task's section into `params.yaml`."""
     path = root / "params.yaml"
     params = yaml.safe_load(path.read_text())
-    params["tasks"][task][section] = values
+    params["tasks"][task][section] |= values
     path.write_text(yaml.safe_dump(params))
 
 

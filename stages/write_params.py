@@ -1,0 +1,98 @@
+"""Write every field of every section into `params.yaml`, and every task's sections into presets.
+
+A field that is not set stays null, which means what the preset says. `dvc exp run -S` changes only
+fields that stand in the file, and DVC tracks only sections that stand in a preset.
+"""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from chimle.errors import guarded
+from chimle.io.files import write_text
+from chimle.settings.reading import PRESET_SECTIONS
+from chimle.settings.run import RunSettings
+from stages._command import root_parser
+from stages.write_deps import round_trip
+
+
+def section_fields(section: str) -> list[str]:
+    """Names of a section's fields, in the order of its class."""
+    kind = RunSettings.model_fields[section].annotation
+    assert isinstance(kind, type)
+    assert issubclass(kind, BaseModel)
+    return list(kind.model_fields)
+
+
+def _ordered(present: Any, names: list[str]) -> CommentedMap:
+    """The mapping with all the names in their order, those that are missing as null."""
+    found = present if isinstance(present, CommentedMap) else CommentedMap()
+    if list(found) == names:
+        return found
+    if not found:
+        found.fa.set_block_style()
+    for name in [name for name, value in found.items() if value is None and name not in names]:
+        del found[name]  # A field that was removed or renamed.
+    for place, name in enumerate(names):
+        if name not in found:
+            found.insert(place, name, None)
+    return found
+
+
+def with_all_fields(text: str) -> str:
+    """The text of a `params.yaml` with all fields; values and comments stay."""
+    yaml = round_trip()
+    content = yaml.load(text)
+    for task in content["tasks"].values():
+        for section in PRESET_SECTIONS:
+            task[section] = _ordered(task.get(section), section_fields(section))
+    return _dumped(yaml, content)
+
+
+def with_all_sections(text: str, tasks: list[str]) -> str:
+    """The text of a preset with all sections of all tasks; values and comments stay."""
+    yaml = round_trip()
+    content = yaml.load(text)
+    of_tasks = content.setdefault("tasks", CommentedMap())
+    for task in tasks:
+        own = of_tasks.get(task)
+        if not own:
+            own = of_tasks[task] = CommentedMap()
+        for section in PRESET_SECTIONS:
+            if section not in own:
+                own[section] = CommentedMap()
+                own[section].fa.set_flow_style()
+    return _dumped(yaml, content)
+
+
+def _dumped(yaml: YAML, content: Any) -> str:
+    def null(representer: Any, _: None) -> Any:
+        return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+    yaml.representer.add_representer(type(None), null)
+    stream = StringIO()
+    yaml.dump(content, stream)
+    return stream.getvalue()
+
+
+def main(root: Path) -> None:
+    """Write `params.yaml` and the presets where fields or sections are missing."""
+    params = root / "params.yaml"
+    old = params.read_text(encoding="utf-8")
+    texts = {params: with_all_fields(old)}
+    tasks = list(round_trip().load(old)["tasks"])
+    for preset in sorted((root / "presets").glob("*.yaml")):
+        texts[preset] = with_all_sections(preset.read_text(encoding="utf-8"), tasks)
+    for path, text in texts.items():
+        if text != path.read_text(encoding="utf-8"):
+            write_text(path, text)
+            print(f"{path.relative_to(root)}: fields written")
+
+
+if __name__ == "__main__":
+    arguments = root_parser(__doc__).parse_args()
+    guarded(lambda: main(arguments.root))
