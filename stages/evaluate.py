@@ -8,7 +8,7 @@ import numpy as np
 
 from chimle.bundles.bundle import Bundle, load_bundle
 from chimle.data.augmentation import centre
-from chimle.data.batch import conditioning
+from chimle.data.batch import batch_intervals, conditioning
 from chimle.data.dataset import Pair, PairIndex, image_key, pairs_hash, read_manifest
 from chimle.data.manifests import PAIRS
 from chimle.device import choose_device
@@ -21,7 +21,7 @@ from chimle.metrics.inception import load_inception
 from chimle.metrics.metric_table import as_json, curve_csv, measured_with
 from chimle.metrics.prediction import predictions_of
 from chimle.metrics.registry import split_headline
-from chimle.perceptual.lpips import load_perceptual
+from chimle.perceptual.lpips import feature_names, load_perceptual
 from chimle.provenance import digest
 from chimle.settings.degradation import DegradationSettings
 from chimle.settings.evaluate import EvaluateStageSettings
@@ -83,11 +83,13 @@ def draw_samples(
     """(N, S, H, W, 3) uint8 samples of the inputs of N pairs."""
     tower = bundle.settings.tower
     levels = conditioning(settings.definition, tower, [pair.input for pair in pairs])
+    jpeg = batch_intervals(pairs)
     return sample(
         bundle.tower,
         [level.to(device) for level in levels],
         [image_key(pair.id) for pair in pairs],
         plain_names(settings.evaluate.samples, tower.levels),
+        jpeg=None if jpeg is None else jpeg.to(device),
         seed=settings.seed,
         batch_size=settings.evaluate.batch_size,
     )
@@ -98,7 +100,8 @@ def load_evaluation(
 ) -> EvaluationConfig:
     """The networks and numbers that the settings evaluate with, for the pairs of a folder."""
     recorded = read_manifest(pairs)["degradation"]
-    perceptual = load_perceptual(settings.perceptual, device, root)
+    trained = load_perceptual(settings.perceptual, device, root)
+    perceptual = trained.at_scales(1)
     return EvaluationConfig(
         perceptual=perceptual,
         inception=load_inception(settings.evaluate.inception, device, root),
@@ -108,7 +111,7 @@ def load_evaluation(
         resamples=settings.evaluate.resamples,
         seed=settings.seed,
         records=root / "scratch" / "features",
-        trained_features=(perceptual.info.name,),
+        trained_features=feature_names(trained.info.name, trained.scales),
     )
 
 

@@ -1,6 +1,7 @@
 """Train one method on one task's pairs for the comparison's time and evaluate its samples."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,10 @@ def main(task: str, name: str, seed: int, root: Path) -> None:
     pairs = [centre(p, settings.definition, settings.tower.resolution) for p in index]
     ids, inputs = [pair.id for pair in pairs], [pair.input for pair in pairs]
     own = scoring.evaluate
-    samples = trained.sample(inputs, ids, own.samples, seed, own.batch_size)
+    samples = trained.sample(pairs, own.samples, seed, own.batch_size)
     config = load_evaluation(scoring, root, str(device), index.root)
+    features = trained.trained_features(config.perceptual.info.name)
+    config = replace(config, trained_features=features)
     scores, _ = evaluate(predictions_of(ids, samples, [p.target for p in pairs], inputs), config)
     record = run_record(trained, seed, config, scores)
     with replaced_folder(root / "comparison" / "runs" / f"{task}-{name}-{seed}") as folder:

@@ -30,6 +30,7 @@ class Method:
         trainer: its trainer.
         changes: fields per section of the settings that differ from CHIMLE's.
         widened: its styles are widened until it has CHIMLE's number of parameters.
+        visits: gradient steps per image of a round; None: as many as the settings' steps make.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Method:
     trainer: TrainerKind = TrainerKind.IMLE
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     widened: bool = False
+    visits: int | None = None
 
 
 CHIMLE = "chimle"
@@ -47,6 +49,28 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method(CHIMLE, "CHIMLE", "codes searched level by level, every level supervised"),
+        Method(
+            "published",
+            "CHIMLE, published recipe",
+            "projected search, published initialisation, batch of one at a constant rate, last "
+            "weights, LPIPS at the images' own size, no agreement",
+            changes={
+                "tower": {"initialisation": "published", "agreement": "none"},
+                "perceptual": {"scales": [1], "shift": 0},
+                "search": {"distance": "projected", "projections": 1000},
+                "train": {
+                    "batch_size": 1,
+                    "learning_rate": 1e-4,
+                    "mapping_rate": 0.01,
+                    "schedule": "constant",
+                    "warmup": 0,
+                    "level_weights": None,
+                    "code_noise": 0.0,
+                    "ema": 0.0,
+                },
+            },
+            visits=25,
+        ),
         Method(
             "cimle",
             "cIMLE",
@@ -114,5 +138,9 @@ def adapt(settings: ModelSettings, method: Method, seed: int) -> ModelSettings:
     values = settings.model_dump(include=set(ModelSettings.model_fields)) | {"seed": seed}
     for section, fields in method.changes.items():
         values[section] = values[section] | fields
+    if method.visits is not None:
+        train = values["train"]
+        steps = method.visits * train["images_per_round"] // train["batch_size"]
+        train["steps_per_round"] = max(1, steps)
     own = build_settings(ModelSettings, values, f"method {method.name}")
     return widened_styles(own, tower_parameters(settings)) if method.widened else own

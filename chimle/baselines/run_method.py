@@ -12,10 +12,10 @@ from chimle.baselines.adversarial import AdversarialTrainer
 from chimle.baselines.diffusion import DiffusionTrainer, sample_diffusion
 from chimle.baselines.methods import Method, TrainerKind
 from chimle.baselines.parameter_matching import count_parameters, tower_parameters
-from chimle.data.batch import conditioning
+from chimle.data.batch import batch_intervals, conditioning
 from chimle.data.dataset import Pair, image_key
 from chimle.inference.sampling import plain_names, sample
-from chimle.perceptual.lpips import Distance
+from chimle.perceptual.lpips import Distance, feature_names
 from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import Tower
 from chimle.training.base_trainer import BaseTrainer
@@ -45,22 +45,32 @@ class TrainedMethod:
         """Number of parameters that make an image."""
         return count_parameters(self.network)
 
+    def trained_features(self, network: str) -> tuple[str, ...]:
+        """Names of the features of an LPIPS network that training minimised distances of."""
+        if self.method.trainer is TrainerKind.DIFFUSION:
+            return ()
+        return feature_names(network, self.settings.perceptual.scales)
+
     def sample(
-        self,
-        inputs: Sequence[np.ndarray],
-        ids: Sequence[str],
-        count: int,
-        seed: int,
-        batch_size: int = 16,
+        self, pairs: Sequence[Pair], count: int, seed: int, batch_size: int = 16
     ) -> np.ndarray:
-        """Draw S samples for each of N inputs (h, w, 3) uint8: (N, S, H, W, 3) uint8."""
+        """Draw S samples for the inputs of N pairs: (N, S, H, W, 3) uint8."""
         settings, device = self.settings, next(self.network.parameters()).device
         task, tower = settings.definition, settings.tower
+        inputs = [pair.input for pair in pairs]
         levels = [level.to(device) for level in conditioning(task, tower, inputs)]
-        keys = [image_key(id_) for id_ in ids]
+        keys = [image_key(pair.id) for pair in pairs]
         if isinstance(self.network, Tower):
-            names = plain_names(count, tower.levels)
-            return sample(self.network, levels, keys, names, seed=seed, batch_size=batch_size)
+            jpeg = batch_intervals(pairs)
+            return sample(
+                self.network,
+                levels,
+                keys,
+                plain_names(count, tower.levels),
+                jpeg=None if jpeg is None else jpeg.to(device),
+                seed=seed,
+                batch_size=batch_size,
+            )
         return sample_diffusion(
             self.network,
             task,

@@ -2,31 +2,59 @@
 
 from collections.abc import Sequence
 
-from chimle.baselines.methods import METHODS, get_method
+from chimle.baselines.methods import CHIMLE, METHODS, get_method
 from chimle.baselines.statistics import RelativeChange, Run, change
+from chimle.metrics.metric_table import trained_features
+from chimle.metrics.registry import features_of, find_metric
 
 SIGMA = "0_2"
 """Of the faithfulness-weighted variance in the table."""
+TRAINED = "†"
+"""Marks metrics over features that CHIMLE was trained on."""
 
 
 def headings(runs: Sequence[Run]) -> dict[str, str]:
-    """Metric and heading of the table's columns.
+    """Metric and heading of the table's columns; `TRAINED` marks features that CHIMLE saw.
 
-    A column appears where every run of the task has it.
+    A column is left out unless every run of the task has its metric.
     """
     provenance = runs[0]["provenance"]
     features, count = provenance["extractor"]["name"], provenance["samples_per_input"]
     columns = {
-        "fid": "FID ↓",
-        f"frechet_{features}": f"Frechet, {features} ↓",
-        f"lpips_{features}": "LPIPS mean ↓",
-        f"lpips_{features}_best_of_{count}": f"best of {count} ↓",
-        f"diversity_lpips_{features}": "diversity ↑",
-        f"faithful_variance_{features}_sigma_{SIGMA}": "faithful variance, σ 0.2 ↑",
+        "agreement_psnr": "agreement, dB",
+        "agreement_lightness": "lightness error",
+        "fid": "FID",
+        f"frechet_{features}": f"Frechet, {features}",
+        f"frechet_{features}_x2": f"Frechet, {features} x2",
+        f"lpips_{features}": "LPIPS mean",
+        f"lpips_{features}_best_of_{count}": f"LPIPS best of {count}",
+        f"lpips_{features}_x2": "LPIPS x2 mean",
+        "spectrum": "spectrum, dB",
+        "sliced_wasserstein_fine": "sliced Wasserstein, fine",
+        f"diversity_lpips_{features}": "diversity",
+        f"faithful_variance_{features}_sigma_{SIGMA}": "faithful variance, σ 0.2",
     }
+    trained = _trained_features(runs)
     return {
-        name: title for name, title in columns.items() if all(name in r["values"] for r in runs)
+        name: f"{title}{_mark(name, trained)} {_arrow(name)}"
+        for name, title in columns.items()
+        if all(name in run["values"] for run in runs)
     }
+
+
+def _trained_features(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Features that CHIMLE's training saw; those of the first method where it was not run."""
+    first = next((run for run in runs if run["method"] == CHIMLE), runs[0])
+    return trained_features(first["provenance"]) or ()
+
+
+def _mark(name: str, trained: Sequence[str]) -> str:
+    return TRAINED if features_of(name) in trained else ""
+
+
+def _arrow(name: str) -> str:
+    metric = find_metric(name)
+    return "" if metric is None else metric.arrow
 
 
 def _entry(found: RelativeChange) -> str:
@@ -85,7 +113,8 @@ def page(runs: Sequence[Run]) -> str:
             f"{provenance['samples_per_input']} samples each, seeds {', '.join(map(str, seeds))}; "
             f"features: {extractor['name']} ({extractor['origin']}). In brackets the change "
             "against CHIMLE, with its 95 % interval over inputs where the metric is a mean over "
-            f"them; ± is over seeds.\n\n{task_table(own)}"
+            f"them; ± is over seeds. {TRAINED}: over features that CHIMLE "
+            f"was trained on.\n\n{task_table(own)}"
         )
     return "# Comparison\n\n" + "\n".join(parts)
 

@@ -52,7 +52,7 @@ class Batch:
             self.keys,
             tuple(tensor.to(device) for tensor in self.conditioning),
             tuple(tensor.to(device) for tensor in self.targets),
-            None if jpeg is None else jpeg._replace(tables=jpeg.tables.to(device)),
+            None if jpeg is None else jpeg.to(device),
         )
 
 

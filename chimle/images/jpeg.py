@@ -14,6 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 UNKNOWN_STEP = 1e6
@@ -95,6 +96,10 @@ class JpegIntervals(NamedTuple):
     tables: "Tensor"
     subsampling: tuple[int, int] = (2, 2)
     orientation: int = 1
+
+    def to(self, device: "torch.device | str") -> "JpegIntervals":
+        """The same on a device."""
+        return self._replace(tables=self.tables.to(device))
 
     def rows(self, index: "Tensor | slice") -> "JpegIntervals":
         """Those inputs' share."""

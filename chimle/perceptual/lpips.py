@@ -53,6 +53,11 @@ class PerceptualInfo:
         return self.backbone + ("_random" if self.origin == "random" else "")
 
 
+def feature_names(name: str, scales: Sequence[int]) -> tuple[str, ...]:
+    """Names in metrics of a network's features at scales, as `squeeze` and `squeeze_x2`."""
+    return tuple(name if scale == 1 else f"{name}_x{scale}" for scale in scales)
+
+
 class Distance(nn.Module):
     """What pictures can be compared by, with the target's share computed once."""
 

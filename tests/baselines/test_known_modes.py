@@ -20,6 +20,7 @@ from chimle.baselines.known_modes.mode_problem import (
 )
 from chimle.baselines.methods import adapt, get_method
 from chimle.baselines.run_method import TrainedMethod
+from chimle.data.dataset import Pair
 from chimle.training.imle_trainer import ImleTrainer
 
 PAIRS = 480
@@ -92,7 +93,8 @@ def trained(name: str, layout: Layout, tmp_path: Path) -> TrainedMethod:
 
 
 def answered(trained: TrainedMethod, inputs: list[np.ndarray], count: int) -> np.ndarray:
-    return trained.sample(inputs, [str(number) for number in range(len(inputs))], count, 5)
+    pairs = [Pair(str(number), image, image) for number, image in enumerate(inputs)]
+    return trained.sample(pairs, count, 5)
 
 
 def test_chimle_covers_every_mode_and_regression_none(tmp_path: Path) -> None:

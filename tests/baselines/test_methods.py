@@ -1,5 +1,6 @@
 """Methods that are compared: the same time, data and size, and what each of them does alone."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -46,16 +47,15 @@ def test_every_method_trains_within_its_time_and_answers(name: str, tmp_path: Pa
     settings, state = settings_of(name), tmp_path / "state.pt"
     trained = train_method(METHODS[name], settings, pairs, PixelDistance(), state, CPU, 0.5)
     assert trained.seconds >= 0.5 and trained.steps > 0
-    inputs, ids = [pair.input for pair in pairs[:2]], [pair.id for pair in pairs[:2]]
-    samples = trained.sample(inputs, ids, 3, seed=1)
+    samples = trained.sample(pairs[:2], 3, seed=1)
     assert samples.shape == (2, 3, 16, 16, 3) and samples.dtype == np.uint8
-    assert np.array_equal(samples, trained.sample(inputs, ids, 3, seed=1))
+    assert np.array_equal(samples, trained.sample(pairs[:2], 3, seed=1))
     one_answer = (samples == samples[:, :1]).all()
     assert one_answer == (name == "regression")
     # Its time is up: begun again from its state it does not take another step.
     again = train_method(METHODS[name], settings, pairs, PixelDistance(), state, CPU, 0.5)
     assert again.steps == trained.steps
-    assert np.array_equal(samples, again.sample(inputs, ids, 3, seed=1))
+    assert np.array_equal(samples, again.sample(pairs[:2], 3, seed=1))
 
 
 def test_methods_are_of_one_size() -> None:
@@ -76,7 +76,7 @@ def test_a_tower_too_small_for_any_unet_is_a_sentence() -> None:
 
 
 def test_an_unknown_method_is_a_sentence() -> None:
-    with pytest.raises(UserError, match="unknown method 'gan': choose one of chimle, cimle"):
+    with pytest.raises(UserError, match="unknown method 'gan': choose one of chimle, published"):
         get_method("gan")
 
 
@@ -88,10 +88,24 @@ def test_a_method_differs_from_chimle_in_what_it_declares(name: str) -> None:
         for section in own
         if isinstance(own[section], dict) and own[section] != base[section]
     }
-    declared = {section: set(fields) for section, fields in METHODS[name].changes.items()}
+    changes = json.loads(json.dumps(METHODS[name].changes))
+    for section, fields in changes.items():
+        assert {field: own[section][field] for field in fields} == fields
+    declared = {
+        section: {field for field, value in fields.items() if base[section][field] != value}
+        for section, fields in changes.items()
+    }
     if METHODS[name].widened:
         declared["tower"].add("mapping_width")
-    assert differing == declared
+    if METHODS[name].visits:
+        declared["train"].add("steps_per_round")
+    assert differing == {section: fields for section, fields in declared.items() if fields}
+
+
+def test_the_published_recipe_visits_an_image_25_times_per_round() -> None:
+    train = settings_of("published").train
+    assert train.steps_per_round * train.batch_size == 25 * train.images_per_round
+    assert (train.batch_size, train.learning_rate, train.ema) == (1, 1e-4, 0)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

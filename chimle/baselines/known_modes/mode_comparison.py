@@ -47,8 +47,7 @@ def run_on_known_modes(
     )
     unseen = known_pairs(layout, settings.inputs, seed + UNSEEN)
     inputs = [pair.input for pair in unseen]
-    ids = [pair.id for pair in unseen]
-    samples = trained.sample(inputs, ids, settings.samples, seed, BATCH_SIZE)
+    samples = trained.sample(unseen, settings.samples, seed, BATCH_SIZE)
     return {
         **asdict(mode_coverage(samples, inputs, layout)),
         "seconds": round(trained.seconds, 1),
