@@ -28,7 +28,7 @@ from chimle.inference.banded import BandedTower
 from chimle.inference.model import load
 from chimle.inference.sample_files import SampleRequest, sample_file
 from chimle.tasks import TASKS
-from chimle.tower.generator import Level
+from chimle.tower.level import Level
 
 SIDES = (4000, 3000)
 """Width and height of the image that is made without `--photo`."""

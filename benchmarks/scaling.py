@@ -97,7 +97,7 @@ def search_shard(setup: Setup) -> None:
 
 def main() -> None:
     """Measure one side, or search one rank's part."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("setup", choices=SETUPS)
     parser.add_argument("--side", choices=("reference", "engine"))
     parser.add_argument("--scaled", choices=SCALED, default="baseline")

@@ -56,7 +56,8 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor, conditioning: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] and a conditioning image of any size to scores (B, 1, h, w)."""
         grown = F.interpolate(conditioning, images.shape[-2:], mode="bilinear")
-        return self.layers(torch.cat((images, grown), dim=1) * 2 - 1)
+        scores: Tensor = self.layers(torch.cat((images, grown), dim=1) * 2 - 1)
+        return scores
 
 
 def two_codes(tower: Tower, batch: Batch, seed: int, number: int) -> list[LevelCode]:
@@ -80,7 +81,8 @@ def mode_seeking(images: Tensor, codes: Sequence[LevelCode]) -> Tensor:
 
     def distances(rows: Tensor) -> Tensor:
         first, second = rows.unflatten(0, (-1, CODES)).unbind(1)
-        return (first - second).abs().flatten(1).mean(dim=1)
+        differences: Tensor = (first - second).abs().flatten(1)
+        return differences.mean(dim=1)
 
     return (1 / (distances(images) / distances(numbers) + SMALLEST_DIFFERENCE)).mean()
 

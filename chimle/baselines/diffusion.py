@@ -52,7 +52,7 @@ def _library() -> Any:
         import diffusers
     except ImportError:
         raise UserError(
-            "the diffusion baseline needs the package diffusers: install chimle[diffusion], or "
+            "the diffusion baseline needs diffusers: pip install 'chimle[diffusion]', or "
             "leave `diffusion` out of the methods"
         ) from None
     return diffusers
@@ -60,7 +60,7 @@ def _library() -> Any:
 
 def build_unet(widths: Sequence[int], inputs: int, outputs: int) -> nn.Module:
     """A U-Net of three resolutions, fine to coarse, with attention at the coarsest."""
-    return _library().UNet2DModel(
+    unet: nn.Module = _library().UNet2DModel(
         in_channels=inputs,
         out_channels=outputs,
         layers_per_block=1,
@@ -70,6 +70,7 @@ def build_unet(widths: Sequence[int], inputs: int, outputs: int) -> nn.Module:
         norm_num_groups=GROUPS,
         attention_head_dim=None,  # One head, whatever the width.
     )
+    return unet
 
 
 def matched_unet(parameters: int, inputs: int, outputs: int) -> nn.Module:

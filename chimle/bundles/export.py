@@ -42,7 +42,8 @@ class Exported(nn.Module):
         if self.tower.wiring is Wiring.COLOURIZATION:
             images = [lightness(image) for image in images]
         codes = [LevelCode(style, noise) for style, noise in zip(styles, noises, strict=True)]
-        return self.tower(images, codes)[-1]
+        output: Tensor = self.tower(images, codes)[-1]
+        return output
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

@@ -79,7 +79,7 @@ def _jpeg_code(entry: dict[str, Any]) -> JpegCode | None:
 
 def _split_of(line: bytes, path: Path, number: int) -> str:
     try:
-        return parse_record(line, PAIRS)["split"]
+        return str(parse_record(line, PAIRS)["split"])
     except ValueError:
         raise UserError(f"{path}, line {number}, is damaged: run stages.pair again") from None
 
@@ -114,7 +114,8 @@ class PairIndex(Sequence[Pair]):
         """The manifest's record of a pair."""
         with self._lines.open("rb") as stream:
             stream.seek(int(self._starts[index]))
-            return json.loads(stream.readline())
+            record: dict[str, Any] = json.loads(stream.readline())
+            return record
 
     @overload
     def __getitem__(self, index: int) -> Pair: ...

@@ -132,4 +132,4 @@ class Codes:
             sum(weight * row for (weight, _), row in zip(part, rows, strict=True))
             for part, rows in zip(parts, own, strict=True)
         ]
-        return torch.stack(weighted)  # type: ignore[arg-type]
+        return torch.stack(weighted)

@@ -78,7 +78,7 @@ def download(url: str) -> bytes:
     try:
         # Ask for the name first: a resolver's own patience may be far longer than ours.
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
-            content = answer.read(LARGEST_BYTES + 1)
+            content: bytes = answer.read(LARGEST_BYTES + 1)
     except (urllib.error.URLError, TimeoutError, OSError) as error:
         reason = getattr(error, "reason", error)
         raise UserError(f"{url} cannot be downloaded ({reason})") from None

@@ -124,8 +124,9 @@ class CodeStream(NamedTuple):
         flat = _normals(self._words((starts[:, None] // 4 + blocks).flatten()))
         flat = flat.flatten(0, 1).unflatten(1, (channels, -1)).flatten(2)
         own = (starts % 4)[:, None] + torch.arange(length, device=device)
-        rows = flat.gather(2, own.expand(len(flat), -1, -1))
-        return rows.unflatten(2, (bottom - top, width))
+        rows: Tensor = flat.gather(2, own.expand(len(flat), -1, -1))
+        noise: Tensor = rows.unflatten(2, (bottom - top, width))
+        return noise
 
 
 def draw_keyed(shape: CodeShape, keys: Tensor, indices: Tensor) -> LevelCode:

@@ -24,7 +24,7 @@ class _AllocationTracker(TorchDispatchMode):
     """Adds up the storages that are alive, and keeps the highest sum."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.most = 0
         self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
 
@@ -52,4 +52,4 @@ def peak_bytes(compute: Callable[[], object]) -> int:
     """The most bytes that the tensors hold at once which `compute` makes on the meta device."""
     with _AllocationTracker() as ledger, torch.no_grad():
         compute()
-    return ledger.most
+    return int(ledger.most)

@@ -163,7 +163,8 @@ class Body(nn.Module):
         inner = features
         for block, modulation in zip(self.blocks, self.styles, strict=True):
             inner = modulation(block(inner), style)
-        return features + self.last(inner)
+        residual: Tensor = self.last(inner)
+        return features + residual
 
 
 class Up(nn.Module):

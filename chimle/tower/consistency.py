@@ -94,7 +94,8 @@ def agree_with_reduction(images: Tensor, inputs: Tensor) -> Tensor:
         columns = _reduction(images.shape[-1], inputs.shape[-1], images.device)
         exact = images.float().unflatten(0, (len(inputs), -1))
         missing = inputs.float().unsqueeze(1) - rows.down @ exact @ columns.down.T
-        return (exact + rows.up @ missing @ columns.up.T).flatten(0, 1)
+        agreed: Tensor = exact + rows.up @ missing @ columns.up.T
+        return agreed.flatten(0, 1)
 
 
 def agree_with_lightness(light: Tensor, chroma: Tensor) -> Tensor:
@@ -147,7 +148,7 @@ def agreeing(project: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     other pixels.
     """
     for _ in range(ALTERNATIONS):
-        images = ClampTowards.apply(project(images), 0.0, 1.0)
+        images = ClampTowards.apply(project(images), 0.0, 1.0)  # type: ignore[no-untyped-call]
     return images
 
 
@@ -172,7 +173,8 @@ def _coefficients(plane: Tensor) -> Tensor:
     """(..., H, W) to the DCT coefficients (..., H/8, W/8, 8, 8) of its blocks."""
     dct = _dct(plane.device)
     blocks = plane.unflatten(-2, (-1, 8)).unflatten(-1, (-1, 8)).transpose(-3, -2)
-    return dct @ blocks @ dct.T
+    coefficients: Tensor = dct @ blocks @ dct.T
+    return coefficients
 
 
 def _plane(coefficients: Tensor) -> Tensor:
@@ -203,7 +205,8 @@ def _moved_into_interval(own: Tensor, given: Tensor, steps: Tensor) -> Tensor:
     half = wide / 2 - torch.minimum(wide / 4, torch.full_like(wide, INTERVAL_MARGIN))
     centre = torch.round(_coefficients(given) / wide) * wide
     found = _coefficients(own)
-    return _plane(ClampTowards.apply(found, centre - half, centre + half) - found)
+    clamped = ClampTowards.apply(found, centre - half, centre + half)  # type: ignore[no-untyped-call]
+    return _plane(clamped - found)
 
 
 _TURNS = {

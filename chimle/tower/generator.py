@@ -168,7 +168,8 @@ class Tower(nn.Module):
         if below.draws_after_up:
             return state.feature
         assert below.up is not None
-        return below.up(state.feature)
+        upsampled: Tensor = below.up(state.feature)
+        return upsampled
 
     def step(self, level: int, state: TowerState, code: LevelCode) -> tuple[Tensor, TowerState]:
         """Extend a prefix by one level.

@@ -80,7 +80,8 @@ class Level(nn.Module):
         shared = F.conv2d(_nhwc(prefix), _nhwc(prefix_kernel), self.input.bias, padding=1)
         own = F.conv2d(_nhwc(noise), _nhwc(kernel[:, start:stop]), padding=1)
         repeats = noise.shape[0] // conditioning.shape[0]
-        return (own.unflatten(0, (-1, repeats)) + shared.unsqueeze(1)).flatten(0, 1)
+        summed: Tensor = own.unflatten(0, (-1, repeats)) + shared.unsqueeze(1)
+        return summed.flatten(0, 1)
 
     def draw(self, feature: Tensor) -> Tensor:
         """(B, width, h, w) to the raw output (B, 2 or 3, h, w) in [-1, 1], fp32."""

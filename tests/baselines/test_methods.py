@@ -132,9 +132,9 @@ def test_whole_search_finds_the_nearest_of_whole_codes(wiring: Wiring) -> None:
     ]
     sums = []
     for index in range(9):
-        choice = torch.full((len(batch), 3), index)
+        indices = torch.full((len(batch), 3), index)
         keys = code_keys(batch.keys, tower.settings.levels, seed=3, round_=1)
-        codes = codes_at(tower.code_shapes(), keys, choice)
+        codes = codes_at(tower.code_shapes(), keys, indices)
         images = tower(batch.conditioning, codes)
         each = [distance.distance(images[level], (batch.targets[level],)) for level in levels]
         sums.append(torch.stack(each).sum(dim=0))

@@ -66,7 +66,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     """The operating system's own error, as a write to a full disk raises it."""
     (tmp_path / "result").write_text("good")
 
-    def full(handle: int) -> None:
+    def full(_handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "result"))
 
     monkeypatch.setattr(os, "fsync", full)

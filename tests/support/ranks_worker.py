@@ -27,11 +27,13 @@ ROUNDS = 3
 class Recorder(ImleTrainer):
     """Records the choice of every round."""
 
-    choices: tuple[torch.Tensor | None, ...] = ()
+    choices: tuple[torch.Tensor, ...] = ()
 
     def _search(self, *given: object) -> None:
         super()._search(*given)  # type: ignore[arg-type]
-        self.choices = (*self.choices, self.state.position.indices)
+        indices = self.state.position.indices
+        assert indices is not None
+        self.choices = (*self.choices, indices)
 
 
 def main(folder: Path, batch_size: int) -> None:

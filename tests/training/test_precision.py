@@ -26,7 +26,7 @@ EXCESS = 0.02
 """Largest excess distance of a chosen code, as a share of the smallest distance."""
 
 
-def bf16(enabled: bool) -> AbstractContextManager:
+def bf16(enabled: bool) -> AbstractContextManager[object]:
     return torch.autocast("cpu", torch.bfloat16, enabled=enabled)
 
 
@@ -37,8 +37,10 @@ def mid_tones(tower: Tower, wiring: Wiring) -> Batch:
     smallest change.
     """
     batch = batch_for(tower, wiring)
-    parts = (tuple(x / 2 + 0.25 for x in group) for group in (batch.conditioning, batch.targets))
-    return Batch(batch.keys, *parts)
+    inputs, targets = (
+        tuple(x / 2 + 0.25 for x in group) for group in (batch.conditioning, batch.targets)
+    )
+    return Batch(batch.keys, inputs, targets)
 
 
 def losses_and_gradient(

@@ -67,8 +67,8 @@ def _is_literal(host: Any) -> bool:
 
 def block() -> None:
     """Replace the functions of `socket`."""
-    socket.socket.connect = connect  # type: ignore[method-assign]
-    socket.socket.connect_ex = connect_ex  # type: ignore[method-assign]
+    socket.socket.connect = connect  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = connect_ex  # type: ignore[method-assign, assignment]
     socket.getaddrinfo = getaddrinfo
 
 
