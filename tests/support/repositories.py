@@ -81,7 +81,7 @@ def tiny_repository(root: Path, train: dict[str, Any] | None = None) -> Path:
     (root / "presets").mkdir()
     tiny: dict[str, Any] = TINY
     pair, training = {**tiny["pair"], "limit": 6}, {**tiny["train"], **(train or {})}
-    tasks = {task: {section: {} for section in PRESET_SECTIONS} for task in TASKS}
+    tasks: dict[str, Any] = {task: {section: {} for section in PRESET_SECTIONS} for task in TASKS}
     preset = {**tiny, "pair": pair, "train": training, "tasks": tasks}
     (root / "presets" / "demo.yaml").write_text(yaml.safe_dump(preset))
     run(root, "git", "init", "-q", "-b", "main")
