@@ -87,7 +87,9 @@ def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.devic
     if ranks.first:
         _remove_finished(states, scratch)
     index, state = PairIndex(pairs, "train"), scratch / "state.pt"
-    trained = ImleTrainer(settings, index, perceptual, state, device, ranks=ranks).run()
+    trained = ImleTrainer(
+        settings, index, perceptual, state, device, settings.train.seconds, ranks
+    ).run()
     if not ranks.first:
         return
     save_bundle(

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chimle.errors import UserError
+from chimle.images.resample import enlarged
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.perceptual.weights import Backbone, Origin, find_weights
 from chimle.settings.perceptual import PerceptualSettings
@@ -112,7 +112,7 @@ class Perceptual(Distance):
     def _activations(self, images: Tensor, factor: int) -> list[Tensor]:
         """Raw activations of every layer for (B, 3, H, W) in [0, 1], enlarged by a factor."""
         if factor > 1:
-            images = F.interpolate(images, scale_factor=factor, mode="bilinear")
+            images = enlarged(images, factor)
         return list(self.backbone(self.scaling(images * 2 - 1)))
 
     def features(self, images: Tensor) -> Features:

@@ -14,6 +14,9 @@ class TrainSettings(Settings):
     """Rounds. Each picks images, searches their codes and trains on them."""
     images_per_round: int = Field(64, ge=1)
     """Images per round; the whole split when it has fewer (published: 400)."""
+    seconds: float | None = Field(None, gt=0)
+    """End after so many seconds of searches and steps instead of after `rounds`, and let the
+    schedule follow the time. Such a run gives other bits each time."""
     steps_per_round: int = Field(100, ge=1)
     """Gradient steps per round (published: 10,000 of batch 1)."""
     batch_size: int = Field(8, ge=1)

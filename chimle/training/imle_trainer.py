@@ -11,6 +11,7 @@ from torch import Tensor
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.device import deterministic, free_bytes
+from chimle.images.resample import shifted
 from chimle.perceptual.lpips import Distance, Features
 from chimle.search.codes import code_keys, codes_at
 from chimle.settings.model_settings import ModelSettings
@@ -26,7 +27,7 @@ from chimle.training.code_selection import (
 )
 from chimle.training.distributed import ALONE, Ranks
 from chimle.training.ema import WeightAverage
-from chimle.training.losses import level_losses, shifted, supervised_levels
+from chimle.training.losses import level_losses, supervised_levels
 from chimle.training.step_graph import StepGraph
 from chimle.training.step_inputs import StepInputs, step_inputs
 from chimle.training.training_state import Position, TrainingState

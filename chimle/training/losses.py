@@ -15,22 +15,6 @@ def supervised_levels(settings: ModelSettings) -> range:
     return range(levels) if settings.train.supervision == "every" else range(levels - 1, levels)
 
 
-def shifted(images: Tensor, shift: Tensor) -> Tensor:
-    """Images moved down and right, reflected at the upper and left border.
-
-    Args:
-        images: (B, C, H, W).
-        shift: (2,) int64 rows and columns on the images' device; at most one less than a side
-            counts.
-    """
-    height, width = images.shape[-2:]
-    rows, columns = (
-        (torch.arange(side, device=shift.device) - by.clamp(max=side - 1)).abs()
-        for side, by in zip((height, width), shift, strict=True)
-    )
-    return images.index_select(-2, rows).index_select(-1, columns)
-
-
 def level_losses(
     images: Sequence[Tensor],
     perceptual: Distance,

@@ -1,0 +1,53 @@
+"""Resampling of images by whole factors and pixels, as matrix products per axis.
+
+Interpolation and indexing by other means have backward passes on CUDA that add in no fixed order,
+or need several launches where they do. A product of matrices is one launch and gives the same bits
+each time. Everything is computed in fp32, whatever autocast says.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from chimle.device import without_autocast
+
+
+@lru_cache(maxsize=64)
+def _bilinear(size: int, factor: int, device: torch.device) -> Tensor:
+    """(factor * size, size): bilinear enlargement of one axis, pixel centres at halves."""
+    places = (torch.arange(factor * size, dtype=torch.float64, device="cpu") + 0.5) / factor - 0.5
+    places = places.clamp(0, size - 1)
+    pixels = torch.arange(size, dtype=torch.float64, device="cpu")
+    weights = (1 - (places[:, None] - pixels[None]).abs()).clamp_min(0)
+    return weights.to(device=device, dtype=torch.float32)
+
+
+def _resampled(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    with without_autocast(images.device):
+        return rows @ images.float().contiguous() @ columns.T
+
+
+def enlarged(images: Tensor, factor: int) -> Tensor:
+    """(..., H, W) enlarged bilinearly by a whole factor, edges repeated, fp32."""
+    height, width = images.shape[-2:]
+    rows, columns = (_bilinear(side, factor, images.device) for side in (height, width))
+    return _resampled(images, rows, columns)
+
+
+def shifted(images: Tensor, shift: Tensor) -> Tensor:
+    """Images moved down and right, reflected at the upper and left border, fp32.
+
+    Args:
+        images: (..., H, W).
+        shift: (2,) int64 rows and columns on the images' device; at most one less than a side
+            counts.
+    """
+
+    def moves(side: int, by: Tensor) -> Tensor:
+        pixels = torch.arange(side, device=by.device)
+        sources = (pixels - by.clamp(max=side - 1)).abs()
+        return (sources[:, None] == pixels[None]).float()
+
+    rows, columns = (moves(side, by) for side, by in zip(images.shape[-2:], shift, strict=True))
+    return _resampled(images, rows, columns)
