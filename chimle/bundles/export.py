@@ -1,8 +1,8 @@
-"""A tower for other programs: ONNX, or torch's own exported program, compared before it is kept.
+"""Export of a tower as ONNX or as an exported torch program, compared with the tower.
 
 The exported graph takes `image_1 .. image_L` (the RGB input at every level's size, coarse first;
-super-resolution: `image_1` alone), `style_1 .. style_L` and `noise_1 .. noise_L` (standard
-normals), and gives `picture`, all float32, pictures (B, 3, H, W) in [0, 1].
+super-resolution: only `image_1`), `style_1 .. style_L` and `noise_1 .. noise_L` (standard
+normals), and gives `image`, all float32, images (B, 3, H, W) in [0, 1].
 """
 
 import copy
@@ -25,12 +25,12 @@ from chimle.tower.blocks import keep_kernels
 from chimle.tower.generator import LevelCode, Tower
 
 TOLERANCE = 1e-4
-"""Largest difference between what the file computes and the tower."""
+"""Largest difference allowed between outputs of the file and of the tower."""
 OPSET = 18
 
 
 class Exported(nn.Module):
-    """A tower from plain tensors to the finest picture, its weights normalised once for all."""
+    """A tower from plain tensors to the finest image, with its weight normalisation applied."""
 
     def __init__(self, tower: Tower) -> None:
         super().__init__()
@@ -46,18 +46,25 @@ class Exported(nn.Module):
         return output
 
 
+LARGEST_SIDE = 16_384
+"""Side of an exported graph\'s input, at most."""
+
+
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """`HEIGHTxWIDTH` as numbers; `UserError` when it is none."""
+    """`HEIGHTxWIDTH` as numbers; `UserError` for any other text."""
     if text is None:
         return None
     parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-        raise UserError(f"`--size` {text}: write HEIGHTxWIDTH, as 256x384")
-    return int(parts[0]), int(parts[1])
+    if len(parts) != 2 or not all(part.isdecimal() and len(part) <= 9 for part in parts):
+        raise UserError(f"`--size` {text[:40]}: write HEIGHTxWIDTH, as 256x384")
+    height, width = map(int, parts)
+    if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
+        raise UserError(f"`--size` {text}: sides are from 1 to {LARGEST_SIDE:,} pixels")
+    return height, width
 
 
 def example(bundle: Bundle, size: tuple[int, int], batch: int, seed: int = 0) -> list[list[Tensor]]:
-    """Images, styles and noises for inputs of `size`; `UserError` if it cannot be halved so."""
+    """Random images, styles and noises of `size`; `UserError` if the levels do not divide it."""
     tower = bundle.tower
     levels, generator = tower.settings.levels, torch.Generator().manual_seed(seed)
     shifts = [0] if tower.wiring is Wiring.SUPER_RESOLUTION else list(range(levels - 1, -1, -1))
@@ -82,7 +89,7 @@ def input_names(tower: Tower) -> list[str]:
 
 
 def _dynamic(inputs: list[list[Tensor]], any_size: bool) -> Any:
-    """Which dimensions of the arguments may change."""
+    """Dynamic dimensions of the arguments."""
     auto = torch.export.Dim.DYNAMIC
     sides = {2: auto, 3: auto} if any_size else {}
 
@@ -104,7 +111,7 @@ def _write_onnx(module: Exported, inputs: list[list[Tensor]], any_size: bool, fi
         tuple(inputs),
         str(file),
         input_names=input_names(module.tower),
-        output_names=["picture"],
+        output_names=["image"],
         opset_version=OPSET,
         dynamo=True,
         external_data=False,
@@ -118,14 +125,14 @@ def _run_onnx(file: Path, names: list[str], inputs: list[list[Tensor]]) -> Tenso
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     flat = [tensor.numpy() for group in inputs for tensor in group]
-    return torch.from_numpy(session.run(["picture"], dict(zip(names, flat, strict=True)))[0])
+    return torch.from_numpy(session.run(["image"], dict(zip(names, flat, strict=True)))[0])
 
 
-def _compared(found: Tensor, expected: Tensor, file: Path) -> float:
+def _check_outputs(found: Tensor, expected: Tensor, file: Path) -> float:
     difference = float((found - expected).abs().max())
     if not difference <= TOLERANCE:
         raise UserError(
-            f"{file} was not written: what it computes differs from the tower by {difference:.1e}, "
+            f"{file} was not written: its outputs differ from the tower's by {difference:.1e}, "
             f"more than {TOLERANCE:.0e}"
         )
     return difference
@@ -135,14 +142,14 @@ def _compared(found: Tensor, expected: Tensor, file: Path) -> float:
 def export(
     bundle: Bundle, out: Path, format_: str, size: tuple[int, int] | None = None
 ) -> dict[str, Any]:
-    """Write a tower as ONNX or as torch's exported program.
+    """Write a tower as ONNX or as an exported torch program.
 
     Args:
         bundle: the model.
-        out: file to write; nothing stands there unless it computes what the tower does.
+        out: file to write; written only if its outputs equal the tower's.
         format_: `onnx` or `torch`.
-        size: (height, width) of the input for a graph of fixed size; None: any size. The batch is
-            always free.
+        size: (height, width) of the input for a graph of fixed size; None: any size. The graph
+            takes any batch size.
 
     Returns:
         Plain values about the file.
@@ -153,7 +160,7 @@ def export(
     module = Exported(bundle.tower).eval()
     unit = 2 ** (bundle.settings.tower.levels - 1)
     inputs = example(bundle, size or (4 * unit, 6 * unit), batch=2)
-    # Another batch, and where it is free another size, than the ones that were traced.
+    # Not the batch size that is traced, nor the image size where the graph takes any.
     others = example(bundle, size or (6 * unit, 5 * unit), batch=3, seed=1)
     with tempfile.TemporaryDirectory(prefix="chimle-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -168,7 +175,7 @@ def export(
             )
             torch.export.save(program, file)
             found = torch.export.load(file).module()(*others)
-        difference = _compared(found, module(*others), out)
+        difference = _check_outputs(found, module(*others), out)
         content = file.read_bytes()
     write_bytes(out, content)
     return {

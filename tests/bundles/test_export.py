@@ -1,4 +1,4 @@
-"""Exported towers compute what the tower computes, in a process without torch."""
+"""Outputs of exported towers equal the tower's, also in a process without torch."""
 
 import subprocess
 import sys
@@ -23,8 +23,10 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "without_torch.py"
 
 
 def small(task: str, levels: int = 2) -> Bundle:
-    """An untrained tower with a task's wiring, of the fewest levels of which one takes what
-    another gives: tracing takes seconds per level. The documentation's example has four."""
+    """An untrained tower with a task's wiring and few levels: tracing takes seconds per level.
+
+    The documentation's example has four levels.
+    """
     settings = build_settings(RunSettings, {**TINY, "task": task, "preset": "test"}, "test")
     sizes = TowerSettings.model_validate(
         {**TINY["tower"], "widths": [8, 6][:levels], "growth": [4] * levels}
@@ -43,16 +45,16 @@ def test_onnx_takes_any_batch_and_size(tmp_path: Path, task: str) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is absent")
     pytest.importorskip("onnxscript", reason="the extra `export` is absent")
     bundle = small(task)
-    told = export(bundle, tmp_path / "tower.onnx", "onnx")
-    assert told["size"] == "any"
-    assert float(told["largest_difference_to_the_tower"]) <= 1e-4
+    report = export(bundle, tmp_path / "tower.onnx", "onnx")
+    assert report["size"] == "any"
+    assert float(report["largest_difference_to_the_tower"]) <= 1e-4
     session = onnxruntime.InferenceSession(str(tmp_path / "tower.onnx"))
     assert [i.name for i in session.get_inputs()] == input_names(bundle.tower)
     tower = Exported(bundle.tower).eval()
     for size, batch in (((8, 8), 1), ((24, 16), 4)):
         inputs = example(bundle, size, batch, seed=7)
-        named = zip(told["inputs"], flat(inputs), strict=True)
-        (found,) = session.run(["picture"], {name: value.numpy() for name, value in named})
+        named = zip(report["inputs"], flat(inputs), strict=True)
+        (found,) = session.run(["image"], {name: value.numpy() for name, value in named})
         with torch.no_grad():
             np.testing.assert_allclose(found, tower(*inputs).numpy(), atol=1e-4)
 
@@ -65,7 +67,9 @@ def test_an_exported_program_of_one_size(tmp_path: Path) -> None:
     torch.testing.assert_close(found, Exported(bundle.tower)(*inputs), atol=1e-4, rtol=0)
 
 
-def test_what_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_with_other_outputs_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle = small("night_to_day", levels=1)
     monkeypatch.setattr(module, "TOLERANCE", -1.0)
     with pytest.raises(UserError, match="was not written"):
@@ -74,7 +78,7 @@ def test_what_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_example_without_torch(tmp_path: Path) -> None:
-    """The documentation's example, as printed there, on a picture and an exported tower."""
+    """The documentation's example, as printed, on an image and an exported tower."""
     pytest.importorskip("onnxruntime", reason="the extra `export` is absent")
     pytest.importorskip("onnxscript", reason="the extra `export` is absent")
     bundle = chimle.load(tiny_bundle(tmp_path / "bundle", "night_to_day")).bundle

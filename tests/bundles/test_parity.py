@@ -1,4 +1,4 @@
-"""The tower computes what the published implementation computed."""
+"""Outputs of a tower equal recorded outputs of the published implementation."""
 
 import torch
 
