@@ -26,7 +26,7 @@ from skimage import data
 from benchmarks.measure import machine, peak_gib
 from chimle.inference.banded import BandedTower
 from chimle.inference.model import load
-from chimle.inference.sample_files import SampleRequest, sample_file
+from chimle.inference.sample_files import SampleRequest, SampleTask, sample_file
 from chimle.tasks import TASKS
 from chimle.tower.level import Level
 
@@ -50,7 +50,8 @@ def measure(bundle: str, photo: Path, out: Path) -> dict[str, float]:
 
     model = load(bundle)
     with patch("chimle.inference.model.BandedTower", RecordedTower):
-        report = sample_file(model, photo, SampleRequest(count=1, degrade=True), out, grid=False)
+        task = SampleTask(photo, out / photo.stem)
+        report = sample_file(model, task, SampleRequest(count=1, degrade=True), grid=False)
     peak = peak_gib()
     (file,) = report["samples"].values()
     image = np.asarray(Image.open(file), dtype=np.float32)

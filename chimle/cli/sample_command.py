@@ -1,7 +1,6 @@
 """`chimle sample`: draw samples of image files."""
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,10 +9,15 @@ import typer
 
 from chimle.cli.open_model import open_model
 from chimle.cli.options import DebugOption, JsonOption, ModelOption, TaskOption
-from chimle.errors import UserError, guarded
+from chimle.errors import DISK_FULL, UserError, describe_os_error, guarded
+from chimle.io.terminal import emit, emit_line
 
 if TYPE_CHECKING:
     from chimle.inference.sample_files import SampleRequest
+
+LONGEST_COUNT = 12
+"""Digits of a count of candidates that are read, at most."""
+LARGEST_SEED = 2**63 - 1
 
 
 def sample_command(
@@ -22,7 +26,7 @@ def sample_command(
     model: ModelOption = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Samples per image.")] = 8,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("samples"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the samples.")] = 0,
     first: Annotated[
         int, typer.Option(min=0, help="First sample's number: `--first 7 -n 1` is sample 7 alone.")
     ] = 0,
@@ -82,36 +86,64 @@ def _sample_all(
     debug: bool,
 ) -> None:
     """Sample every image; an image that fails is reported, and the others are still sampled."""
-    from chimle.inference.sample_files import find_images, sample_file
+    from chimle.images.walk import left_out_summary
+    from chimle.inference.sample_files import find_tasks, sample_file
 
-    images = find_images(names)
-    loaded = open_model(model, task)
-    request.check(loaded.levels)
-    started, failed = time.monotonic(), 0
+    found = find_tasks(names, out)
+    failed = list(found.failed)
+    for _, text in failed:
+        if debug:
+            raise UserError(text)
+        emit_line(f"error: {text}")
     reports: list[dict[str, Any]] = []
-    for number, path in enumerate(images.values(), 1):
+    started = time.monotonic()
+    if found.tasks:
+        loaded = open_model(model, task)
+        request.check(loaded.levels)
+        started = time.monotonic()
+    for number, image in enumerate(found.tasks, 1):
         try:
-            reports.append(sample_file(loaded, path, request, out, grid))
-        except UserError as error:
-            if debug:
+            reports.append(sample_file(loaded, image, request, grid))
+        except Exception as error:
+            if debug or not (text := batch_failure(error, image.path)):
                 raise
-            failed += 1
-            print(f"error: {error}", file=sys.stderr)
+            failed.append((str(image.path), text))
+            emit_line(f"error: {text}")
             continue
-        typer.echo(f"{number}/{len(images)} {_line(reports[-1])}", err=True)
+        emit_line(f"{number}/{len(found.tasks)} {_line(reports[-1])}")
+    if summary := left_out_summary(found.left_out):
+        emit_line(summary)
     spent, drawn = time.monotonic() - started, sum(len(r["samples"]) for r in reports)
     if as_json:
-        typer.echo(json.dumps({"out": str(out), "images": reports}, indent=1))
+        account = {
+            "out": str(out),
+            "images": reports,
+            "failed": [{"image": path, "error": text} for path, text in failed],
+            "left_out": [{"file": str(o.path), "reason": o.reason} for o in found.left_out],
+        }
+        emit(json.dumps(account, indent=1))
     elif drawn:
-        typer.echo(f"{drawn} samples in {spent:.1f} s ({drawn / spent:.2g}/s) in {out}")
+        emit(f"{drawn} samples in {spent:.1f} s ({drawn / spent:.2g}/s) in {out}")
     if failed:
         raise typer.Exit(2)
+
+
+def batch_failure(error: Exception, image: Path) -> str:
+    """A sentence for an error that concerns one image of a batch; empty: it concerns all."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        return "" if error.errno in DISK_FULL else describe_os_error(error)
+    out_of_memory = isinstance(error, MemoryError) or "memory" in str(error).lower()
+    if isinstance(error, MemoryError | RuntimeError) and out_of_memory:
+        return f"{image} does not fit into memory: reduce it first"
+    return ""
 
 
 def parse_candidates(text: str) -> tuple[int, ...]:
     """`64,32,16,8` as numbers; `UserError` for any other text."""
     parts = [part.strip() for part in text.split(",")] if text else []
-    if not all(part.isdecimal() for part in parts):
+    if not all(part.isdecimal() and len(part) <= LONGEST_COUNT for part in parts):
         raise UserError(f"`--candidates` {text}: write whole numbers, as 64,32,16,8")
     return tuple(map(int, parts))
 

@@ -2,11 +2,13 @@
 
 import io
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from chimle.errors import UserError, first_line
 from chimle.io.files import write_bytes
@@ -154,16 +156,33 @@ def read_rgb(path: Path) -> np.ndarray:
     return read_image(path).rgb
 
 
-def png_bytes(rgb: np.ndarray, alpha: np.ndarray | None = None, exif: bytes | None = None) -> bytes:
-    """(H, W, 3) or (H, W) uint8, with (H, W) opacity, as PNG: the same bytes every time."""
+def png_bytes(
+    rgb: np.ndarray,
+    alpha: np.ndarray | None = None,
+    exif: bytes | None = None,
+    text: Mapping[str, str] | None = None,
+) -> bytes:
+    """(H, W, 3) or (H, W) uint8, with (H, W) opacity, as PNG: the same bytes every time.
+
+    `text` is written as text chunks, by keyword.
+    """
     values = rgb if alpha is None else np.dstack((rgb, alpha))
+    chunks = PngInfo()
+    for keyword, value in (text or {}).items():
+        chunks.add_text(keyword, value)
     buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, format="PNG", compress_level=6, exif=exif or b"")
+    Image.fromarray(values).save(
+        buffer, format="PNG", compress_level=6, exif=exif or b"", pnginfo=chunks
+    )
     return buffer.getvalue()
 
 
 def write_png(
-    path: Path, rgb: np.ndarray, alpha: np.ndarray | None = None, exif: bytes | None = None
+    path: Path,
+    rgb: np.ndarray,
+    alpha: np.ndarray | None = None,
+    exif: bytes | None = None,
+    text: Mapping[str, str] | None = None,
 ) -> None:
-    """Write (H, W, 3) or (H, W) uint8, with (H, W) opacity, as PNG, atomically."""
-    write_bytes(path, png_bytes(rgb, alpha, exif))
+    """Write `png_bytes` to a file, atomically."""
+    write_bytes(path, png_bytes(rgb, alpha, exif, text))

@@ -20,6 +20,9 @@ LARGEST_SIDE = 1024
 MEMORY = 2 * 2**30
 """Bytes that the candidates compared at once may take."""
 
+MOST_CANDIDATES = 10_000
+"""Codes that are searched at a level, at most."""
+
 
 @dataclass(frozen=True)
 class Match:
@@ -41,6 +44,15 @@ class Match:
 def default_candidates(levels: int) -> tuple[int, ...]:
     """64 codes at the coarsest level and half as many at each finer one, at least 4."""
     return tuple(max(64 >> level, 4) for level in range(levels))
+
+
+def check_candidates(candidates: Sequence[int], levels: int) -> None:
+    """`UserError` unless `candidates` holds a count per level from 1 to `MOST_CANDIDATES`."""
+    if len(candidates) != levels or not all(1 <= count <= MOST_CANDIDATES for count in candidates):
+        raise UserError(
+            f"candidates {','.join(map(str, candidates))}: give a count from 1 to "
+            f"{MOST_CANDIDATES:,} for each of the model's {levels} levels"
+        )
 
 
 def find_match(
@@ -78,8 +90,7 @@ def find_match(
             f"a match takes targets of at most {LARGEST_SIDE} pixels a side, not {width}x{height}: "
             "reduce input and target first"
         )
-    if len(candidates) != levels or min(candidates) < 1:
-        raise UserError(f"takes a count of at least 1 for each of the model's {levels} levels")
+    check_candidates(candidates, levels)
     whole = padded(target, 2 ** (levels - 1))
     shifts = range(levels - 1, -1, -1)
     targets = tuple(

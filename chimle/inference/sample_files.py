@@ -1,23 +1,39 @@
 """Sampling of image files for `chimle sample`: each image is read, sampled and written in turn."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
-from chimle.images.decode import SUFFIXES, DecodedImage, read_image, write_png
+from chimle.images.decode import DecodedImage, read_image
 from chimle.images.pyramid import resize
-from chimle.inference.match import Match
+from chimle.images.walk import FoundImage, LeftOut, left_out_summary, walk
+from chimle.inference.inputs import image_key
+from chimle.inference.match import Match, check_candidates
 from chimle.inference.model import Model
-from chimle.inference.sample_names import CodeMixture, blends, mixture_of, plain
+from chimle.inference.output_files import (
+    check_replaceable,
+    input_of,
+    output_prefixes,
+    write_output,
+)
+from chimle.inference.sample_names import CodeMixture, blends, mixture_of, parse_name, plain
 
 GRID_SIDE = 160
 """Side of an image in the overview grid, pixels."""
+GRID_SAMPLES = 64
+"""Samples that the overview grid shows, at most."""
+MOST_SAMPLES = 10_000
+"""Samples of an image in one request."""
+LARGEST_NUMBER = 2**31 - 1
+"""Largest number of a sample."""
+_MISSING = ("does not exist", "matches nothing")
 
 
 @dataclass(frozen=True)
@@ -58,34 +74,93 @@ class SampleRequest:
             raise UserError("`--to` ends a blend that `--from` begins: give both")
         if not 0 <= self.keep_level <= levels:
             raise UserError(f"`--keep-level` {self.keep_level}: this model has {levels} levels")
+        if not 1 <= self.count <= MOST_SAMPLES:
+            raise UserError(f"`-n` {self.count}: draw at most {MOST_SAMPLES:,} samples at once")
+        if self.first > LARGEST_NUMBER - MOST_SAMPLES:
+            raise UserError(f"`--first` {self.first}: numbers end at {LARGEST_NUMBER:,}")
+        for option, names in (("sample", self.names), ("from", (self.base,)), ("to", (self.end,))):
+            for name in names:
+                if name is not None:
+                    _check_name(option, name, levels)
+        if self.candidates:
+            check_candidates(self.candidates, levels)
 
 
-def find_images(names: Sequence[str]) -> dict[str, Path]:
-    """Image files of files, folders and patterns, by the stem that names their samples.
+def _check_name(option: str, name: str, levels: int) -> None:
+    """`UserError` unless `name` names a sample of a model of `levels` levels."""
+    too_long = re.search(r"\d{11}", name) is not None
+    if too_long or max(parse_name(name, levels).numbers) > LARGEST_NUMBER - MOST_SAMPLES:
+        raise UserError(f"`--{option}` {name[:40]}: numbers end at {LARGEST_NUMBER:,}")
+
+
+@dataclass(frozen=True)
+class SampleTask:
+    """An image to sample, and where its outputs go.
+
+    Attributes:
+        path: the image file.
+        prefix: path of its outputs without label and suffix.
+    """
+
+    path: Path
+    prefix: Path
+
+
+@dataclass
+class FoundTasks:
+    """Images to sample, and an account of every other file.
+
+    Attributes:
+        tasks: in order.
+        failed: arguments and images that cannot be sampled, with a sentence each.
+        left_out: files of searched folders that are no images to sample.
+    """
+
+    tasks: list[SampleTask]
+    failed: list[tuple[str, str]]
+    left_out: list[LeftOut]
+
+
+def _failure(argument: LeftOut) -> str:
+    """A sentence about an argument that is left out."""
+    if argument.reason in _MISSING:
+        return f"{argument.path} {argument.reason}"
+    return f"{argument.path} is left out: {argument.reason}"
+
+
+def find_tasks(arguments: Sequence[str], out: Path) -> FoundTasks:
+    """Images of files, folders and patterns, without the output folder and what it holds.
 
     Raises:
-        UserError: a name matches nothing, or two images would have the same output files.
+        UserError: an argument is empty, or `out` is no folder.
     """
-    found: list[Path] = []
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise UserError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})")
-            found += inside
-        elif path.exists():
-            found.append(path)
-        elif matches := sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))):
-            found += matches
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is no folder: name another one by `-o`")
+    found = walk(arguments, exclude=[out])
+    failed = [(str(one.path), _failure(one)) for one in found.left_out if one.named]
+    left_out = [one for one in found.left_out if not one.named]
+    images: list[FoundImage] = []
+    inside_out = out.resolve()
+    for image in found.images:
+        in_out = image.path.resolve().is_relative_to(inside_out)
+        if in_out and input_of(image.path) is not None:
+            left_out.append(LeftOut(image.path, "an output of this program in the output folder"))
         else:
-            raise UserError(f"{path} does not exist")
-    by_stem: dict[str, Path] = {}
-    for path in dict.fromkeys(found):
-        other = by_stem.setdefault(path.stem, path)
-        if other != path:
-            raise UserError(f"{other} and {path} would write the same samples: rename one")
-    return by_stem
+            images.append(image)
+    for name in arguments:
+        folder = Path(name)
+        if folder.is_dir() and not any(image.path.is_relative_to(folder) for image in images):
+            own = [one for one in left_out if one.path.is_relative_to(folder)]
+            reasons = f" ({left_out_summary(own)})" if own else ""
+            failed.append((name, f"{folder} holds no images{reasons}"))
+    tasks: dict[PurePath, SampleTask] = {}
+    for image, prefix in zip(images, output_prefixes(images), strict=True):
+        if prefix in tasks:
+            text = f"{image.path} and {tasks[prefix].path} would write the same samples: rename one"
+            failed.append((str(image.path), text))
+        else:
+            tasks[prefix] = SampleTask(image.path, out / prefix)
+    return FoundTasks(list(tasks.values()), failed, left_out)
 
 
 def _labelled(
@@ -116,47 +191,59 @@ def _match(model: Model, request: SampleRequest, rgb: np.ndarray) -> Match | Non
     return model.match(rgb, target, request.candidates or None, request.seed, request.weights)
 
 
-def _write(path: Path, sample: np.ndarray, source: DecodedImage) -> None:
+def _write(path: Path, sample: np.ndarray, source: DecodedImage, key: str) -> None:
     """Write a sample with the transparency and the EXIF block of its source image."""
     alpha = None if source.alpha is None else resize(source.alpha, sample.shape[:2])
-    write_png(path, sample, alpha, source.exif)
+    write_output(path, sample, key, alpha, source.exif)
 
 
 def sample_file(
-    model: Model, path: Path, request: SampleRequest, out: Path, grid: bool = True
+    model: Model, task: SampleTask, request: SampleRequest, grid: bool = True
 ) -> dict[str, Any]:
-    """Draw and write the samples of one image: `out`/STEM_NAME.png, and STEM_grid.png.
+    """Draw and write the samples of one image: PREFIX_NAME.png, and PREFIX_grid.png.
 
     Returns:
         Plain values: the image, its samples' names and files, and the seconds spent.
 
     Raises:
-        UserError: the image cannot be read, or the request does not fit it.
+        UserError: the image cannot be read, the request does not fit it, or another file has the
+            name of an output.
     """
     started = time.monotonic()
-    source = read_image(path)
+    source = read_image(task.path)
+    key = f"{image_key(source.rgb):016x}"
     rgb = model.degraded(source.rgb) if request.degrade else source.rgb
     found = _match(model, request, rgb)
     labelled = _labelled(model, request, found)
-    mixtures = [mixture for _, mixture in labelled]
-    row, files = [_thumbnail(rgb)], {}
-    drawn = model.draw(rgb, mixtures, request.seed)
+    files = {label: _with_label(task.prefix, label) for label, _ in labelled}
+    overview = _with_label(task.prefix, "grid")
+    for path in [*files.values(), *([overview] if grid else [])]:
+        check_replaceable(path, key)
+    row = [_thumbnail(rgb)]
+    drawn = model.draw(rgb, [mixture for _, mixture in labelled], request.seed)
     for (label, _), sample in zip(labelled, drawn, strict=True):
-        file = out / f"{path.stem}_{label}.png"
-        _write(file, sample, source)
-        files[label] = str(file)
-        row.append(_thumbnail(sample))
+        _write(files[label], sample, source, key)
+        if grid and len(row) <= GRID_SAMPLES:
+            row.append(_thumbnail(sample))
     if grid:
         if request.degrade:
             row.append(_thumbnail(source.rgb))
-        write_png(out / f"{path.stem}_grid.png", contact_sheet([row], GRID_SIDE))
-    report: dict[str, Any] = {"image": str(path), "seed": request.seed, "samples": files}
+        write_output(overview, contact_sheet([row], GRID_SIDE), key)
+    report: dict[str, Any] = {
+        "image": str(task.path),
+        "seed": request.seed,
+        "samples": {label: str(path) for label, path in files.items()},
+    }
     if found is not None:
         report["distances"] = list(found.distances)
         report["distances_of_sample_0"] = list(found.unsearched)
         report["distance"] = f"LPIPS over {found.features}"
     report["seconds"] = round(time.monotonic() - started, 3)
     return report
+
+
+def _with_label(prefix: Path, label: str) -> Path:
+    return prefix.with_name(f"{prefix.name}_{label}.png")
 
 
 def _thumbnail(rgb: np.ndarray) -> np.ndarray:
