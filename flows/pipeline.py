@@ -170,7 +170,7 @@ def pipeline(
     git_remote: str | None = None,
     dvc_remote: str | None = None,
     bundles: str | None = None,
-    license: str | None = None,
+    license: str | None = None,  # noqa: A002 - the deployments' parameter
     train_deployment: str | None = None,
     ignore_gate: bool = False,
 ) -> State:

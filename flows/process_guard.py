@@ -51,7 +51,7 @@ class _TerminatedError(Exception):
     """SIGTERM or SIGINT came."""
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise _TerminatedError
 
 

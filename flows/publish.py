@@ -67,7 +67,8 @@ class Release(BaseModel):
 def _upload_bundles(
     project: Project, tree: WorkTree, tasks: list[str], options: PublishOptions, say: Say
 ) -> dict[str, Published]:
-    assert options.bundles and options.license
+    assert options.bundles
+    assert options.license
     found = {}
     with tempfile.TemporaryDirectory(prefix="chimle-bundles-") as folder:
         for task in tasks:

@@ -215,7 +215,7 @@ def serve(root: Path, host: str, port: int, slots: int | None, public: Sequence[
         remove_orphaned(root)
 
 
-def _stop(number: int, frame: object) -> None:
+def _stop(_number: int, _frame: object) -> None:
     # A second signal must not interrupt the shutdown.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -62,7 +62,7 @@ def is_transient(task: Any, run: Any, state: State) -> bool:
         state.result()
     except TransientError:
         return True
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a run may have ended by any exception
         return False
     return False
 

@@ -122,6 +122,7 @@ class AdversarialTrainer(ImleTrainer):
 
     def prepare(self, batch: Batch, round_: int) -> None:
         """The features of the round's targets."""
+        del round_  # Nothing is searched.
         nothing = torch.zeros(len(batch), 0, dtype=torch.int64, device=self.device)
         self.inputs = step_inputs(batch, self._target_features(batch), nothing, nothing)
 

@@ -70,7 +70,7 @@ def _turned(pair: Pair, orientation: int) -> Pair:
     )
 
 
-def augment(pair: Pair, task: Task, resolution: int, *, seed: int, round: int, turn: bool) -> Pair:
+def augment(pair: Pair, task: Task, resolution: int, *, seed: int, round_: int, turn: bool) -> Pair:
     """A pair with the augmentation of a round.
 
     Args:
@@ -78,10 +78,10 @@ def augment(pair: Pair, task: Task, resolution: int, *, seed: int, round: int, t
         task: defines the reduction of the input.
         resolution: side of the returned target; the input's is `task.reduction` times smaller.
         seed: of the run.
-        round: number of the round.
+        round_: number of the round.
         turn: one of the eight orientations as well as the random crop.
     """
-    generator = np.random.default_rng((seed, _PURPOSE, round, image_key(pair.id)))
+    generator = np.random.default_rng((seed, _PURPOSE, round_, image_key(pair.id)))
     small, grid = resolution // task.reduction, _grid(pair)
     top, left = (
         grid * int(generator.integers(0, (side - small) // grid + 1))

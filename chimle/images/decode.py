@@ -146,7 +146,7 @@ def read_image(path: Path) -> DecodedImage:
         raise
     except Image.DecompressionBombError:
         raise UserError(f"{path} claims an absurd size: replace it") from None
-    except Exception as error:  # decoders raise almost anything on damaged files
+    except Exception as error:  # noqa: BLE001 - decoders raise almost anything on damaged files
         reason = first_line(error)
         raise UserError(f"{path} is damaged or no image ({reason}): replace it") from None
 

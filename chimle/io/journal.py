@@ -114,7 +114,7 @@ def journalled(
     work: Work[T],
     *,
     workers: int | None = None,
-    report: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] = lambda _text: None,
 ) -> int:
     """Append `work(item)` to a journal, one JSON object per line, for the items that it lacks.
 

@@ -109,14 +109,14 @@ def status(error: BaseException) -> int:
 
 def is_transient(error: BaseException) -> bool:
     """Whether another attempt may succeed: the service is busy, or the connection failed."""
-    from botocore.exceptions import (
-        ConnectionError,
-        HTTPClientError,
-        IncompleteReadError,
-        ResponseStreamingError,
-    )
+    from botocore import exceptions
 
-    broken = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError)
+    broken = (
+        exceptions.ConnectionError,
+        exceptions.HTTPClientError,
+        exceptions.IncompleteReadError,
+        exceptions.ResponseStreamingError,
+    )
     return status(error) in TRANSIENT_STATUSES or isinstance(error, broken)
 
 

@@ -26,7 +26,7 @@ def round_batch(settings: ModelSettings, pairs: Sequence[Pair], round_: int) -> 
             task,
             tower.resolution,
             seed=settings.seed,
-            round=round_,
+            round_=round_,
             turn=settings.train.augment,
         )
         for i in sorted(members)

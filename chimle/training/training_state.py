@@ -68,7 +68,7 @@ class TrainingState:
             for name, part in self._parts().items():
                 part.load_state_dict(saved[name])
             self.position = Position(**saved["position"])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a damaged file raises almost anything
             reason = first_line(error)
             raise UserError(
                 f"{path} is no readable training state ({reason}): delete it to train anew"

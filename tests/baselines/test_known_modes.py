@@ -40,7 +40,8 @@ def test_who_answers_with_the_modes_is_found_to_cover_them(layout: Layout) -> No
         samples.append(every[generator.integers(len(every), size=200)])
     found = mode_coverage(np.stack(samples), inputs, layout)
     assert found.modes == {"coarse": 3, "fine": 4, "both": 12}[layout]
-    assert found.covered == 1 and found.off == 0
+    assert found.covered == 1
+    assert found.off == 0
     assert found.frequency_error == pytest.approx(found.least_error, rel=0.35)
 
 

@@ -46,9 +46,11 @@ def test_every_method_trains_within_its_time_and_answers(name: str, tmp_path: Pa
     pairs = known_pairs(Layout.COARSE, 48, 0)
     settings, state = settings_of(name), tmp_path / "state.pt"
     trained = train_method(METHODS[name], settings, pairs, PixelDistance(), state, CPU, 0.5)
-    assert trained.seconds >= 0.5 and trained.steps > 0
+    assert trained.seconds >= 0.5
+    assert trained.steps > 0
     samples = trained.sample(pairs[:2], 3, seed=1)
-    assert samples.shape == (2, 3, 16, 16, 3) and samples.dtype == np.uint8
+    assert samples.shape == (2, 3, 16, 16, 3)
+    assert samples.dtype == np.uint8
     assert np.array_equal(samples, trained.sample(pairs[:2], 3, seed=1))
     one_answer = (samples == samples[:, :1]).all()
     assert one_answer == (name == "regression")
@@ -156,7 +158,8 @@ def test_projections_keep_distances_on_average_and_are_fixed() -> None:
         found, RandomProjection(exact, 400).distance(images, near.features(target))
     )
     ratio = found[1:] / true[1:]
-    assert abs(float(ratio.mean()) - 1) < 0.05 and float(ratio.std()) < 0.2
+    assert abs(float(ratio.mean()) - 1) < 0.05
+    assert float(ratio.std()) < 0.2
     assert float(found[0]) == pytest.approx(0, abs=1e-6)
 
 
@@ -210,7 +213,8 @@ def test_chroma_is_what_makes_the_picture() -> None:
 def test_a_stopwatch_counts_over_processes() -> None:
     watch = Stopwatch(10.0)
     watch.resume(9.0)
-    assert not watch.over and 9.0 <= watch.spent < 9.9
+    assert not watch.over
+    assert 9.0 <= watch.spent < 9.9
     watch.resume(10.0)
     assert watch.over
     assert not Stopwatch().over

@@ -186,7 +186,7 @@ TABLE = [
         "an object that changes after the listing",
         "s3://…/set/a.png cannot be read (it has changed): run again",
         _before_receiving(
-            lambda world, client, name: client.put_object(
+            lambda _world, client, name: client.put_object(
                 Bucket=name, Key="set/a.png", Body=b"other"
             )
         ),
@@ -196,7 +196,7 @@ TABLE = [
         "an object that vanishes after the listing",
         "s3://…/set/a.png cannot be read (there is no such object): fix `source.address`, whose end is / if it is a prefix",
         _before_receiving(
-            lambda world, client, name: client.delete_object(Bucket=name, Key="set/a.png")
+            lambda _world, client, name: client.delete_object(Bucket=name, Key="set/a.png")
         ),
     ),
     BadInput(
@@ -204,7 +204,7 @@ TABLE = [
         "an object that comes after the listing",
         f"{_SET}changed while it was fetched: run again",
         _before_receiving(
-            lambda world, client, name: client.put_object(
+            lambda _world, client, name: client.put_object(
                 Bucket=name, Key="set/new.png", Body=png()
             )
         ),

@@ -55,7 +55,7 @@ def _lines(
 
 
 def _bytes(folder: str, file: str, content: bytes) -> Callable[[World], None]:
-    return lambda world: world.edit(f"data/{folder}/{TASK}/{file}", lambda before: content)
+    return lambda world: world.edit(f"data/{folder}/{TASK}/{file}", lambda _before: content)
 
 
 def _without(folder: str, file: str) -> Callable[[World], None]:

@@ -39,8 +39,8 @@ def alike(name: str, seed: int, side: int = 80) -> Pair:
     return Pair(name, noise, noise)
 
 
-def posed(pair: Pair, task: Task, seed: int = 0, round: int = 0, turn: bool = True) -> Pair:
-    return augment(pair, task, 64, seed=seed, round=round, turn=turn)
+def posed(pair: Pair, task: Task, seed: int = 0, round_: int = 0, turn: bool = True) -> Pair:
+    return augment(pair, task, 64, seed=seed, round_=round_, turn=turn)
 
 
 @settings(max_examples=60, deadline=None)
@@ -48,9 +48,11 @@ def posed(pair: Pair, task: Task, seed: int = 0, round: int = 0, turn: bool = Tr
 def test_input_and_target_are_posed_alike(seed: int, round_: int, turn: bool) -> None:
     """Exactly, at one size and at x16; were there text, it would be mirrored in both or in none."""
     one = posed(alike(f"n{seed}", seed), SAME_SIZE, seed, round_, turn)
-    assert np.array_equal(one.input, one.target) and one.target.shape == (64, 64, 3)
+    assert np.array_equal(one.input, one.target)
+    assert one.target.shape == (64, 64, 3)
     large = posed(enlarged_pair(seed), ENLARGED, seed, round_, turn)
-    assert large.input.shape == (4, 4, 3) and large.target.shape == (64, 64, 3)
+    assert large.input.shape == (4, 4, 3)
+    assert large.target.shape == (64, 64, 3)
     assert np.array_equal(large.target, large.input.repeat(16, 0).repeat(16, 1))
 
 
@@ -105,7 +107,8 @@ def test_the_tables_of_a_jpeg_turn_with_it() -> None:
 def test_all_poses_of_a_square_come_equally_often() -> None:
     noise = alike("a", 2, 64)
     found = Counter(posed(noise, SAME_SIZE, 0, n).target.tobytes() for n in range(400))
-    assert len(found) == 8 and min(found.values()) > 25
+    assert len(found) == 8
+    assert min(found.values()) > 25
 
 
 def test_rounds_seeds_and_images_differ() -> None:
@@ -126,7 +129,8 @@ def test_switched_off_only_crops_are_left() -> None:
         for left in range(17)
     }
     found = {posed(noise, SAME_SIZE, 0, n, turn=False).target.tobytes() for n in range(40)}
-    assert len(found) > 30 and found <= windows
+    assert len(found) > 30
+    assert found <= windows
 
 
 def fingerprints() -> list[str]:

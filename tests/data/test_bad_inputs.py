@@ -42,7 +42,8 @@ def test_a_bad_input_is_one_sentence(
     *remarks, sentence = err.splitlines()
     assert stopped.value.code == 2
     assert bad.pattern().fullmatch(sentence.removeprefix("error: ")), sentence
-    assert sentence.startswith("error: ") and not any("rror" in line for line in remarks)
+    assert sentence.startswith("error: ")
+    assert not any("rror" in line for line in remarks)
     assert not any(secret in out + err for secret in SECRETS)
     assert everything(world.root) == before
 
@@ -54,7 +55,8 @@ def test_a_process_ends_with_one_sentence(site: Site, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "stages.fetch", TASK, "--root", str(root)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: ")
     assert not (root / "data").exists()
 
 

@@ -84,7 +84,8 @@ def test_adding_files_moves_none(tmp_path: Path) -> None:
     before = splits("a")
     write_photographs(tmp_path / "photos" / "more", count=9, seed=1)
     after = splits("b")
-    assert len(after) == 21 and all(after[name] == split for name, split in before.items())
+    assert len(after) == 21
+    assert all(after[name] == split for name, split in before.items())
 
 
 def test_given_pairs_stay_aligned(tmp_path: Path) -> None:
@@ -97,7 +98,8 @@ def test_given_pairs_stay_aligned(tmp_path: Path) -> None:
         image.point(lambda v: v // 4).save(dark, quality=100, subsampling=0)
     chosen = project(tmp_path, "night_to_day", kind="folder", path="set/*/high", inputs="set/*/low")
     pairs = run(tmp_path, chosen)
-    assert len(PairIndex(pairs, "train")) == 4 and len(PairIndex(pairs, "test")) == 2
+    assert len(PairIndex(pairs, "train")) == 4
+    assert len(PairIndex(pairs, "test")) == 2
     for pair in PairIndex(pairs, "test"):
         assert np.abs(pair.input.astype(float) - pair.target / 4).mean() < 3
 

@@ -99,7 +99,8 @@ def test_small_images_are_refused_or_listed(tmp_path: Path) -> None:
             "because": "targets/strip.png is 90x20, smaller than `pair.size` 32",
         }
     ]
-    assert sum(manifest["counts"].values()) == 12 and "1 too small" in summary(manifest)
+    assert sum(manifest["counts"].values()) == 12
+    assert "1 too small" in summary(manifest)
     with pytest.raises(UserError, match="every image is smaller"):
         paired(tmp_path, settings_for("colourization", source, small="skip", size=4096))
 
@@ -115,7 +116,8 @@ def test_butterflies_by_species(tmp_path: Path) -> None:
     for entry in entries:
         assert entry["group"] == entry["id"].rpartition("__")[2][:3]
         species.setdefault(entry["group"], set()).add(entry["split"])
-    assert len(species) == 10 and all(len(found) == 1 for found in species.values())
+    assert len(species) == 10
+    assert all(len(found) == 1 for found in species.values())
 
 
 @needs_shared("data/flowers.tar")
@@ -127,7 +129,8 @@ def test_flowers_by_folder(tmp_path: Path) -> None:
     folders: dict[str, set[str]] = {}
     for entry in entries:
         folders.setdefault(entry["group"], set()).add(entry["split"])
-    assert len(folders) > 4 and all(len(found) == 1 for found in folders.values())
+    assert len(folders) > 4
+    assert all(len(found) == 1 for found in folders.values())
     gone = read_manifest(tmp_path / "data" / "pairs" / "decompression")["near_duplicates"]
     assert len(gone) > 40  # Every one of them within one species, so none across splits.
     assert all(len(set(line["splits"])) == 1 for line in gone)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -106,10 +106,10 @@ def test_a_killed_unpacking_goes_on(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def slow_bucket(world: World) -> Iterator[World]:
+def slow_bucket(world: World) -> World:
     """One transfer at a time."""
     world.bucket(*((f"set/{number:03}.png", noise(number)) for number in range(60)), transfers=1)
-    yield world
+    return world
 
 
 def test_a_killed_transfer_goes_on(slow_bucket: World, tmp_path: Path) -> None:
@@ -128,5 +128,6 @@ def test_a_killed_transfer_goes_on(slow_bucket: World, tmp_path: Path) -> None:
     for number in range(4):
         before, goal = arrived(), 12 * number + dice.randrange(1, 12)
         assert kill_when(root, partial(lambda least: len(arrived()) >= least, goal))
-        assert before.items() <= arrived().items() and len(arrived()) < 60
+        assert before.items() <= arrived().items()
+        assert len(arrived()) < 60
     assert finish(root) == undisturbed

@@ -75,7 +75,8 @@ def test_copies_in_any_encoding_leave_training(tmp_path: Path) -> None:
         (["train/photo_03"], ["train/photo_99"], {"train"}),
     ]
     ids = {entry["id"] for entry in read_records(pairs, PAIRS)}
-    assert len(ids) == 8 and not ids & {"train__copy", "train__photo_99"}
+    assert len(ids) == 8
+    assert not ids & {"train__copy", "train__photo_99"}
     kept = paired(tmp_path, "decompression", source, duplicates="report")
     assert len(list(read_records(kept, PAIRS))) == 10
 

@@ -25,7 +25,8 @@ def test_sheets_stay_small(tmp_path: Path, task: str) -> None:
     pairs = paired(tmp_path, settings_for(task, source, size=128))
     raw = tmp_path / "data" / "raw" / task
     content = pairs_sheet(pairs, raw)
-    assert len(content) < LARGEST_BYTES and content == pairs_sheet(pairs, raw)
+    assert len(content) < LARGEST_BYTES
+    assert content == pairs_sheet(pairs, raw)
 
 
 def test_cameras_have_rows_of_their_own(tmp_path: Path) -> None:

@@ -109,7 +109,8 @@ def test_splits_by_camera(tmp_path: Path) -> None:
     splits: dict[str, set[str]] = {}
     for entry in entries:
         splits.setdefault(entry["camera"], set()).add(entry["split"])
-    assert len(splits) == 6 and all(len(own) == 1 for own in splits.values())
+    assert len(splits) == 6
+    assert all(len(own) == 1 for own in splits.values())
 
 
 def test_a_wrong_clock_and_the_sun(tmp_path: Path) -> None:
@@ -220,5 +221,6 @@ def test_the_webcams(tmp_path: Path) -> None:
     place = {"split": "date", "cameras": {"frankfurt": FRANKFURT}}
     by_sun = read_manifest(paired(tmp_path, settings_for("night_to_day", source, timelapse=place)))
     sunny = by_sun["timelapse"]["cameras"]["frankfurt"]
-    assert sunny["night"] == len(TRUE_NIGHTS) and sunny["rejected"] == {}
+    assert sunny["night"] == len(TRUE_NIGHTS)
+    assert sunny["rejected"] == {}
     assert sunny["dusk"] == 5

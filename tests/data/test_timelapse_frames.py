@@ -50,7 +50,8 @@ def test_a_pattern_without_meaning_is_named() -> None:
 
 
 def test_attributes_are_read_and_judge(tmp_path: Path) -> None:
-    assert len(NAMES) == 40 and tuple(NAMES) == TRANSIENT_ATTRIBUTES
+    assert len(NAMES) == 40
+    assert tuple(NAMES) == TRANSIENT_ATTRIBUTES
     own = AttributeSettings()
     values = {"day": (0.9, 0.1), "night": (0.1, 0.7), "dusk": (0.5, 0.5), "both": (0.9, 0.7)}
     (tmp_path / "annotations.tsv").write_text(
@@ -100,8 +101,11 @@ def test_the_common_square_shows_the_same_everywhere(
     }
     assert len(scene_corners) == 1
     for left, top, side in boxes:
-        assert side > 0 and left >= 0 and top >= 0
-        assert left + side <= size[0] and top + side <= size[1]
+        assert side > 0
+        assert left >= 0
+        assert top >= 0
+        assert left + side <= size[0]
+        assert top + side <= size[1]
 
 
 def test_moved_frames_are_put_back_and_others_rejected() -> None:
@@ -111,7 +115,8 @@ def test_moved_frames_are_put_back_and_others_rejected() -> None:
     for shift in ((5, -3), (-7, 0), (0, 4)):
         for kind in ("night", "overcast"):
             pose = pose_of(edges(frame(kind, 21, shift=shift)), reference, 160)
-            assert abs(pose.shift[0] - shift[0]) <= 1 and abs(pose.shift[1] - shift[1]) <= 1
+            assert abs(pose.shift[0] - shift[0]) <= 1
+            assert abs(pose.shift[1] - shift[1]) <= 1
     own = AlignSettings()
     day = pose_of(edges(frame("day", 22)), reference, 160)
     assert rejection_reason(day, day.agreement, 160, own) is None

@@ -34,7 +34,8 @@ def test_a_large_bundle_goes_in_parts_and_comes_back_equal(tmp_path: Path) -> No
     key = published.address.removeprefix(f"s3://{BUCKET}/")
     assert key == f"sets/colourization/colourization-{published.version}.zip"
     head = boto3.client("s3").head_object(Bucket=BUCKET, Key=key)
-    assert head["ETag"].strip('"').endswith("-3") and head["Metadata"]["sha256"] == published.sha256
+    assert head["ETag"].strip('"').endswith("-3")
+    assert head["Metadata"]["sha256"] == published.sha256
     assert upload(file, "colourization", f"s3://{BUCKET}/sets/") == published
     again = boto3.client("s3").head_object(Bucket=BUCKET, Key=key)
     assert again["LastModified"] == head["LastModified"]

@@ -112,5 +112,6 @@ def test_kills_change_nothing(tmp_path: Path) -> None:
             assert outputs(lock) == serial_outputs(root, tmp_path / "serial", revision)
         assert resumed > 0
         wait_until(lambda: stack.slots_taken() == 0, 240)
-    assert not stack.processes("stages.") and not stack.processes("prefect")
+    assert not stack.processes("stages.")
+    assert not stack.processes("prefect")
     assert len(run(root, "git", "worktree", "list").splitlines()) == 1

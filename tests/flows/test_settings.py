@@ -41,7 +41,8 @@ def test_a_bad_file_is_named_with_its_field(tmp_path: Path, text: str, sentence:
     (tmp_path / "flows.yaml").write_text(text)
     with pytest.raises(UserError, match=r"flows\.yaml") as caught:
         load_flow_settings(tmp_path)
-    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
@@ -77,7 +78,8 @@ def test_a_run_that_had_ended_is_not_done_again() -> None:
     silent = (StateType.SCHEDULED, AGAIN, "Was silent, its process dead.")
     by_hand = (StateType.SCHEDULED, AGAIN, "Retry from the web page")
     found = ended_before(history(running, end, silent, running)[::-1])
-    assert found and (found.type, found.name, found.message) == end
+    assert found
+    assert (found.type, found.name, found.message) == end
     for states in ([running], [running, silent, running], [running, crashed, silent, running]):
         assert ended_before(history(*states)) is None
     assert ended_before(history(running, end, by_hand, running)) is None
@@ -107,7 +109,8 @@ def test_words_of_the_command_line() -> None:
 def test_a_grid_is_every_combination() -> None:
     grid = {"train.learning_rate": [0.1, 0.2], "train.ema": [0.9, 0.99]}
     points = grid_points(grid, 4)  # type: ignore[arg-type]
-    assert len(points) == 4 and {"train.learning_rate": 0.2, "train.ema": 0.9} in points
+    assert len(points) == 4
+    assert {"train.learning_rate": 0.2, "train.ema": 0.9} in points
 
 
 @pytest.mark.parametrize(
@@ -128,6 +131,7 @@ def test_a_point_is_written_and_checked(tmp_path: Path) -> None:
     root = write_project(tmp_path, {"colourization": {"source": {"kind": "builtin"}}})
     set_point(root, "colourization", {"train.learning_rate": 0.5, "search.memory": 8})
     written = yaml.safe_load((root / "params.yaml").read_text())["tasks"]["colourization"]
-    assert written["train"] == {"learning_rate": 0.5} and written["search"] == {"memory": 8}
+    assert written["train"] == {"learning_rate": 0.5}
+    assert written["search"] == {"memory": 8}
     with pytest.raises(UserError, match="learning_rat"):
         set_point(root, "colourization", {"train.learning_rat": 0.5})

@@ -63,22 +63,22 @@ def test_devices_are_those_that_this_process_may_use(
     assert list_devices() == []
 
 
-def test_a_slot_shows_its_own_device_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slot_shows_its_own_device_alone() -> None:
     with take_device(["3", "5"], quiet) as one, take_device(["3", "5"], quiet) as other:
         for place, name in ((one, "3"), (other, "5"), (Slot(""), "")):
             env = {**os.environ, **place.environment}
             seen = subprocess.run([sys.executable, "-c", SEEN], env=env, capture_output=True)
             assert seen.stdout.decode().strip() == name
     with take_device([], quiet) as cpu, take_device([], quiet) as as_well:
-        assert (
-            str(cpu) == str(as_well) == "the CPU" and cpu.environment["CUDA_VISIBLE_DEVICES"] == ""
-        )
+        assert str(cpu) == str(as_well) == "the CPU"
+        assert cpu.environment["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_a_third_waits_until_a_device_is_left() -> None:
     devices, heard = ["0", "1"], []
     with take_device(devices, quiet) as first, ExitStack() as held:
-        assert first.device == "0" and held.enter_context(take_device(devices, quiet)).device == "1"
+        assert first.device == "0"
+        assert held.enter_context(take_device(devices, quiet)).device == "1"
 
         def leave(line: str) -> None:
             heard.append(line)
@@ -86,10 +86,11 @@ def test_a_third_waits_until_a_device_is_left() -> None:
 
         with take_device(devices, leave) as third:
             assert third.device == "1"
-    assert len(heard) == 1 and "waiting for one" in heard[0]
+    assert len(heard) == 1
+    assert "waiting for one" in heard[0]
 
 
-def test_a_device_stays_taken_as_long_as_a_child_holds_it(tmp_path: Path) -> None:
+def test_a_device_stays_taken_as_long_as_a_child_holds_it() -> None:
     with take_device(["0"], quiet) as place:
         child = subprocess.Popen(["sleep", "600"], pass_fds=place.locks)
     heard: list[str] = []
@@ -100,10 +101,12 @@ def test_a_device_stays_taken_as_long_as_a_child_holds_it(tmp_path: Path) -> Non
         child.wait()
 
     with take_device(["0"], end_child) as again:
-        assert again.device == "0" and "waiting for one" in heard[0]
+        assert again.device == "0"
+        assert "waiting for one" in heard[0]
 
 
-def test_a_missing_limit_is_an_error_and_setup_makes_it(api: None) -> None:
+@pytest.mark.usefixtures("api")
+def test_a_missing_limit_is_an_error_and_setup_makes_it() -> None:
     settings = SlotSettings(limit="a-gpu")
     with pytest.raises(UserError, match="no concurrency limit `a-gpu`: run `make server-setup`"):
         ExitStack().enter_context(slot(settings, quiet))
@@ -122,6 +125,7 @@ def test_a_missing_limit_is_an_error_and_setup_makes_it(api: None) -> None:
         )
 
 
+@pytest.mark.usefixtures("api")
 @pytest.mark.parametrize(
     ("error", "attempts"),
     [
@@ -131,7 +135,7 @@ def test_a_missing_limit_is_an_error_and_setup_makes_it(api: None) -> None:
         (ZeroDivisionError("a fault of the program"), 1),
     ],
 )
-def test_only_what_may_pass_is_tried_again(api: None, error: Exception, attempts: int) -> None:
+def test_only_what_may_pass_is_tried_again(error: Exception, attempts: int) -> None:
     tries: list[int] = []
 
     @task(cache_policy=NO_CACHE, persist_result=False)

@@ -25,7 +25,8 @@ def test_a_tree_shares_cache_and_resume_state_and_goes(root: Path) -> None:
     (root / "params.yaml").write_text("unfinished work of the user")
     (root / ".dvc" / "config.local").write_text("[core]\n    remote = mine\n")
     with work_tree(root, "one", "HEAD") as tree, work_tree(root, "two", "HEAD") as other:
-        assert trees(root) == 2 and tree.path != other.path
+        assert trees(root) == 2
+        assert tree.path != other.path
         assert "preset: demo" in (tree.path / "params.yaml").read_text()
         cache = Path(ask_dvc(tree.path, "cache", "dir"))
         assert (tree.path / ".dvc" / cache).resolve() == (root / ".dvc" / "cache").resolve()
@@ -48,7 +49,8 @@ def test_the_user_s_own_images_and_weights_are_there(root: Path) -> None:
     with work_tree(root, "one", "HEAD") as tree:
         assert (tree.path / "data" / "mine" / "a").is_dir()
         assert (tree.path / "weights.pt").read_text() == "weights"
-    assert (root / "weights.pt").exists() and (root / "data" / "mine" / "a").is_dir()
+    assert (root / "weights.pt").exists()
+    assert (root / "data" / "mine" / "a").is_dir()
 
 
 def test_trees_of_the_living_stay_and_those_of_the_dead_go(root: Path) -> None:
@@ -60,12 +62,14 @@ def test_trees_of_the_living_stay_and_those_of_the_dead_go(root: Path) -> None:
     with work_tree(root, "living", "HEAD") as tree:
         assert trees(root) == 2
         gone = remove_orphaned(root)
-        assert [path.name for path in gone] == ["dead"] and trees(root) == 1
+        assert [path.name for path in gone] == ["dead"]
+        assert trees(root) == 1
         assert tree.path.exists()
         with pytest.raises(UserError, match="in use"), work_tree(root, "living", "HEAD"):
             pass
         assert tree.path.exists()
-    assert trees(root) == 0 and not list((root / "scratch" / "work-trees").glob("[!.]*"))
+    assert trees(root) == 0
+    assert not list((root / "scratch" / "work-trees").glob("[!.]*"))
 
 
 def test_a_remote_becomes_the_default_of_a_tree_alone(root: Path) -> None:
@@ -95,4 +99,5 @@ def test_results_of_a_tree_are_restored_in_another(root: Path) -> None:
         run(tree.path, "dvc", "repro", "pair@colourization")
     with work_tree(root, "two", "HEAD") as tree:
         output = run(tree.path, "dvc", "repro", "pair@colourization")
-    assert not stages_run(output) and "is cached" in output
+    assert not stages_run(output)
+    assert "is cached" in output

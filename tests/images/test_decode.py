@@ -33,7 +33,9 @@ def test_16_bit_grey(tmp_path: Path, ending: str) -> None:
 def test_cmyk(tmp_path: Path) -> None:
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=95)
     red = read_rgb(tmp_path / "red.jpg").reshape(-1, 3).mean(axis=0)
-    assert red[0] > 200 and red[1] < 60 and red[2] < 60
+    assert red[0] > 200
+    assert red[1] < 60
+    assert red[2] < 60
 
 
 def test_palette_and_one_bit(tmp_path: Path) -> None:
@@ -81,11 +83,13 @@ def test_16_bit_colour(tmp_path: Path) -> None:
     page = np.concatenate([deep, np.full((6, 9, 1), 32896, np.uint16)], axis=2)
     tifffile.imwrite(tmp_path / "clear.tif", page, photometric="rgb", extrasamples=["unassalpha"])
     read = read_image(tmp_path / "clear.tif")
-    assert read.alpha is not None and (read.alpha == 128).all()
+    assert read.alpha is not None
+    assert (read.alpha == 128).all()
     (tmp_path / "cut.tif").write_bytes((tmp_path / "deep.tif").read_bytes()[:200])
-    with warnings.catch_warnings(), pytest.raises(UserError, match="is damaged or no image"):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own, before it gives up
-        read_rgb(tmp_path / "cut.tif")
+        with pytest.raises(UserError, match="is damaged or no image"):
+            read_rgb(tmp_path / "cut.tif")
 
 
 def test_an_embedded_profile_is_applied(tmp_path: Path) -> None:
@@ -102,10 +106,12 @@ def test_transparency_and_exif_survive(tmp_path: Path) -> None:
     image = Image.fromarray(np.dstack((RGB, RGB[..., 0])))
     image.save(tmp_path / "a.png", exif=exif)
     read = read_image(tmp_path / "a.png")
-    assert read.alpha is not None and np.array_equal(read.alpha, np.rot90(RGB[..., 0], -1))
+    assert read.alpha is not None
+    assert np.array_equal(read.alpha, np.rot90(RGB[..., 0], -1))
     write_png(tmp_path / "b.png", read.rgb, read.alpha, read.exif)
     kept = Image.open(tmp_path / "b.png")
-    assert kept.mode == "RGBA" and dict(kept.getexif()) == {0x0110: "a camera"}
+    assert kept.mode == "RGBA"
+    assert dict(kept.getexif()) == {0x0110: "a camera"}
 
 
 def test_the_first_frame_of_an_animation(tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def test_many_bands_equal_one_pass(
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 999), st.integers(0, 20))
 def test_borders_cover_every_row_once(height: int, width: int, channels: int, reach: int) -> None:
     borders = band_borders(height, width, channels, max(reach, 1), 2**24)
-    assert borders[0] == 0 and borders[-1] == height
+    assert borders[0] == 0
+    assert borders[-1] == height
     assert all(a < b for a, b in pairwise(borders))
 
 

@@ -65,7 +65,7 @@ def test_a_failed_write_leaves_the_old_file(
     path = tmp_path / "a.txt"
     write_text(path, "old")
 
-    def full(descriptor: int) -> None:
+    def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
     monkeypatch.setattr(os, "fsync", full)

@@ -30,7 +30,8 @@ def test_a_killed_worker_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a worker process was killed"):
         journalled(journal, items, killed, workers=2)
     done = list(read_lines(journal))
-    assert done == [number(item) for item in range(len(done))] and len(done) <= INLINE_LIMIT
+    assert done == [number(item) for item in range(len(done))]
+    assert len(done) <= INLINE_LIMIT
     assert journalled(journal, items, number, workers=2) == len(done)
     assert list(read_lines(journal)) == [number(item) for item in items]
 

@@ -145,7 +145,7 @@ def _image_suffix(path: Path) -> str | None:
     try:
         with Image.open(path) as image:
             kind = (image.format or "").lower()
-    except Exception:  # decoders raise almost anything
+    except Exception:  # noqa: BLE001 - decoders raise almost anything
         return None
     suffix = {"jpeg": ".jpg", "tiff": ".tif"}.get(kind, f".{kind}")
     return suffix if suffix in SUFFIXES else None

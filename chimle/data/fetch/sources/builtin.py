@@ -45,6 +45,7 @@ class Builtin:
 
     def fetch(self, work: Path) -> Collection:
         """The files of the package."""
+        del work  # Nothing is downloaded.
         return Collection(_find(), [], _origin)
 
     def forget(self) -> None:

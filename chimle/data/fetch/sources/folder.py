@@ -57,6 +57,7 @@ class Folder:
 
     def fetch(self, work: Path) -> Collection:
         """The files in place."""
+        del work  # Nothing is copied.
         return self._collection()
 
     def forget(self) -> None:
