@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from chimle.data.fetch import download
 from chimle.data.fetch.fetching import fetch
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.errors import UserError
+from chimle.io import download
 from chimle.perceptual import weights as perceptual_weights
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings

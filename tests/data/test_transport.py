@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from chimle.data.fetch import download
-from chimle.data.fetch.checksums import Version
-from chimle.data.fetch.download import Download, DownloadSpec
 from chimle.data.fetch.fetching import fetch
-from chimle.data.fetch.http import HttpFile
 from chimle.data.fetch.sources import bucket
 from chimle.data.fetch.unpacking import damage
 from chimle.data.manifests import SOURCE, read_records
 from chimle.errors import UserError
+from chimle.io import download
+from chimle.io.download import Download, DownloadSpec
 from chimle.io.files import sha256_of
+from chimle.io.http import HttpFile
+from chimle.io.versions import Version
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
 from stages import check as check_stage
@@ -168,7 +168,7 @@ def test_stalls_are_survived_as_long_as_something_comes(world: World) -> None:
 
 def test_failures_that_pass_are_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("chimle.data.fetch.download.time.sleep", pauses.append)
+    monkeypatch.setattr("chimle.io.download.time.sleep", pauses.append)
     monkeypatch.setattr(download, "FIRST_PAUSE", 1.0)
     address = world.site.put("/a.tar", ARCHIVE, statuses=[503, 500, 429, 502], retry_after="3")
     world.url(address, retries=4)

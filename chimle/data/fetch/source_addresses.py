@@ -7,25 +7,12 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from chimle.errors import UserError
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-
-
-def plain(address: str) -> str:
-    """An address without user, password, query and fragment, which may be secret."""
-    scheme = _SCHEME.match(address)
-    if not scheme:
-        return address
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return f"{scheme[0]}…"
-    return f"{scheme[0]}{parts.netloc.rpartition('@')[2]}{parts.path}"
+from chimle.io.urls import SCHEME, plain
 
 
 def checksum_key(address: str) -> str:
     """Key of an address in the checksums: without secrets, but with a hash of the query."""
-    if not _SCHEME.match(address):
+    if not SCHEME.match(address):
         return address
     query = urlsplit(address).query
     return plain(address) + (f"?{_short(query)}" if query else "")
@@ -43,7 +30,7 @@ def download_name(address: str) -> str:
 
 def file_name(address: str) -> str:
     """The last component of an address's path; may be empty."""
-    path = urlsplit(address).path if _SCHEME.match(address) else address
+    path = urlsplit(address).path if SCHEME.match(address) else address
     return unquote(path.rstrip("/").rpartition("/")[2])
 
 
@@ -53,7 +40,7 @@ def local_path(address: str, root: Path) -> Path | None:
     Raises:
         UserError: it names another machine or an unknown scheme.
     """
-    if not _SCHEME.match(address):
+    if not SCHEME.match(address):
         return root / address
     try:
         parts = urlsplit(address)

@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from chimle.data.fetch.checksums import Version
-from chimle.data.fetch.download import Reply
 from chimle.data.file_names import BadNameError, printable, safe_name
 from chimle.errors import TransientError, UserError
 from chimle.io import s3
+from chimle.io.download import Reply
+from chimle.io.versions import Version
 from chimle.settings.source import S3Source
 
 PAGE = 1000

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from chimle.data.fetch.http import HttpFile
-from chimle.data.fetch.source_addresses import file_name, local_path, plain
+from chimle.data.fetch.source_addresses import file_name, local_path
 from chimle.data.fetch.sources.pinned import LocalFile, PinnedFile, RemoteFile
 from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
 from chimle.errors import UserError
 from chimle.io.files import sha256_of
+from chimle.io.http import HttpFile
+from chimle.io.urls import plain
 from chimle.settings.source import ListingSettings, UrlSource
 
 

@@ -8,8 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from chimle.data.fetch.checksums import ChecksumStore, Known, Version
-from chimle.data.fetch.download import retry
+from chimle.data.fetch.checksums import ChecksumStore
 from chimle.data.fetch.sources.bucket import Bucket, BucketFile, StoredObject
 from chimle.data.fetch.sources.pinned import (
     ACCEPT_HINT,
@@ -21,6 +20,8 @@ from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
 from chimle.data.file_names import BadNameError, Names
 from chimle.errors import TransientError, UserError
+from chimle.io.download import retry
+from chimle.io.versions import Known, Version
 from chimle.settings.source import S3Source
 
 _RETRIES = 4

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from chimle.data.fetch.http import HttpFile
 from chimle.data.fetch.source_addresses import checksum_key, local_path
 from chimle.data.fetch.sources.pinned import LocalFile, PinnedFile, RemoteFile, fetch_and_unpack
 from chimle.data.fetch.sources.protocol import Collection, Workspace
+from chimle.io.http import HttpFile
 from chimle.settings.source import ArchiveSettings, UrlSource
 
 

@@ -11,10 +11,10 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from chimle.data.fetch.checksums import Version
-from chimle.data.fetch.download import Reply
-from chimle.data.fetch.source_addresses import plain
 from chimle.errors import TRANSIENT_STATUSES, TransientError, UserError
+from chimle.io.download import Reply
+from chimle.io.urls import plain
+from chimle.io.versions import Version
 
 _MAX_REDIRECTS = 10
 _CHUNK = 256 * 1024
@@ -34,14 +34,15 @@ _CONNECTION_ERRORS = (requests.exceptions.RequestException, urllib3.exceptions.H
 class HttpFile:
     """A file over HTTP (`download.Remote`)."""
 
-    def __init__(self, address: str, timeout: float) -> None:
+    def __init__(self, address: str, timeout: float, field: str = "`source.archives`") -> None:
         """A file; nothing is requested yet.
 
         Args:
             address: `http://` or `https://`.
             timeout: seconds without a byte that count as a failure.
+            field: where the address is written, for messages.
         """
-        self._address, self._timeout = address, timeout
+        self._address, self._timeout, self._field = address, timeout, field
 
     @property
     def name(self) -> str:
@@ -108,7 +109,7 @@ class HttpFile:
             except requests.exceptions.SSLError:
                 raise UserError(
                     f"{self.name} cannot be fetched (no valid TLS connection): "
-                    "fix the address in `source.archives`"
+                    f"fix the address in {self._field}"
                 ) from None
             except _INVALID_ADDRESS:
                 raise self._invalid_address() from None
@@ -122,7 +123,7 @@ class HttpFile:
         raise UserError(f"{self.name} redirects more than {_MAX_REDIRECTS} times: fix its address")
 
     def _invalid_address(self) -> UserError:
-        return UserError(f"`source.archives`: {self.name} leads to no valid address: fix it")
+        return UserError(f"{self._field}: {self.name} leads to no valid address: fix it")
 
     def _redirect_target(self, address: str, target: str) -> str:
         try:
@@ -168,9 +169,9 @@ class HttpFile:
         fix = {
             401: "its server wants a user: https://USER:PASSWORD@HOST/... or a .netrc",
             403: "ask its owner for access or download it by hand",
-            404: "fix its address in `source.archives`",
-            410: "it is gone for good, name another address in `source.archives`",
-        }.get(status, "fix its address in `source.archives`")
+            404: f"fix its address in {self._field}",
+            410: f"it is gone for good, name another address in {self._field}",
+        }.get(status, f"fix its address in {self._field}")
         return UserError(f"{self.name} cannot be fetched ({answer}): {fix}")
 
     def _describe(self, error: BaseException) -> str:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from chimle.data.fetch.checksums import Known, Version
 from chimle.errors import TransientError, UserError
 from chimle.io.files import locked, sha256_of, write_text
+from chimle.io.versions import Known, Version
 
 T = TypeVar("T")
 
@@ -71,12 +71,14 @@ class DownloadSpec:
         stated_by: who states that, for messages.
         version: that it must have if its hash is unknown.
         largest: limit on its bytes.
+        limit: name of that limit, for messages.
     """
 
     sha256: str | None
     stated_by: str
     version: Version
     largest: int
+    limit: str = "`source.most_bytes`"
 
 
 def retry(
@@ -218,8 +220,8 @@ class Download:
                 write_text(self._part_note, json.dumps(reply.version.to_json()))
             total = reply.version.size
             if total is not None:
-                self._check_size(total, spec.largest)
-            self._store(reply, spec.largest)
+                self._check_size(total, spec)
+            self._store(reply, spec)
         received = self._received()
         if total is not None and received > total:
             self._part.unlink()
@@ -228,7 +230,7 @@ class Download:
             raise TransientError(f"it ended after {received:,} of {total:,} bytes")
         return Version(received, reply.version.etag, reply.version.modified, reply.version.id)
 
-    def _store(self, reply: Reply, largest: int) -> None:
+    def _store(self, reply: Reply, spec: DownloadSpec) -> None:
         started = reported = time.monotonic()
         size = reply.start
         with self._part.open("ab") as stream:
@@ -236,18 +238,18 @@ class Download:
                 stream.write(chunk)
                 stream.flush()
                 size += len(chunk)
-                self._check_size(size, largest)
+                self._check_size(size, spec)
                 if time.monotonic() - reported > _REPORT_INTERVAL:
                     reported = time.monotonic()
                     rate = (size - reply.start) / (reported - started) / 1e6
                     whole = f" of {reply.version.size / 1e6:,.1f}" if reply.version.size else ""
                     self._print(f"{size / 1e6:,.1f}{whole} MB, {rate:.1f} MB per second")
 
-    def _check_size(self, size: int, largest: int) -> None:
-        if size > largest:
+    def _check_size(self, size: int, spec: DownloadSpec) -> None:
+        if size > spec.largest:
             self._discard()
             raise UserError(
-                f"{self.remote.name} is larger than `source.most_bytes` {largest:,}: raise that"
+                f"{self.remote.name} is larger than {spec.limit} {spec.largest:,}: raise that"
             )
 
 
