@@ -1,6 +1,5 @@
 """Setups of the engine benchmark, and both sides' search and training on them."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -185,6 +184,4 @@ def arithmetic(autocast: bool) -> torch.autocast:
 
 def random_vgg(device: str) -> Perceptual:
     """VGG16's distance with fixed random weights, which do not change its cost."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return load_perceptual(PerceptualSettings(backbone="vgg", allow_random=True), device)
+    return load_perceptual(PerceptualSettings(backbone="vgg", weights="random"), device)

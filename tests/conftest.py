@@ -37,8 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def perceptual() -> Perceptual:
     """SqueezeNet's distance over fixed random features."""
-    with pytest.warns(UserWarning, match="random"):
-        return load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
+    return load_perceptual(PerceptualSettings(backbone="squeeze", weights="random"))
 
 
 @pytest.fixture(autouse=True)

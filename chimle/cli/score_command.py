@@ -41,13 +41,8 @@ def score_command(
         BackboneName, typer.Option(help="Network of the perceptual distance.")
     ] = BackboneName.SQUEEZE,
     weights: Annotated[
-        str | None,
-        typer.Option(help="File of its weights.  [default: torch's cache, then the download]"),
-    ] = None,
-    random: Annotated[
-        bool,
-        typer.Option("--random", help="Use fixed random features where weights are missing."),
-    ] = False,
+        str, typer.Option(help="Its weights: `official`, `random` (fixed), or a file.")
+    ] = "official",
     inception: Annotated[
         str | None, typer.Option(help="File of Inception weights for FID and KID, or `official`.")
     ] = None,
@@ -71,9 +66,7 @@ def score_command(
         from chimle.metrics.score_files import ScoreRequest, score, score_table, write_scores
         from chimle.settings.perceptual import PerceptualSettings
 
-        perceptual = PerceptualSettings(
-            backbone=backbone.value, weights=weights, allow_random=random
-        )
+        perceptual = PerceptualSettings(backbone=backbone.value, weights=weights)
         request = ScoreRequest(
             outputs, targets, inputs, task, perceptual, inception, jpeg_quality, seed, features
         )

@@ -158,8 +158,8 @@ class Model:
             target: of the samples' size.
             candidates: per level, coarse first; None: 64, 32, 16, ..
             seed: seed of the samples.
-            weights: file of the perceptual backbone's weights; None: those of training, else
-                random features, which `Match.features` names.
+            weights: `official`, `random`, or a file of the perceptual backbone's weights; None:
+                random if training's were, else official. `Match.features` names them.
 
         Raises:
             TypeError: an image is of another type.
@@ -167,9 +167,9 @@ class Model:
         """
         settings = self.bundle.settings.perceptual
         if weights is None:
-            settings = settings.model_copy(update={"weights": None, "allow_random": True})
-        else:
-            settings = settings.model_copy(update={"weights": weights})
+            # A file of training is on another machine.
+            weights = "random" if settings.weights == "random" else "official"
+        settings = settings.model_copy(update={"weights": weights})
         perceptual = load_perceptual(settings, str(self.device))
         counts = candidates or default_candidates(self.levels)
         return find_match(self.bundle, perceptual, as_array(image), as_array(target), counts, seed)

@@ -10,12 +10,9 @@ import torch
 from torch import nn
 
 from chimle.errors import UserError
-from chimle.io.files import write_bytes
 from chimle.perceptual.torchvision_compat import import_torchvision
-from chimle.perceptual.weights import Origin, cache_file, download
+from chimle.perceptual.weights import OFFICIAL_NAME, Origin, official_file
 
-OFFICIAL = "official"
-"""Setting: torch's cache, then the official download."""
 OFFICIAL_URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth"
@@ -47,39 +44,26 @@ class Inception:
         return torch.cat(parts).numpy()
 
 
-def _checked(content: bytes, name: str) -> None:
+def _find(setting: str, root: Path) -> tuple[Path, Origin]:
+    """The official file, in torch's cache or elsewhere; `UserError` where it is missing."""
+    if setting == OFFICIAL_NAME:
+        path, _ = official_file(OFFICIAL_URL, OFFICIAL_SHA256, "evaluate.inception")
+        return path, "official"
+    file = root / setting
+    if not file.is_file():
+        raise UserError(f"`evaluate.inception`: {file} does not exist")
+    return file, "file"
+
+
+def _verified(path: Path) -> bytes:
+    content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != OFFICIAL_SHA256:
         raise UserError(
-            f"{name} is not the official Inception file (its SHA-256 begins {found[:8]}, not "
+            f"{path} is not the official Inception file (its SHA-256 begins {found[:8]}, not "
             f"{OFFICIAL_SHA256[:8]}), so FID would be wrong: replace it"
         )
-
-
-def _find(setting: str, root: Path) -> tuple[bytes, Origin]:
-    """Content of the official file; `UserError` where it is missing or another one."""
-    if setting != OFFICIAL:
-        file = root / setting
-        if not file.is_file():
-            raise UserError(f"`evaluate.inception`: {file} does not exist")
-        content = file.read_bytes()
-        _checked(content, str(file))
-        return content, "file"
-    cached = cache_file(OFFICIAL_URL)
-    if cached.is_file():
-        content = cached.read_bytes()
-        _checked(content, str(cached))
-        return content, "cache"
-    try:
-        content = download(OFFICIAL_URL)
-    except UserError as error:
-        raise UserError(
-            f"{error}: name a file in `evaluate.inception`, put it into torch's cache, or leave "
-            "the field empty"
-        ) from None
-    _checked(content, OFFICIAL_URL)
-    write_bytes(cached, content)
-    return content, "download"
+    return content
 
 
 def load_inception(
@@ -97,7 +81,8 @@ def load_inception(
     """
     if setting is None:
         return None
-    content, origin = _find(setting, root)
+    path, origin = _find(setting, root)
+    content = _verified(path)
     import_torchvision()
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 

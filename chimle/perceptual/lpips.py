@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from chimle.errors import UserError
 from chimle.images.resample import enlarged
 from chimle.perceptual.torchvision_compat import import_torchvision
-from chimle.perceptual.weights import Backbone, Origin, find_weights
+from chimle.perceptual.weights import RANDOM_NAME, Backbone, Origin, find_weights
 from chimle.settings.perceptual import PerceptualSettings
 
 Features = tuple[Tensor, ...]
@@ -199,12 +199,12 @@ def load_perceptual(
     """The distance that the settings name.
 
     Args:
-        settings: backbone, weights and whether random features may stand in.
+        settings: backbone and weights.
         device: where it computes.
         root: directory that a relative `settings.weights` starts from.
 
     Raises:
-        UserError: no weights can be had and random features are not allowed.
+        UserError: the weights are missing or damaged.
     """
     import_torchvision()
     import lpips
@@ -212,24 +212,11 @@ def load_perceptual(
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchvision on the package's old keyword
         package = lpips.LPIPS(net=settings.backbone, pnet_rand=True, verbose=False)
-    file = root / settings.weights if settings.weights else None
-    try:
-        weights = find_weights(settings.backbone, file)
-    except UserError as error:
-        if file is not None:
-            raise
-        if not settings.allow_random:
-            raise UserError(
-                f"{error}: name a file in `perceptual.weights`, or put it into torch's cache"
-            ) from None
-        warnings.warn(
-            f"{error}; fixed-seed random features stand in, and every number is called "
-            f"{settings.backbone}_random",
-            stacklevel=2,
-        )
+    if settings.weights == RANDOM_NAME:
         _randomise(package.net)
         info = PerceptualInfo(settings.backbone, "random", _state_hash(package.net))
     else:
-        _load_backbone(package.net, weights.state, str(file or weights.origin))
+        weights = find_weights(settings.backbone, settings.weights, root)
+        _load_backbone(package.net, weights.state, settings.weights)
         info = PerceptualInfo(settings.backbone, weights.origin, weights.sha256)
     return Perceptual(package, info, settings.scales).to(device)

@@ -1,37 +1,34 @@
-"""Where a perceptual backbone's ImageNet weights come from, and what they are.
+"""Weights of perceptual backbones: official, fixed-seed random, or a file's.
 
-In this order: an explicit file; torch's usual cache; the official download, kept in that cache.
-Cached and downloaded files must match the SHA-256 that their official name announces.
+Which of them is used is a parameter; none stands in for another. Official files lie in torch's
+cache. What is missing there is downloaded, resumably, and must match the SHA-256 that its name
+announces.
 """
 
-import hashlib
-import io
-import urllib.error
-import urllib.request
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors.torch import load as load_safetensors
+from safetensors.torch import load_file
 from torch import Tensor
 
 from chimle.errors import UserError, first_line
-from chimle.io.files import write_bytes
+from chimle.io.files import sha256_of
+from chimle.perceptual.torch_cache import cached_download
 
 Backbone = Literal["vgg", "alex", "squeeze"]
-Origin = Literal["file", "cache", "download", "random"]
+Origin = Literal["official", "random", "file"]
 
+OFFICIAL_NAME, RANDOM_NAME = "official", "random"
+"""Values of `perceptual.weights` that are no file."""
 OFFICIAL: dict[str, str] = {
     "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
     "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     "squeeze": "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
 }
-"""Official files; what follows the last dash is the start of the file's SHA-256."""
-TIMEOUT_SECONDS = 5.0
-"""A download that does not answer for this long is given up."""
-LARGEST_BYTES = 2**30
-"""No backbone's file is larger."""
+"""Official files; the part after the last dash is the start of the file's SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -43,73 +40,66 @@ class BackboneWeights:
     sha256: str
 
 
-def _parse(content: bytes, name: str) -> dict[str, Tensor]:
-    """Tensors of a .safetensors or .pth file; nothing in it is ever executed."""
+def _parse(path: Path) -> dict[str, Tensor]:
+    """Feature tensors of a .safetensors or .pth file; nothing in it is executed."""
     try:
-        if name.endswith(".safetensors"):
-            state = load_safetensors(content)
+        if path.suffix == ".safetensors":
+            state = load_file(path)
         else:
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        return {key: value.float() for key, value in state.items()}
+            # Only what is used is read: a classifier's layers are most of VGG's file.
+            mapped = zipfile.is_zipfile(path)
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        return {k: v.float() for k, v in state.items() if k.startswith("features.")}
     except Exception as error:  # noqa: BLE001 - a damaged file raises almost anything
-        reason = first_line(error)
-        raise UserError(f"{name} holds no readable weights ({reason})") from None
+        raise UserError(f"{path} holds no readable weights ({first_line(error)})") from None
 
 
-def _checked(content: bytes, name: str) -> str:
-    """The content's SHA-256, which must begin as the official name says."""
-    found = hashlib.sha256(content).hexdigest()
-    announced = Path(name).stem.rsplit("-", 1)[-1]
+def _check(path: Path, announced: str) -> str:
+    """SHA-256 of a file; `UserError` unless it starts as announced."""
+    found = sha256_of(path)
     if not found.startswith(announced):
         raise UserError(
-            f"{name} is damaged: its SHA-256 begins {found[:8]}, not {announced}: delete it"
+            f"{path} is damaged: its SHA-256 starts with {found[:8]}, not {announced[:8]}: "
+            "delete it"
         )
     return found
 
 
-def cache_file(url: str) -> Path:
-    """Where torch keeps a downloaded file."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+def official_file(url: str, announced: str, parameter: str) -> tuple[Path, str]:
+    """An official file of weights in torch's cache, downloaded if it is missing, and its SHA-256.
+
+    Args:
+        url: of the file.
+        announced: SHA-256, or its start.
+        parameter: what a user may set to a file instead.
+
+    Raises:
+        UserError: it cannot be downloaded, or is damaged.
+    """
+    path = cached_download(url, parameter)
+    return path, _check(path, announced)
 
 
-def download(url: str) -> bytes:
-    """One try with a short timeout; `UserError` says what went wrong."""
-    try:
-        # Ask for the name first: a resolver's own patience may be far longer than ours.
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
-            content: bytes = answer.read(LARGEST_BYTES + 1)
-    except (urllib.error.URLError, TimeoutError, OSError) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(f"{url} cannot be downloaded ({reason})") from None
-    if len(content) > LARGEST_BYTES:
-        raise UserError(f"{url} is larger than any backbone's weights")
-    return content
-
-
-def find_weights(backbone: Backbone, file: Path | None) -> BackboneWeights:
-    """The backbone's ImageNet weights.
+def find_weights(backbone: Backbone, setting: str, root: Path) -> BackboneWeights:
+    """A backbone's ImageNet weights.
 
     Args:
         backbone: which network.
-        file: an explicit file; where given, nothing else is tried.
+        setting: `official`, or a file.
+        root: directory that a relative file starts from.
 
     Raises:
-        UserError: the file is missing or damaged, or no weights can be had.
+        UserError: the file is missing or damaged, or official weights cannot be downloaded.
     """
-    if file is not None:
-        if not file.is_file():
-            raise UserError(f"`perceptual.weights`: {file} does not exist")
-        content = file.read_bytes()
-        return BackboneWeights(
-            _parse(content, str(file)), "file", hashlib.sha256(content).hexdigest()
+    if setting == OFFICIAL_NAME:
+        url = OFFICIAL[backbone]
+        announced = Path(url).stem.rsplit("-", 1)[-1]
+        path, sha256 = official_file(url, announced, "perceptual.weights")
+        return BackboneWeights(_parse(path), "official", sha256)
+    file = root / setting
+    if not file.is_file():
+        raise UserError(
+            f"`perceptual.weights`: {file} does not exist: name a file, `{OFFICIAL_NAME}` or "
+            f"`{RANDOM_NAME}`"
         )
-    url = OFFICIAL[backbone]
-    cached = cache_file(url)
-    if cached.is_file():
-        content = cached.read_bytes()
-        sha256 = _checked(content, str(cached))
-        return BackboneWeights(_parse(content, str(cached)), "cache", sha256)
-    content = download(url)
-    sha256 = _checked(content, url)
-    write_bytes(cached, content)
-    return BackboneWeights(_parse(content, url), "download", sha256)
+    return BackboneWeights(_parse(file), "file", sha256_of(file))

@@ -12,11 +12,10 @@ class PerceptualSettings(Settings):
 
     backbone: Literal["vgg", "alex", "squeeze"] = "squeeze"
     """LPIPS backbone."""
-    weights: str | None = None
-    """File with the backbone's ImageNet weights (.safetensors or .pth); None: torch's usual
-    cache, then the official download."""
-    allow_random: bool = False
-    """Fall back to fixed-seed random features when no weights can be had (demo only)."""
+    weights: str = Field("official", min_length=1)
+    """The backbone's weights: `official`, trained on ImageNet, from torch's cache or downloaded;
+    `random`, fixed-seed random features, whose metrics compare within one run only; or a
+    .safetensors or .pth file. None stands in for another."""
     scales: tuple[int, ...] = (1,)
     """Whole factors by which images are enlarged before the backbone, in training and search; the
     distance is the mean over them. (1,): LPIPS itself."""

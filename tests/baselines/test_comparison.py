@@ -49,7 +49,6 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.filterwarnings("ignore:.*random features")
 def test_runs_become_a_table_a_plot_and_a_grid(project: Path) -> None:
     settings = load_settings(RunSettings, TASK, project)
     raw, pairs = project / "data" / "raw" / TASK, project / "data" / "pairs" / TASK

@@ -8,9 +8,7 @@ import pytest
 
 from chimle.data.fetch.fetching import fetch
 from chimle.data.pair.make_pairs import make_pairs
-from chimle.errors import UserError
 from chimle.io import download
-from chimle.perceptual import weights as perceptual_weights
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
 from tests.support.misbehaving import Site, misbehaving_server
@@ -47,10 +45,6 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _offline(url: str) -> bytes:
-    raise UserError(f"{url} is not asked for in tests")
-
-
 @pytest.fixture
 def world(
     good: Path, tmp_path: Path, site: Site, s3: str, monkeypatch: pytest.MonkeyPatch
@@ -59,7 +53,6 @@ def world(
     root = tmp_path / "project"
     shutil.copytree(good, root)
     monkeypatch.setattr(download, "FIRST_PAUSE", 0.0)
-    monkeypatch.setattr(perceptual_weights, "download", _offline)
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):

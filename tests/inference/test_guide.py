@@ -10,7 +10,6 @@ from tests.support.helpers import ROOT
 from tests.support.projects import tiny_bundle
 
 
-@pytest.mark.filterwarnings("ignore:.*random features")
 def test_examples_give_the_printed_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_bundle(tmp_path / "models" / "colourization", "colourization")
     monkeypatch.chdir(tmp_path)

@@ -22,6 +22,7 @@ from chimle.metrics.metric_table import curve_csv, measured_with, metric_rows
 from chimle.metrics.prdc import FEWEST
 from chimle.metrics.prediction import Prediction
 from chimle.metrics.registry import METRICS, find_metric, plain_name, split_headline
+from chimle.perceptual import torch_cache
 from chimle.perceptual.lpips import load_perceptual
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.settings.perceptual import PerceptualSettings
@@ -31,8 +32,7 @@ from tests.support.predictions import noise_images, noise_predictions
 
 @pytest.fixture(scope="module")
 def config() -> EvaluationConfig:
-    with pytest.warns(UserWarning):
-        perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
+    perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", weights="random"))
     return EvaluationConfig(perceptual, task=get_task("colourization"), resamples=200)
 
 
@@ -143,8 +143,7 @@ def test_another_picture_or_network_is_another_record(
     changed = prediction.samples.copy()
     changed[0, 0, 0, 0] ^= 1
     records.lpips_features(replace(prediction, samples=changed), config.perceptual, 16, tmp_path)
-    with pytest.warns(UserWarning):
-        other = load_perceptual(PerceptualSettings(backbone="alex", allow_random=True))
+    other = load_perceptual(PerceptualSettings(backbone="alex", weights="random"))
     records.lpips_features(prediction, other, 16, tmp_path)
     records.lpips_features(replace(prediction, id="renamed"), other, 16, tmp_path)
     assert len(list(tmp_path.rglob("*.npz"))) == 3
@@ -272,23 +271,24 @@ def test_fid_is_that_of_the_official_file_or_none(
     with pytest.raises(UserError, match="is not the official Inception file"):
         load_inception(str(stand_in))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch_cache, "RETRIES", 0)
     monkeypatch.setattr(inception_module, "OFFICIAL_URL", "http://127.0.0.1:9/inception.pth")
-    with pytest.raises(UserError, match=r"cannot be downloaded.*evaluate\.inception"):
+    with pytest.raises(UserError, match=r"cannot be fetched.*evaluate\.inception"):
         load_inception("official")
 
     content = stand_in.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     monkeypatch.setattr(inception_module, "OFFICIAL_SHA256", digest)
     cached = tmp_path / "hub" / "checkpoints" / "inception.pth"
-    cached.parent.mkdir(parents=True)
+    cached.parent.mkdir(parents=True, exist_ok=True)
     cached.write_bytes(content)
     found = load_inception("official")
-    assert found is not None and (found.origin, found.sha256) == ("cache", digest)
+    assert found is not None and (found.origin, found.sha256) == ("official", digest)
 
     with_fid = replace(config, inception=found, records=tmp_path / "features")
     scores, baseline = evaluate(noise_predictions(FEWEST, 2), with_fid)
     assert scores.values["fid"] > 0 and "kid" in scores.values and baseline is not None
     assert "precision_inception" in scores.values and "frechet_squeeze_random" in scores.values
     assert "fid" in split_headline(scores.values)[0]
-    assert measured_with(with_fid, scores)["inception"] == {"origin": "cache", "sha256": digest}
+    assert measured_with(with_fid, scores)["inception"] == {"origin": "official", "sha256": digest}
     assert json.dumps(measured_with(with_fid, scores))

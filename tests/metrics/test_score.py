@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def run(root: Path, *extra: object, outputs: str = "outputs") -> Result:
-    given = ["score", str(root / outputs), "--random", *map(str, extra)]
+    given = ["score", str(root / outputs), "--weights", "random", *map(str, extra)]
     if outputs == "outputs":
         given += ["--targets", str(root / "targets")]
     return CliRunner().invoke(app, given)
@@ -70,8 +70,7 @@ def test_numbers_are_those_of_the_stage(tmp_path: Path, name: Callable[[str, int
     predictions = noise_predictions(8)
     write(tmp_path, predictions, name)
     found = scored(tmp_path, "--inputs", tmp_path / "inputs", "--task", "colourization")
-    with pytest.warns(UserWarning):
-        perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
+    perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", weights="random"))
     expected = flat_values(
         *evaluate(predictions, EvaluationConfig(perceptual, task=get_task("colourization")))
     )
@@ -86,8 +85,7 @@ def test_ten_samples_come_in_their_order(tmp_path: Path) -> None:
     """The sets of one sample per input depend on which sample is the tenth."""
     predictions = noise_predictions(7, 11)
     write(tmp_path, predictions, lambda name, number: f"{name}_{number}.png")
-    with pytest.warns(UserWarning):
-        perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
+    perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", weights="random"))
     expected, _ = evaluate(predictions, EvaluationConfig(perceptual))
     assert scored(tmp_path)["provenance"]["images_sha256"] != expected.digest, "no inputs there"
     found = scored(tmp_path, "--inputs", tmp_path / "inputs")

@@ -21,7 +21,7 @@ def test_shipped_presets_are_valid(tmp_path: Path, preset: str, task: str) -> No
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "preset": preset}))
     settings = load_settings(RunSettings, task, tmp_path)
-    assert settings.perceptual.allow_random is (preset == "demo")
+    assert settings.perceptual.weights == ("random" if preset == "demo" else "official")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_random_features_stay_out_of_serious_presets(tmp_path: Path) -> None:
     (tmp_path / "presets" / "small.yaml").write_text(yaml.safe_dump(TINY))
     params = (tmp_path / "params.yaml").read_text().replace("demo", "small")
     (tmp_path / "params.yaml").write_text(params)
-    with pytest.raises(UserError, match="never falls back to random features"):
+    with pytest.raises(UserError, match="never uses random features"):
         load_settings(RunSettings, "colourization", tmp_path)
 
 

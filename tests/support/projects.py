@@ -24,7 +24,7 @@ TINY: dict[str, dict[str, Any]] = {
         "mapping_width": 8,
         "mapping_depth": 3,
     },
-    "perceptual": {"backbone": "squeeze", "allow_random": True},
+    "perceptual": {"backbone": "squeeze", "weights": "random"},
     "search": {"candidates": [4, 3, 2, 2], "memory": 16},
     "train": {
         "rounds": 2,

@@ -132,8 +132,7 @@ def image_changes(tower: Tower) -> dict[tuple[str, int], float]:
 
 def train_a_little(tower: Tower, steps: int) -> None:
     """Regression steps on random codes, which teach the tower to ignore its codes."""
-    with pytest.warns(UserWarning, match="random"):
-        perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", allow_random=True))
+    perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", weights="random"))
     optimizer = torch.optim.Adam(tower.parameters(), lr=1e-3)
     inputs = conditioning(tower, 4)
     targets = [torch.rand(4, 3, s, s) for s in tower.settings.output_sizes()]

@@ -113,7 +113,7 @@ def test_a_finished_run_is_restored_and_removed_when_another_begins(
 @pytest.mark.parametrize(
     ("changed", "resumes"),
     [
-        (("chimle/data/fetch/http.py", "chimle/baselines/tables.py", "stages/evaluate.py"), True),
+        (("chimle/io/http.py", "chimle/baselines/tables.py", "stages/evaluate.py"), True),
         (("chimle/search/hierarchical.py",), False),
     ],
     ids=["files that training does not import", "a file that training imports"],
