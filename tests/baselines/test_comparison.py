@@ -61,7 +61,10 @@ def test_runs_become_a_table_a_plot_and_a_grid(project: Path) -> None:
     compare.main(project)
     results = project / "comparison" / "results"
     said = (results / "comparison.md").read_text()
-    assert "| CHIMLE |" in said and "| regression |" in said and "±" in said and "% to " in said
+    assert "| CHIMLE |" in said
+    assert "| regression |" in said
+    assert "±" in said
+    assert "% to " in said
     numbers = json.loads((results / "comparison.json").read_text())[TASK]
     assert numbers["regression"]["diversity_lpips_squeeze_random"] == 0
     # Two inputs and targets above, two methods below with two samples each.
@@ -137,9 +140,11 @@ def test_a_change_is_relative_to_chimle_and_paired_by_input() -> None:
     # The ratio is the same for every input: whichever are drawn, it does not vary.
     assert found.interval == pytest.approx((0.5, 0.5))
     sets = change(runs, TASK, "cimle", "frechet_squeeze")
-    assert sets.relative == pytest.approx(0.5) and sets.interval is None
+    assert sets.relative == pytest.approx(0.5)
+    assert sets.interval is None
     own = change(runs, TASK, "chimle", "frechet_squeeze")
-    assert own.deviation == pytest.approx(np.std([10, 14], ddof=1)) and own.relative is None
+    assert own.deviation == pytest.approx(np.std([10, 14], ddof=1))
+    assert own.relative is None
     assert "(+50%, +50% to +50%)" in page(runs)
 
 
@@ -147,7 +152,8 @@ def test_an_interval_holds_what_it_estimates() -> None:
     generator = np.random.default_rng(0)
     other = generator.uniform(0.5, 1.5, 200)
     low, high = relative_interval(other * generator.uniform(0.6, 1.0, 200), other)
-    assert low < -0.2 < high and high - low < 0.06
+    assert low < -0.2 < high
+    assert high - low < 0.06
 
 
 def test_the_table_of_modes_gives_means_and_extremes() -> None:

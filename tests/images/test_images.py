@@ -34,9 +34,11 @@ def test_chroma_has_the_published_value_and_gentler_gradients_in_the_dark() -> N
     clamped = light.clamp_min(0.01)
     published = lab_to_rgb(torch.cat((100 * clamped, 127 * chroma / clamped), dim=1))
     torch.testing.assert_close(rgb, published, atol=1e-4, rtol=0)
-    assert rgb.min() >= 0 and rgb.max() <= 1
+    assert rgb.min() >= 0
+    assert rgb.max() <= 1
     mine, theirs = (torch.autograd.grad(image.sum(), chroma)[0] for image in (rgb, published))
-    assert mine.isfinite().all() and theirs.abs().max() > 0
+    assert mine.isfinite().all()
+    assert theirs.abs().max() > 0
     # Divided by max(l, 0.1) where the published gradient divides by l.
     torch.testing.assert_close(mine, theirs * clamped / clamped.clamp_min(0.1))
 
@@ -45,7 +47,8 @@ def test_black_and_white_have_finite_gradients() -> None:
     for value in (0.0, 1.0):
         rgb = torch.full((1, 3, 2, 2), value, requires_grad=True)
         lab_to_rgb(rgb_to_lab(rgb)).sum().backward()
-        assert rgb.grad is not None and rgb.grad.isfinite().all()
+        assert rgb.grad is not None
+        assert rgb.grad.isfinite().all()
 
 
 @settings(max_examples=20, deadline=None)
@@ -68,7 +71,8 @@ def test_degradations_are_repeatable_and_of_the_right_size(task: Task) -> None:
     target = image()
     first, how = degrade(target, task, PairSettings(), seed=3)
     again, _ = degrade(target, task, PairSettings(), seed=3)
-    assert np.array_equal(first, again) and first.dtype == np.uint8
+    assert np.array_equal(first, again)
+    assert first.dtype == np.uint8
     assert first.shape == (64 // task.reduction, 64 // task.reduction, 3)
     assert how["kind"] == task.degradation
     assert not np.array_equal(first, target)

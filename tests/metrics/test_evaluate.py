@@ -49,26 +49,33 @@ def test_all_numbers_are_declared_finite_and_within_their_range(
     for name, value in found.items():
         metric = find_metric(plain_name(name))
         assert metric is not None, name
-        assert isinstance(value, float) and math.isfinite(value)
+        assert isinstance(value, float)
+        assert math.isfinite(value)
         if name.endswith(DEVIATION):
             assert value >= 0
             continue
         assert metric.lowest is None or value >= metric.lowest, name
         assert metric.highest is None or value <= metric.highest, name
-    assert "lpips_squeeze_random_best_of_3" in found and "fid" not in found
-    assert INPUT_BASELINE + "psnr" in found and INPUT_BASELINE + "psnr" + LOW in found
+    assert "lpips_squeeze_random_best_of_3" in found
+    assert "fid" not in found
+    assert INPUT_BASELINE + "psnr" in found
+    assert INPUT_BASELINE + "psnr" + LOW in found
 
 
 def test_the_short_file_is_short(config: EvaluationConfig) -> None:
     short, rest = split_headline(numbers(noise_predictions(), config))
-    assert 5 <= len(short) <= 10 and not set(short) & set(rest)
+    assert 5 <= len(short) <= 10
+    assert not set(short) & set(rest)
     assert not any(name.startswith(INPUT_BASELINE) or name.endswith((LOW, HIGH)) for name in short)
     assert sum("_best_of_" in name for name in short) == 1, "the gate of the flows wants one"
 
 
 def test_every_metric_is_explained() -> None:
     for metric in METRICS:
-        assert metric.meaning and metric.formula and metric.source and metric.span
+        assert metric.meaning
+        assert metric.formula
+        assert metric.source
+        assert metric.span
     best, mean = find_metric("lpips_vgg_best_of_10"), find_metric("lpips_vgg")
     assert best is not None
     assert mean is not None
@@ -188,7 +195,8 @@ def test_few_inputs_have_no_set_metrics_and_say_so(config: EvaluationConfig) -> 
 def test_inputs_that_are_missing_leave_out_what_needs_them(config: EvaluationConfig) -> None:
     predictions = [replace(prediction, input=None) for prediction in noise_predictions()]
     scores, baseline = evaluate(predictions, config)
-    assert baseline is None and not any("agreement" in name for name in scores.values)
+    assert baseline is None
+    assert not any("agreement" in name for name in scores.values)
 
 
 def test_table_puts_numbers_beside_doing_nothing(config: EvaluationConfig) -> None:
@@ -196,34 +204,41 @@ def test_table_puts_numbers_beside_doing_nothing(config: EvaluationConfig) -> No
     rows = {row.name: row for row in metric_rows(found)}
     assert not any(plain_name(name) != name for name in rows)
     row = rows["psnr"]
-    assert row.baseline == found[INPUT_BASELINE + "psnr"] and row.verdict in ("better", "worse")
-    assert row.interval is not None and row.interval[0] <= row.value <= row.interval[1]
+    assert row.baseline == found[INPUT_BASELINE + "psnr"]
+    assert row.verdict in ("better", "worse")
+    assert row.interval is not None
+    assert row.interval[0] <= row.value <= row.interval[1]
     assert rows["frechet_squeeze_random"].interval is None
 
 
 def test_the_curve_falls_from_the_mean_to_the_best(config: EvaluationConfig) -> None:
     scores, _ = evaluate(noise_predictions(), config)
     lines = curve_csv(scores).splitlines()
-    assert lines[0] == "k,lpips,low,high" and len(lines) == 4
+    assert lines[0] == "k,lpips,low,high"
+    assert len(lines) == 4
     table = np.array([[float(value) for value in line.split(",")] for line in lines[1:]])
     assert (np.diff(table[:, 1]) < 0).all()
     assert table[0, 1] == pytest.approx(scores.values["lpips_squeeze_random"], rel=1e-4)
     best = scores.values["lpips_squeeze_random_best_of_3"]
     assert table[-1, 1] == pytest.approx(best, rel=1e-4)
-    assert (table[:, 2] <= table[:, 1]).all() and (table[:, 1] <= table[:, 3]).all()
+    assert (table[:, 2] <= table[:, 1]).all()
+    assert (table[:, 1] <= table[:, 3]).all()
 
 
 def test_bootstrap_is_seeded_and_as_wide_as_theory_says() -> None:
     rows = np.random.default_rng(0).normal(5, 2, (400, 1)) * np.array([1.0, 10.0])
     low, high = bootstrap(rows, 2000, 1)
     again = bootstrap(rows, 2000, 1)
-    assert np.array_equal(low, again[0]) and np.array_equal(high, again[1])
+    assert np.array_equal(low, again[0])
+    assert np.array_equal(high, again[1])
     assert not np.array_equal(low, bootstrap(rows, 2000, 2)[0])
-    assert (low < rows.mean(axis=0)).all() and (rows.mean(axis=0) < high).all()
+    assert (low < rows.mean(axis=0)).all()
+    assert (rows.mean(axis=0) < high).all()
     width = 2 * 1.96 * rows.std(axis=0) / 400**0.5
     np.testing.assert_allclose(high - low, width, rtol=0.1)
     flat = bootstrap(np.full((5, 1), 3.0), 100, 0)
-    assert float(flat[0][0]) == pytest.approx(3) and float(flat[1][0]) == pytest.approx(3)
+    assert float(flat[0][0]) == pytest.approx(3)
+    assert float(flat[1][0]) == pytest.approx(3)
 
 
 def test_bootstrap_covers_the_truth_as_often_as_it_says() -> None:
@@ -283,12 +298,16 @@ def test_fid_is_that_of_the_official_file_or_none(
     cached.parent.mkdir(parents=True, exist_ok=True)
     cached.write_bytes(content)
     found = load_inception("official")
-    assert found is not None and (found.origin, found.sha256) == ("official", digest)
+    assert found is not None
+    assert (found.origin, found.sha256) == ("official", digest)
 
     with_fid = replace(config, inception=found, records=tmp_path / "features")
     scores, baseline = evaluate(noise_predictions(FEWEST, 2), with_fid)
-    assert scores.values["fid"] > 0 and "kid" in scores.values and baseline is not None
-    assert "precision_inception" in scores.values and "frechet_squeeze_random" in scores.values
+    assert scores.values["fid"] > 0
+    assert "kid" in scores.values
+    assert baseline is not None
+    assert "precision_inception" in scores.values
+    assert "frechet_squeeze_random" in scores.values
     assert "fid" in split_headline(scores.values)[0]
     assert measured_with(with_fid, scores)["inception"] == {"origin": "official", "sha256": digest}
     assert json.dumps(measured_with(with_fid, scores))

@@ -46,7 +46,8 @@ def run(root: Path, *extra: object, outputs: str = "outputs") -> Result:
 
 def refused(result: Result, *words: str) -> None:
     assert result.exit_code == 2, result.output
-    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.startswith("error: "), result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
     for word in words:
         assert word in result.stderr
 
@@ -78,7 +79,8 @@ def test_numbers_are_those_of_the_stage(tmp_path: Path, name: Callable[[str, int
     assert "agreement_lightness" in found["metrics"]
     origin = found["provenance"]
     assert (origin["n"], origin["samples_per_input"]) == (8, 3)
-    assert origin["extractor"]["origin"] == "random" and origin["warnings"]
+    assert origin["extractor"]["origin"] == "random"
+    assert origin["warnings"]
 
 
 def test_ten_samples_come_in_their_order(tmp_path: Path) -> None:
@@ -123,8 +125,10 @@ def test_table_and_files(root: Path) -> None:
     given = ("--inputs", root / "inputs", "-o", root / "scores", "--features", root / "kept")
     result = run(root, *given)
     assert result.exit_code == 0, result.output
-    assert "lpips_squeeze_random_best_of_3" in result.stdout and "N = 2" in result.stdout
-    assert "fixed-seed random features" in result.stderr and "too few" in result.stderr
+    assert "lpips_squeeze_random_best_of_3" in result.stdout
+    assert "N = 2" in result.stdout
+    assert "fixed-seed random features" in result.stderr
+    assert "too few" in result.stderr
     names = ["best_of_k.csv", "details.json", "metrics.json", "provenance.json"]
     assert sorted(path.name for path in (root / "scores").iterdir()) == names
     first = [(root / "scores" / name).read_bytes() for name in names]
