@@ -56,7 +56,7 @@ def fail_with_message(function: Callable[P, R]) -> Callable[P, R | State]:
     return wrapper
 
 
-def is_transient(task: Any, run: Any, state: State) -> bool:
+def is_transient(_task: Any, _run: Any, state: State) -> bool:
     """Whether a failed attempt is to be retried."""
     try:
         state.result()

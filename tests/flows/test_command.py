@@ -41,7 +41,8 @@ def test_lines_arrive_while_the_command_runs(tmp_path: Path) -> None:
     body = "import time\nfor n in range(3):\n print(n, flush=True)\n time.sleep(0.3)"
     command = [sys.executable, script(tmp_path / "c.py", body)]
     tail = Commands(tmp_path).run(command, tmp_path, lambda x: heard.append((time.monotonic(), x)))
-    assert [text for _, text in heard] == ["0", "1", "2"] and tail == "0\n1\n2"
+    assert [text for _, text in heard] == ["0", "1", "2"]
+    assert tail == "0\n1\n2"
     assert heard[2][0] - heard[0][0] > 0.3
 
 
@@ -70,7 +71,7 @@ def test_stop_ends_what_runs_and_starts_no_more(tmp_path: Path) -> None:
 
     def run() -> None:
         try:
-            commands.run([sys.executable, "-c", SLEEPER], tmp_path, lambda line: None)
+            commands.run([sys.executable, "-c", SLEEPER], tmp_path, lambda _line: None)
         except CommandError as error:
             caught.append(str(error))
 
@@ -79,7 +80,8 @@ def test_stop_ends_what_runs_and_starts_no_more(tmp_path: Path) -> None:
     wait_until(lambda: any("sleep" in p.name() for p in sleepers(tmp_path)))
     commands.stop()
     thread.join(20)
-    assert "is being stopped" in caught[0] and not sleepers(tmp_path)
+    assert "is being stopped" in caught[0]
+    assert not sleepers(tmp_path)
     with pytest.raises(CommandError, match="being stopped"):
         commands.run(["true"], tmp_path, print)
 

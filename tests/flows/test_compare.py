@@ -64,5 +64,6 @@ def test_a_difference_of_dvc_is_read_in_the_order_of_tasks() -> None:
     }
     found = read_changes(json.dumps(diff), ["b", "a"])
     assert found == [MetricChange("b", "y", None, 2.0), MetricChange("a", "x", 1.0, 1.5)]
-    assert found[1].row()["change"] == "+0.5" and found[0].row()["base"] == ""
+    assert found[1].row()["change"] == "+0.5"
+    assert found[0].row()["base"] == ""
     assert read_changes("", ["a"]) == []

@@ -46,7 +46,8 @@ def test_another_machine_trains_and_the_first_restores(project: Path, tmp_path: 
     other = tmp_path / "other-machine"
     run(tmp_path, "git", "clone", "-q", str(project), str(other))
     output = flow(other, "train", f"task={TASK}", "dvc_remote=store")
-    assert f"Running stage 'train@{TASK}'" in output and "Trained and evaluated" in output
+    assert f"Running stage 'train@{TASK}'" in output
+    assert "Trained and evaluated" in output
     for clone in (other, project):
         assert run(clone, "git", "status", "--porcelain") == ""
     assert not (project / ".dvc" / "cache").exists()
@@ -60,13 +61,16 @@ def test_another_machine_trains_and_the_first_restores(project: Path, tmp_path: 
 
 def test_evaluate_alone_never_trains_and_says_what_is_missing(project: Path) -> None:
     missing = flow(project, "evaluate", f"task={TASK}", check=False)
-    assert "error: " in missing and "Traceback" not in missing and "stages.train" not in missing
+    assert "error: " in missing
+    assert "Traceback" not in missing
+    assert "stages.train" not in missing
     run(project, "dvc", "repro", f"train@{TASK}")
     run(project, "git", "add", "-A")
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     run(project, "git", *identity, "commit", "-qm", "model")
     output = flow(project, "evaluate", f"task={TASK}")
-    assert f"Evaluated {TASK}" in output and "Running stage 'train" not in output
+    assert f"Evaluated {TASK}" in output
+    assert "Running stage 'train" not in output
 
 
 def test_a_git_remote_that_is_away_at_the_start_is_waited_for(
@@ -104,5 +108,7 @@ def test_a_git_remote_that_is_away_at_the_start_is_waited_for(
 def test_a_bad_parameter_is_one_sentence_and_exit_code_two(project: Path) -> None:
     bad = flow(project, "train", "task=nothing", check=False)
     last = [line for line in bad.splitlines() if line.startswith("error: ")]
-    assert len(last) == 1 and "task" in last[0] and "Traceback" not in bad
+    assert len(last) == 1
+    assert "task" in last[0]
+    assert "Traceback" not in bad
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in bad

@@ -75,7 +75,7 @@ def deploy_elsewhere(root: Path, clone: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def stack(project: Path, s3: dict[str, str]) -> Iterator[Stack]:
+def stack(project: Path) -> Iterator[Stack]:
     with serving(project, slots=2) as running:
         yield running
 
@@ -102,7 +102,8 @@ def night(stack: Stack) -> dict[str, Any]:
 
     first = wait_until(begun, 180)[0]
     stack.client.delete(f"/deployments/{found['id']}/schedules/{added.json()[0]['id']}")
-    assert first["auto_scheduled"] and first["created_by"]["type"] == "SCHEDULE"
+    assert first["auto_scheduled"]
+    assert first["created_by"]["type"] == "SCHEDULE"
     return stack.wait(first["id"])
 
 
@@ -122,9 +123,8 @@ def test_four_tasks_on_two_slots_overlap_in_pairs(stack: Stack, night: dict[str,
     assert {span["device"] for span in spans} == {"the CPU"}
 
 
-def test_results_are_those_of_a_serial_repro(
-    project: Path, night: dict[str, Any], reference: Path
-) -> None:
+@pytest.mark.usefixtures("night")
+def test_results_are_those_of_a_serial_repro(project: Path, reference: Path) -> None:
     # The same code and parameters in a repository of its own, which shares nothing with this one.
     serial = outputs((reference / "dvc.lock").read_text())
     assert outputs(run(project, "git", "show", "results:dvc.lock")) == serial
@@ -147,9 +147,8 @@ def test_metrics_images_and_progress_are_seen_from_outside(
     assert "colourization: round 1/2: loss per level" in stack.log(night["id"])
 
 
-def test_bundles_lie_on_s3_and_are_listed(
-    project: Path, night: dict[str, Any], tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("night")
+def test_bundles_lie_on_s3_and_are_listed(project: Path) -> None:
     listed = run(project, "git", "show", "results:dvc.yaml")
     for task in TASKS:
         assert f"address: s3://{BUCKET}/bundles/{task}/{task}-" in listed
@@ -159,16 +158,16 @@ def test_bundles_lie_on_s3_and_are_listed(
     assert '"license": "apache-2.0"' in run(project, "chimle", "show", address, "--json")
 
 
-def test_nothing_stays_behind(stack: Stack, project: Path, night: dict[str, Any]) -> None:
+@pytest.mark.usefixtures("night")
+def test_nothing_stays_behind(stack: Stack, project: Path) -> None:
     assert len(run(project, "git", "worktree", "list").splitlines()) == 1
     assert not list((project / "scratch" / "work-trees").glob("[!.]*"))
     assert run(project, "git", "status", "--porcelain") == ""
     assert not stack.processes("stages.")
 
 
-def test_an_unchanged_revision_does_nothing(
-    stack: Stack, project: Path, night: dict[str, Any]
-) -> None:
+@pytest.mark.usefixtures("night")
+def test_an_unchanged_revision_does_nothing(stack: Stack, project: Path) -> None:
     tip = run(project, "git", "rev-parse", "results")
     again = stack.wait(stack.start("pipeline/nightly"))
     assert again["state"]["name"] == "Nothing changed", stack.log(again["id"])
@@ -192,7 +191,8 @@ def test_a_run_that_was_taken_for_dead_too_late_ends_as_it_had(
         assert ended["state"][what] == night["state"][what]
 
 
-def test_a_worse_model_is_not_published(stack: Stack, project: Path, night: dict[str, Any]) -> None:
+@pytest.mark.usefixtures("night")
+def test_a_worse_model_is_not_published(stack: Stack, project: Path) -> None:
     tip = run(project, "git", "rev-parse", "results")
     set_parameter(project, "colourization", "train", learning_rate=0.3)
     commit(project, "a learning rate that is far too high")
@@ -205,9 +205,8 @@ def test_a_worse_model_is_not_published(stack: Stack, project: Path, night: dict
     assert len(objects) == len(TASKS)
 
 
-def test_a_metric_of_another_name_is_not_published(
-    stack: Stack, project: Path, night: dict[str, Any]
-) -> None:
+@pytest.mark.usefixtures("night")
+def test_a_metric_of_another_name_is_not_published(stack: Stack, project: Path) -> None:
     tip = run(project, "git", "rev-parse", "results")
     params = (project / "params.yaml").read_text()
     set_parameter(project, "colourization", "train", learning_rate=1e-3)
@@ -220,9 +219,8 @@ def test_a_metric_of_another_name_is_not_published(
     (project / "params.yaml").write_text(params)
 
 
-def test_a_small_change_is_seen_between_nights(
-    stack: Stack, project: Path, night: dict[str, Any]
-) -> None:
+@pytest.mark.usefixtures("night")
+def test_a_small_change_is_seen_between_nights(stack: Stack, project: Path) -> None:
     set_parameter(project, "colourization", "train", learning_rate=1.1e-3)
     commit(project, "a learning rate that is a little higher")
     next_night = stack.wait(stack.start("pipeline/nightly"))
@@ -236,9 +234,8 @@ def test_a_small_change_is_seen_between_nights(
     assert list(diff) == ["metrics/colourization.json"]
 
 
-def test_another_deployment_trains_and_the_pipeline_restores(
-    stack: Stack, project: Path, night: dict[str, Any]
-) -> None:
+@pytest.mark.usefixtures("night")
+def test_another_deployment_trains_and_the_pipeline_restores(stack: Stack, project: Path) -> None:
     set_parameter(project, "decompression", "train", learning_rate=1.1e-3)
     commit(project, "a higher learning rate elsewhere")
     options = {"dvc_remote": "store", "train_deployment": "train/elsewhere"}
@@ -251,7 +248,8 @@ def test_another_deployment_trains_and_the_pipeline_restores(
     assert (project.parent / "elsewhere" / ".dvc" / "cache").is_dir()
 
 
-def test_a_sweep_leaves_experiments(stack: Stack, project: Path, night: dict[str, Any]) -> None:
+@pytest.mark.usefixtures("night")
+def test_a_sweep_leaves_experiments(stack: Stack, project: Path) -> None:
     grid = {"train.learning_rate": [0.001, 0.004]}
     done = stack.wait(stack.start("sweep/on-demand", task="colourization", grid=grid, name="try"))
     assert done["state"]["type"] == "COMPLETED", stack.log(done["id"])
@@ -263,9 +261,8 @@ def test_a_sweep_leaves_experiments(stack: Stack, project: Path, night: dict[str
     assert run(project, "git", "status", "--porcelain") == ""
 
 
-def test_cancelling_ends_training_and_keeps_its_state(
-    stack: Stack, project: Path, night: dict[str, Any]
-) -> None:
+@pytest.mark.usefixtures("night")
+def test_cancelling_ends_training_and_keeps_its_state(stack: Stack, project: Path) -> None:
     set_parameter(project, "super_resolution", "train", rounds=5000)
     commit(project, "a training that nobody waits for")
     logs = []
@@ -284,9 +281,8 @@ def test_cancelling_ends_training_and_keeps_its_state(
     assert not list((project / "scratch" / "work-trees").glob("[!.]*"))
 
 
-def test_bad_input_fails_at_once_with_a_sentence(
-    stack: Stack, project: Path, night: dict[str, Any]
-) -> None:
+@pytest.mark.usefixtures("night")
+def test_bad_input_fails_at_once_with_a_sentence(stack: Stack, project: Path) -> None:
     bad = stack.wait(stack.start("pipeline/nightly", **{**OPTIONS, "revision": "no-such-branch"}))
     assert bad["state"]["type"] == "FAILED"
     assert bad["state"]["message"].startswith("`no-such-branch` names no commit")
