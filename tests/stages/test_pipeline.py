@@ -149,11 +149,11 @@ def test_an_experiment_sets_a_field_from_the_command_line(project: Path) -> None
     before = run(project, "git", "rev-parse", "HEAD").strip()
     try:
         printed = run(
-            project, "dvc", "exp", "run", "-S", f"{field}=0.001", "evaluate@colourization"
+            project, "dvc", "exp", "run", "-S", f"{field}=0.0005", "evaluate@colourization"
         )
         assert stages_run(printed) == {"train", "evaluate"}
         changed = json.loads(run(project, "dvc", "params", "diff", "--json"))["params.yaml"]
-        assert changed == {field: {"old": None, "new": 0.001}}
+        assert changed == {field: {"old": None, "new": 0.0005}}
         assert run(project, "git", "diff", "--stat", "--", name)
     finally:
         run(project, "git", "checkout", "-q", before, "--", ".")
