@@ -81,7 +81,7 @@ def upload(file: Path, task: str, address: str) -> Published:
         stored = _stored_hash(client, bucket, key)
         if stored is None:
             config = TransferConfig(multipart_threshold=_CHUNK, multipart_chunksize=_CHUNK)
-            extra = {"ChecksumAlgorithm": "SHA256", "Metadata": {"sha256": sha256}}
+            extra = {"Metadata": {"sha256": sha256}}
             client.upload_file(str(file), bucket, key, Config=config, ExtraArgs=extra)
             stored = _stored_hash(client, bucket, key)
             if stored != sha256:

@@ -11,10 +11,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from chimle.errors import TransientError, UserError
+from flows.stall import StallLimit, StallWatch
 
 _TRANSIENT = re.compile(
     r"exited with (-9|-15|137|143)\b|[Uu]nable to acquire lock|is busy|lock file"
@@ -64,6 +65,14 @@ def environment(**extra: str) -> dict[str, str]:
     return {**inherited, "PATH": path, "PYTHONWARNINGS": "ignore", **extra}
 
 
+def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
+    """What a process prints, line by line, without empty lines."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text := line.rstrip():
+            yield text
+
+
 class Commands:
     """The commands of one flow run; `stop` ends those that run.
 
@@ -85,6 +94,7 @@ class Commands:
         *,
         env: Mapping[str, str] | None = None,
         locks: Sequence[int] = (),
+        stall: StallLimit | None = None,
     ) -> str:
         """Run a command and pass each line of its output to `say`.
 
@@ -94,6 +104,7 @@ class Commands:
             say: called with each line, without its newline.
             env: added to the environment.
             locks: file descriptors of locks that the command holds until it has ended.
+            stall: ends the command after too long without progress.
 
         Returns:
             The last lines of its output.
@@ -105,12 +116,16 @@ class Commands:
         """
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
         with self._guarded(command, cwd, env or {}, locks) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if text := line.rstrip():
+            watch = StallWatch(stall, process.terminate) if stall else None
+            with watch.running() if watch else nullcontext():
+                for text in _lines(process):
+                    if watch:
+                        watch.note_progress()
                     tail.append(text)
                     say(text)
-            code = process.wait()
+                code = process.wait()
+        if watch and watch.stalled:
+            raise TransientError(f"{command[0]} made {stall}")
         if code and self._stopped:
             raise CommandError(f"{command[0]} was ended: its run is being stopped")
         if code:

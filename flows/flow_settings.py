@@ -31,6 +31,8 @@ class RetrySettings(_Section):
 
     delays_seconds: list[float] = Field([10, 60, 300], max_length=50)
     """Pause before each retry of a step; as many retries as there are pauses."""
+    stall_seconds: float = Field(7200, gt=0)
+    """A training that prints no line and writes no state for this time is ended and retried."""
     restarts: int = Field(3, ge=0)
     """How often a run whose process died is started again."""
 

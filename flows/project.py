@@ -10,16 +10,19 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from chimle.errors import UserError
+from chimle.io.files import locked
 from flows.command import CommandError, Commands
 from flows.compare import MetricChange, read_changes
 from flows.flow_settings import FlowSettings, load_flow_settings
 from flows.revisions import project_root
 from flows.slots import Slot
+from flows.stall import StallLimit
 from flows.worktrees import (
     WorkTree,
     ask_dvc,
     remove_orphaned,
     set_default_remote,
+    training_key,
     work_tree,
 )
 
@@ -80,6 +83,7 @@ class Project:
         *arguments: str,
         say: Say = quiet,
         slot: Slot | None = None,
+        stall: StallLimit | None = None,
     ) -> str:
         """Run DVC in a work tree; returns its last lines. Raises what `Commands.run` does."""
         return self.commands.run(
@@ -88,6 +92,7 @@ class Project:
             say,
             env=slot.environment if slot else None,
             locks=(tree.lock, *(slot.locks if slot else ())),
+            stall=stall,
         )
 
     def check_sources(self, tree: WorkTree, stages: Sequence[str]) -> None:
@@ -109,11 +114,12 @@ class Project:
         *,
         slot: Slot | None = None,
         pull: bool = False,
+        stall: StallLimit | None = None,
     ) -> None:
         """`dvc repro` of stages; results in the cache (with `pull`: on the remote) are restored."""
         self.check_sources(tree, stages)
         flags = ["--pull"] if pull else []
-        self.dvc(tree, "repro", *flags, *stages, say=_without_hints(say), slot=slot)
+        self.dvc(tree, "repro", *flags, *stages, say=_without_hints(say), slot=slot, stall=stall)
 
     def push_results(self, tree: WorkTree, stages: Sequence[str], dvc_remote: str | None) -> None:
         """Push the outputs of the stages and of all stages before them to a DVC remote."""
@@ -125,6 +131,22 @@ class Project:
         uncached = ["python", "-P", "-m", "flows.push_uncached", dvc_remote]
         path = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
         self.commands.run([*uncached, *stages], tree.path, quiet, env=path, locks=(tree.lock,))
+
+    def stall_limit(self, task: str) -> StallLimit:
+        """The stall limit of a task's training."""
+        return StallLimit(self.settings.retry.stall_seconds, self.root / "scratch" / "train" / task)
+
+    @contextmanager
+    def training_lock(self, tree: WorkTree, task: str, say: Say) -> Iterator[int]:
+        """Hold the lock of one training of a task: its code, its data's code, its parameters.
+
+        A second run that wants the same waits, and then restores the result from DVC's run cache.
+        """
+        path = self.root / "scratch" / "locks" / f"{task}-{training_key(tree.path, task)}.lock"
+        message = f"another run trains {task} from the same code and parameters: waiting for it"
+        with locked(path, on_wait=lambda: say(message)) as lock:
+            assert lock is not None
+            yield lock
 
     def is_current(self, tree: WorkTree, stages: Sequence[str]) -> bool:
         """Whether `dvc.lock` holds the results of this code, data and parameters.

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,8 @@ from chimle.io.files import locked
 from flows.flow_settings import SlotSettings
 
 _POLL_SECONDS = 2.0
+_SAY_SECONDS = 5.0
+"""After this time a run says that it waits for a slot."""
 _NO_LIMIT = "must be created before"
 """Words of Prefect's error for a limit that does not exist; the error has no type of its own."""
 
@@ -37,6 +40,10 @@ class Slot:
     def environment(self) -> dict[str, str]:
         """Environment in which a process sees only this device."""
         return {"CUDA_VISIBLE_DEVICES": self.device}
+
+    def with_lock(self, lock: int) -> "Slot":
+        """The slot with another descriptor that a child holds."""
+        return Slot(self.device, (*self.locks, lock))
 
     def __str__(self) -> str:
         return f"CUDA device {self.device}" if self.device else "the CPU"
@@ -85,6 +92,9 @@ def slot(settings: SlotSettings, say: Callable[[str], None]) -> Iterator[Slot]:
         UserError: the server has no such limit; without one everything would run at once.
     """
     with ExitStack() as held:
+        message = f"no slot of `{settings.limit}` is free: waiting for one"
+        waiting = threading.Timer(_SAY_SECONDS, say, [message])
+        waiting.start()
         try:
             held.enter_context(
                 concurrency(
@@ -103,4 +113,6 @@ def slot(settings: SlotSettings, say: Callable[[str], None]) -> Iterator[Slot]:
                 f"the Prefect server has no concurrency limit `{settings.limit}`: "
                 "run `make server-setup`"
             ) from error
+        finally:
+            waiting.cancel()
         yield held.enter_context(take_device(list_devices(), say))

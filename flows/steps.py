@@ -161,8 +161,9 @@ def train_task(
             say(f"{name} has not changed: no slot is needed")
             project.push_results(tree, [target], dvc_remote)
             return None
-        place = held.enter_context(slot(project.settings.slots, say))
-        started = now()
+        lock = held.enter_context(project.training_lock(tree, name, say))
+        place = held.enter_context(slot(project.settings.slots, say)).with_lock(lock)
+        stall, started = project.stall_limit(name), now()
         say(f"{name} runs on {place}")
         if alone:
             if dvc_remote:
@@ -170,7 +171,8 @@ def train_task(
             project.dvc(tree, "checkout", "--quiet", f"train@{name}", f"pair@{name}", say=say)
             project.dvc(tree, "repro", "--single-item", target, say=say, slot=place)
         else:
-            project.reproduce(tree, [target], say, slot=place, pull=dvc_remote is not None)
+            pull = dvc_remote is not None
+            project.reproduce(tree, [target], say, slot=place, pull=pull, stall=stall)
         span = Span(task=name, device=str(place), started=started, ended=now())
         project.push_results(tree, [target], dvc_remote)
     return span

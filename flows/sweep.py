@@ -87,12 +87,15 @@ def run_point(
     """Run one point in a work tree of its own and save it as a DVC experiment."""
     say = logged(TrainingProgress(experiment).read)
     with ExitStack() as held:
-        place = held.enter_context(slot(project.settings.slots, say))
         tree = held.enter_context(project.tree(experiment, commit))
         set_point(tree.path, name, point)
-        project.reproduce(tree, [f"evaluate@{name}"], say, slot=place)
+        lock = held.enter_context(project.training_lock(tree, name, say))
+        place = held.enter_context(slot(project.settings.slots, say)).with_lock(lock)
+        stall = project.stall_limit(name)
+        project.reproduce(tree, [f"evaluate@{name}"], say, slot=place, stall=stall)
         # `dvc exp save` uses Git references that all work trees share.
-        with locked(project.root / "scratch" / "experiments.lock"):
+        message, lock_file = "another experiment is being saved: waiting", "experiments.lock"
+        with locked(project.root / "scratch" / lock_file, on_wait=lambda: say(message)):
             project.dvc(
                 tree, "exp", "save", "--force", "--name", experiment, f"evaluate@{name}", say=say
             )

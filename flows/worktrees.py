@@ -19,6 +19,7 @@ from dvc.config import Config, ConfigError
 
 from chimle.errors import UserError
 from chimle.io.files import locked
+from chimle.provenance import digest
 from flows.command import environment
 
 _FOLDER = Path("scratch") / "work-trees"
@@ -168,6 +169,17 @@ def set_default_remote(tree: Path, name: str) -> None:
         if name not in config["remote"]:
             raise UserError(f"DVC has no remote `{name}`: `dvc remote list` lists them")
         local["core"]["remote"] = name
+
+
+def training_key(tree: Path, task: str) -> str:
+    """Names what determines a task's training in a work tree: code, presets, parameters."""
+    try:
+        params = yaml.safe_load((tree / "params.yaml").read_text(encoding="utf-8"))
+        tasks = params.pop("tasks", None) or {}
+    except (OSError, AttributeError, yaml.YAMLError):
+        params, tasks = {}, {}  # The stages report what is wrong with it.
+    found = git(tree, "ls-tree", "HEAD", "--", "chimle", "stages", "presets", "data", "dvc.yaml")
+    return digest({"files": found, "params": params, "task": tasks.get(task)})[:16]
 
 
 def _prepare(root: Path, tree: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from chimle.errors import TransientError, UserError
 from flows.command import CommandError, Commands, failure
+from flows.stall import StallLimit
 from tests.support.stack import wait_until
 
 SLEEPER = "import subprocess, sys; print('begun', flush=True); subprocess.run(['sleep', '600'])"
@@ -84,6 +85,24 @@ def test_stop_ends_what_runs_and_starts_no_more(tmp_path: Path) -> None:
     assert not sleepers(tmp_path)
     with pytest.raises(CommandError, match="being stopped"):
         commands.run(["true"], tmp_path, print)
+
+
+def test_a_command_without_progress_is_ended(tmp_path: Path) -> None:
+    states = tmp_path / "states"
+    states.mkdir()
+    # It prints nothing, but writes states at first; then it is stopped, as a debugger would.
+    body = f"""
+        import os, pathlib, signal, time
+        for number in range(4):
+            time.sleep(0.4)
+            pathlib.Path({str(states)!r}, str(number)).touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        """
+    command = [sys.executable, script(tmp_path / "c.py", body)]
+    with pytest.raises(TransientError, match="no progress for 1s"):
+        Commands(tmp_path).run(command, tmp_path, print, stall=StallLimit(1, states))
+    assert len(list(states.iterdir())) == 4
+    assert not [process for process in sleepers(tmp_path) if "c.py" in process.cmdline()[-1]]
 
 
 def test_a_child_that_its_own_parent_left_is_ended(tmp_path: Path) -> None:

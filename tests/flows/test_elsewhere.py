@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+import psutil
 import pytest
 
 from tests.support.repositories import TASKS, environment, outputs, run, stages_run, tiny_repository
 from tests.support.servers import CREDENTIALS, free_port, s3_server
-from tests.support.stack import FAST, add_flows
+from tests.support.stack import FAST, add_flows, wait_until
 
 pytestmark = pytest.mark.timeout(1200)
 TASK = TASKS[1]
@@ -103,6 +104,34 @@ def test_a_git_remote_that_is_away_at_the_start_is_waited_for(
         daemon.wait()
     # It was fetched: what follows is looked up.
     assert "`no-such` names no commit" in rest, "".join(lines) + rest
+
+
+def test_a_stopped_training_goes_on_and_is_not_trained_twice(tmp_path: Path) -> None:
+    root = tiny_repository(tmp_path / "project", {"rounds": 30})
+    add_flows(root, retry={"delays_seconds": [1] * 5, "stall_seconds": 40})
+    command = [sys.executable, "-m", "flows", "train", f"task={TASK}"]
+    both = []
+    for name in ("one", "other"):
+        env = {**environment(root), "PREFECT_HOME": str(tmp_path / f"prefect-{name}")}
+        with (tmp_path / name).open("w") as log:
+            started = subprocess.Popen(command, cwd=root, env=env, stdout=log, stderr=log)
+        both.append(started)
+    states = root / "scratch" / "train" / TASK
+    wait_until(lambda: list(states.glob("*/state.pt")), 300)
+    (training,) = [
+        child
+        for process in both
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "stages.train" in " ".join(child.cmdline()) and child.name().startswith("python")
+    ][-1:]
+    training.suspend()
+    assert [process.wait(600) for process in both] == [0, 0]
+    logs = [(tmp_path / name).read_text() for name in ("one", "other")]
+    assert "no progress for 40s" in "".join(logs)
+    assert "waiting for it" in "".join(logs)
+    assert "continues from round" in "".join(logs)
+    assert "".join(logs).count(f"{TASK}: round 1/30") == 1
+    assert "".join(logs).count(f"{TASK}: round 30/30") == 1
 
 
 def test_a_bad_parameter_is_one_sentence_and_exit_code_two(project: Path) -> None:
