@@ -1,6 +1,7 @@
 # make run: the whole pipeline on the built-in photographs.  make test: lint, types, tests.
 # make compare: CHIMLE beside other methods on equal time: hours (comparison/params.yaml).
 # make faults: the tests that kill processes at random moments, twenty times each.
+# make fuzz: damaged files and random arguments for the command line, for SECONDS (3600).
 # make serve: a local Prefect server and worker that run the pipeline every night.
 # make bench: search, training and sampling compared with the published algorithm on this machine.
 # make graph: the dependencies in dvc.yaml from the imports, the fields in params.yaml from the settings.
@@ -40,6 +41,9 @@ test: lint
 faults: $(VENV)/.installed
 	OMP_NUM_THREADS=1 CHIMLE_KILLS=20 pytest tests/flows/test_faults.py tests/data/test_kills.py \
 		tests/data/test_pairing_kills.py
+
+fuzz: $(VENV)/.installed
+	OMP_NUM_THREADS=1 python -m tests.fuzz --seconds $(or $(SECONDS),3600)
 
 compare: $(VENV)/.installed .git
 	python -m stages.check

@@ -1,6 +1,7 @@
 """Which device computes, and in which arithmetic."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 import torch
 
 from chimle.errors import UserError, first_line
+
+DEVICE_NAMES = r"cpu|cuda(:\d{1,3})?|mps"
+"""Pattern of the values of CHIMLE_DEVICE."""
 
 
 def flush_denormals() -> None:
@@ -83,15 +87,25 @@ def choose_device() -> torch.device:
     flush_denormals()
     make_fp32_exact()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts.
-    wanted = os.environ.get("CHIMLE_DEVICE")
-    if not wanted:
+    name = os.environ.get("CHIMLE_DEVICE")
+    if not name:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if not re.fullmatch(DEVICE_NAMES, name):
+        raise UserError(f"CHIMLE_DEVICE={name} is no device: use cpu, cuda, cuda:0, .. or mps")
     try:
-        device = torch.device(wanted)
+        device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = first_line(error)
-        raise UserError(f"CHIMLE_DEVICE={wanted} cannot be used here: {reason}") from None
+        raise UserError(
+            f"CHIMLE_DEVICE={name} cannot be used here ({reason}): use {', '.join(_available())}"
+        ) from None
     return device
+
+
+def _available() -> list[str]:
+    """Names of the devices of this machine."""
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]

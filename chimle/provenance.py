@@ -29,25 +29,26 @@ def code_version(program: Path) -> str:
 
 def commit(program: Path) -> str:
     """The last commit that changed the code of `code_version`, `+changes` behind it if more is not
-    committed; `unknown` outside a Git checkout.
+    committed; `unknown` outside a Git checkout, in one that Git does not trust (another owner's),
+    and where a shallow clone does not hold that commit.
 
     Other commits do not count: settings have a hash of their own, and a task must give the same
     bytes when another task's parameters were changed.
     """
     names = import_closure(program)
 
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments, "--", *names],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-
     try:
-        last = git("log", "-1", "--format=%H")
-        changed = git("status", "--porcelain", "--untracked-files=no")
+        last = _git("log", "-1", "--format=%H", "--", *names)
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", *names)
+        shallow = ROOT / _git("rev-parse", "--git-path", "shallow")
+        # A shallow clone ends at these commits, which seem to add every file.
+        ends = shallow.read_text().split() if shallow.is_file() else []
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return (last or "unknown") + ("+changes" if changed else "")
+    return ("unknown" if not last or last in ends else last) + ("+changes" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -8,6 +8,7 @@ normals), and gives `image`, all float32, images (B, 3, H, W) in [0, 1].
 import copy
 import hashlib
 import logging
+import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -155,8 +156,10 @@ def export(
         Plain values about the file.
 
     Raises:
-        UserError: a package is missing, `size` does not fit, or the outputs differ.
+        UserError: `out` exists, a package is missing, `size` does not fit, or the outputs differ.
     """
+    if os.path.lexists(out):
+        raise UserError(f"{out} exists already: name another file or remove it")
     module = Exported(bundle.tower).eval()
     unit = 2 ** (bundle.settings.tower.levels - 1)
     inputs = example(bundle, size or (4 * unit, 6 * unit), batch=2)

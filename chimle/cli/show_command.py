@@ -1,5 +1,6 @@
 """`chimle show`: describe a bundle, pairs, a manifest or a checkpoint."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from chimle.cli.options import DebugOption, JsonOption
 from chimle.cli.print_values import print_values
-from chimle.errors import guarded
+from chimle.errors import UserError, guarded
 
 
 def show_command(
@@ -23,6 +24,8 @@ def show_command(
     def run() -> None:
         from chimle.cli.describe import describe, draw
 
+        if image is not None and os.path.lexists(image):
+            raise UserError(f"{image} exists already: name another file or remove it")
         print_values(describe(address), as_json)
         if image is not None:
             draw(address, image)

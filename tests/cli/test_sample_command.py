@@ -157,6 +157,9 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         (("import", tmp_path / "evil.pth", "--task", "night_to_day"), "name the bundle to write"),
         (("export", *model, *out, "--size", "9x8"), "takes multiples of 8"),
         (("export", *model, *out, "--size", "nine"), "write HEIGHTxWIDTH"),
+        (("export", *model, *out, "--size", "99999999x8"), "sides are from 1 to"),
+        (("export", *model, "-o", good), "exists already"),
+        (("show", bundle, "--image", good), "exists already"),
         (("pack", *model, "-o", bundle), "exists already"),
     )
     for arguments, words in cases:

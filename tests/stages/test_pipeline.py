@@ -123,7 +123,7 @@ def test_a_model_opens_from_git_and_packs_with_its_metrics(project: Path, tmp_pa
     assert "measured on another model" in printed
     assert not (tmp_path / "other.zip").exists()
     run(project, *pack_other[:-1], str(tmp_path / "plain"), "--project", str(tmp_path))
-    assert "How good it is" not in (tmp_path / "plain" / "README.md").read_text()
+    assert "## Evaluation" not in (tmp_path / "plain" / "README.md").read_text()
 
 
 def test_pairs_and_bundles_are_described_and_drawn(project: Path, tmp_path: Path) -> None:
