@@ -29,6 +29,7 @@ from PIL import Image, features
 
 import chimle
 from chimle.bundles.pack import pack
+from tests.bundles.test_published_checkpoints import published_state
 from tests.support.command import run
 from tests.support.projects import noise_picture, tiny_bundle
 
@@ -45,7 +46,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "bmp": {},
     "ppm": {},
     "tga": {},
-    "ico": {},
+    "ico": {"sizes": [(16, 12)]},
     "jp2": {},
     "avif": {},
     "qoi": {},
@@ -73,7 +74,7 @@ def write_world(root: Path) -> dict[str, bytes]:
     bundle = tiny_bundle(root / "bundle", "night_to_day", levels=1)
     pack(chimle.load(bundle).bundle, files / "bundle.zip", "cc0-1.0", root)
     buffer = io.BytesIO()
-    torch.save({"level_1_out.0.weight_v": torch.zeros(3, 4, 1, 1)}, buffer)
+    torch.save(published_state(chimle.load(bundle).bundle.tower), buffer)
     (files / "weights.pth").write_bytes(buffer.getvalue())
     (files / "table.csv").write_text("output,target,input\nimage.png,image.png,image.png\n")
     return {path.name: path.read_bytes() for path in files.iterdir()}
@@ -162,7 +163,7 @@ def arguments(draw: st.DrawFn, root: Path) -> list[str]:
         line += ["-o", str(root / "out")]
     if command == "sample":
         line += ["-n", "1"]
-    return [*line, "--random"] if command == "score" else line
+    return [*line, "--weights", "random"] if command == "score" else line
 
 
 @contextmanager
@@ -207,7 +208,7 @@ def commands_for(root: Path, name: str) -> list[list[str]]:
     if name.endswith(".pth"):
         return [["show", file], ["import", file, "--task", "night_to_day", "-o", f"{out}/bundle"]]
     if name.endswith(".csv"):
-        return [["score", file, "--random", "-o", out]]
+        return [["score", file, "--weights", "random", "-o", out]]
     return [[*sample, file, "--model", str(root / "bundle")]]
 
 
@@ -244,12 +245,15 @@ def fuzz(root: Path, seconds: float, examples: int = 50) -> tuple[Counter[str], 
     def lines(line: list[str]) -> None:
         tried[f"arguments of {line[0]} exit {check(root, line)}"] += 1
 
+    for name in contents:
+        for line in commands_for(root, name):
+            assert check(root, line) == 0, ("a valid file is refused", line)
     end = time.monotonic() + seconds
     while True:
         for attempt in (files, lines):
             try:
                 attempt()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - every failure is counted
                 found[f"{type(error).__name__}: {error}".replace(str(root), "ROOT")[:300]] += 1
                 traceback.print_exc()
             if time.monotonic() > end:

@@ -72,7 +72,7 @@ class SampleRequest:
             raise UserError("`--sample`, `--from` and `--match` exclude each other: give one")
         if self.end is not None and self.base is None:
             raise UserError("`--to` ends a blend that `--from` begins: give both")
-        if not 0 <= self.keep_level <= levels:
+        if self.base is not None and not 0 <= self.keep_level <= levels:
             raise UserError(f"`--keep-level` {self.keep_level}: this model has {levels} levels")
         if not 1 <= self.count <= MOST_SAMPLES:
             raise UserError(f"`-n` {self.count}: draw at most {MOST_SAMPLES:,} samples at once")

@@ -217,3 +217,9 @@ def test_an_output_folder_that_is_a_file(tmp_path: Path, bundle: Path) -> None:
     done = run("sample", good, "--model", bundle, "-o", tmp_path / "out")
     assert done.returncode == 2
     assert "out is no folder" in done.stderr
+
+
+def test_a_model_of_one_level_takes_the_defaults(tmp_path: Path) -> None:
+    small = tiny_bundle(tmp_path / "small", "night_to_day", levels=1)
+    found = account(small, image(tmp_path / "a.png"), "-o", tmp_path / "out")
+    assert len(found["images"]) == 1
