@@ -5,7 +5,6 @@ first), `codes` (a flat code per level: style, then noise as channel, height, wi
 (per level the tanh output, or the image in [0, 1]).
 """
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,17 @@ COLOUR_TOLERANCE = 1 / 255
 def _read(path: Path) -> dict[str, list[Tensor]]:
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-        recorded = {key: content[key] for key in ("inputs", "codes", "outputs")}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (KeyError, TypeError, IndexError):
-        raise UserError(f"{path} is no recording: it needs `inputs`, `codes`, `outputs`") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - torch raises almost anything on damaged files
         reason = first_line(error)
         raise UserError(f"{path} is damaged or holds more than tensors ({reason})") from None
+    try:
+        recorded = {key: content[key] for key in ("inputs", "codes", "outputs")}
+    except (KeyError, TypeError, IndexError):
+        raise UserError(f"{path} is no recording: it needs `inputs`, `codes`, `outputs`") from None
     for key, tensors in recorded.items():
         if isinstance(tensors, Tensor):
             recorded[key] = [tensors]

@@ -49,7 +49,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             f"{path} holds more than tensors, or no checkpoint at all: it is not unpickled; "
             "save the generator's state dict alone"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - torch raises almost anything on damaged files
         reason = first_line(error)
         raise UserError(f"{path} is damaged or no checkpoint ({reason})") from None
     state = _generator_state(content)

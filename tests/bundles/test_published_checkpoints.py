@@ -137,3 +137,17 @@ def test_a_checkpoint_is_shown(tmp_path: Path) -> None:
     shown = json.loads(run("show", tmp_path / "weights.pth", "--json").stdout)
     assert shown["may_be_for"] == ["colourization"]
     assert shown["widths"] == list(settings.tower.widths)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x02R.", b"\x80\x020.", b"\x80\x02}K\x01K"])
+def test_each_damaged_checkpoint_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    for command in (
+        ("show", path),
+        ("import", path, "--task", "night_to_day", "--check", path),
+    ):
+        done = run(*command)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
