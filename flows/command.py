@@ -30,7 +30,7 @@ _TRANSIENT = re.compile(
     r"|\b(HTTP|status|code)[ :]*5\d\d\b|An error occurred \(5\d\d\)|EndpointConnectionError"
 )
 _BAD_INPUT = re.compile(r"exited with 2\b")
-_SECRETS = ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING")
+SECRETS = ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING")
 """The server's login, which no command of a flow needs."""
 _TAIL_LINES = 40
 _GUARD = str(Path(__file__).resolve().parent / "process_guard.py")
@@ -61,7 +61,7 @@ def failure(code: int, output: str) -> Exception:
 def environment(**extra: str) -> dict[str, str]:
     """The environment of a command: this interpreter's programs first, no warnings."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    inherited = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
     return {**inherited, "PATH": path, "PYTHONWARNINGS": "ignore", **extra}
 
 

@@ -200,7 +200,7 @@ def serve(root: Path, host: str, port: int, slots: int | None, public: Sequence[
         _wait_for_server(server, f"{origin}/api", token)
         more = ["--slots", str(slots)] if slots else []
         _once([sys.executable, "-m", "flows.setup_server", *more], root, env)
-        _once(["prefect", "--no-prompt", "deploy", "--all"], root, env)
+        _once([sys.executable, "-m", "flows.deployments"], root, env)
         print(_welcome(origin, host), flush=True)
         while True:
             server.keep_running()

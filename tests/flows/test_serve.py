@@ -153,6 +153,23 @@ def test_the_printed_commands_work(stack: Stack, root: Path) -> None:
     assert "pipeline/nightly" in listed
 
 
+def test_a_second_deployment_keeps_what_an_operator_has_set(stack: Stack, root: Path) -> None:
+    name = "/deployments/name/pipeline/nightly"
+    found = stack.client.get(name).raise_for_status().json()
+    path = f"/deployments/{found['id']}/schedules"
+    (nightly,) = found["schedules"]
+    stack.client.patch(f"{path}/{nightly['id']}", json={"active": False}).raise_for_status()
+    by_hand = {"schedule": {"cron": "30 4 * * 6", "timezone": "UTC"}, "active": True}
+    stack.client.post(path, json=[by_hand]).raise_for_status()
+    export = next(line for line in stack.output().splitlines() if "export PREFECT" in line)
+    env = {"CHIMLE_ROOT": str(root)}
+    run(root, "bash", "-c", f"{export} && python -m flows.deployments", env=env)
+    schedules = stack.client.get(name).raise_for_status().json()["schedules"]
+    active = {each["schedule"]["cron"]: each["active"] for each in schedules}
+    assert active == {"0 2 * * *": False, "30 4 * * 6": True}
+    assert len(schedules) == 2
+
+
 def test_a_taken_port_is_refused_before_anything_starts(stack: Stack, root: Path) -> None:
     port = int(stack.url.rpartition(":")[2])
     with pytest.raises(UserError, match=f"another program already uses port {port}"):

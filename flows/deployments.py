@@ -1,0 +1,54 @@
+"""`python -m flows.deployments`: deploy `prefect.yaml`, and keep what an operator has set.
+
+Prefect's own command makes paused schedules active again and removes those that were added by hand.
+"""
+
+import os
+import subprocess
+from collections.abc import Sequence
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import DeploymentSchedule
+from prefect.client.schemas.responses import DeploymentResponse
+
+from chimle.errors import UserError, guarded
+from flows.command import SECRETS, environment
+
+_COMMAND = ("prefect", "--no-prompt", "deploy", "--all")
+
+
+def _deploy() -> None:
+    login = {name: os.environ[name] for name in SECRETS if name in os.environ}
+    done = subprocess.run(
+        _COMMAND, env=environment(**login), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        reason = lines[-1] if lines else f"exit code {done.returncode}"
+        raise UserError(f"`{' '.join(_COMMAND)}` failed: {reason}")
+
+
+def _restore(
+    client: SyncPrefectClient, found: DeploymentResponse, before: Sequence[DeploymentSchedule]
+) -> None:
+    """Pause what was paused, and add what `prefect.yaml` does not name."""
+    for old in before:
+        same = next((new for new in found.schedules if new.schedule == old.schedule), None)
+        if same is None and old.slug is None:
+            again = [(old.schedule, old.active)]
+            client.create_deployment_schedules(found.id, again, parameters=old.parameters)
+        elif same is not None and same.active != old.active:
+            client.update_deployment_schedule(found.id, same.id, active=old.active)
+
+
+def main() -> None:
+    """Deploy."""
+    with get_client(sync_client=True) as client:
+        before = {found.id: found.schedules for found in client.read_deployments()}
+        _deploy()
+        for found in client.read_deployments():
+            _restore(client, found, before.get(found.id, []))
+
+
+if __name__ == "__main__":
+    guarded(main)
