@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from chimle.errors import UserError
-from chimle.images.decode import SUFFIXES, read_rgb
+from chimle.images.decode import read_rgb
+from chimle.images.formats import reason_against
+from chimle.images.walk import skip_reason
 from chimle.metrics.prediction import Prediction
 
 GRID = "_grid"
@@ -32,10 +34,15 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _images(folder: Path) -> list[Path]:
+    """Image files directly in a folder, by the rules of `chimle.images.walk`."""
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder")
-    files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    return sorted((path for path in files if path.is_file()), key=_natural)
+    files = (
+        path
+        for path in folder.iterdir()
+        if path.is_file() and not skip_reason(path.name) and not reason_against(path.name)
+    )
+    return sorted(files, key=_natural)
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -46,7 +53,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         if other != path:
             raise UserError(f"{other} and {path} have one name: keep one of them")
     if not found:
-        raise UserError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})")
+        raise UserError(f"{folder} holds no images")
     return found
 
 
@@ -77,7 +84,7 @@ def find_in_folders(outputs: Path, targets: Path, inputs: Path | None) -> list[P
     for path in _images(outputs):
         if (name := _owner(path, list(by_target))) is not None:
             samples[name].append(path)
-    for folder in sorted(path for path in outputs.iterdir() if path.is_dir()):
+    for folder in sorted(p for p in outputs.iterdir() if p.is_dir() and not skip_reason(p.name)):
         if folder.name not in by_target:
             raise UserError(f"{folder} belongs to no target: call it as its target's file")
         samples[folder.name] += _images(folder)

@@ -209,3 +209,14 @@ def test_bad_usage_is_refused_with_one_sentence(root: Path) -> None:
     bare = ["score", str(root / "nowhere"), "--targets", str(root / "targets")]
     refused(CliRunner().invoke(app, bare), "nowhere is no folder")
     assert np.all([path.suffix != ".json" for path in root.rglob("*")])
+
+
+def test_what_systems_leave_behind_is_no_output(root: Path) -> None:
+    expected = scored(root)
+    for name in ("._picture_0_0.png", ".DS_Store", "Thumbs.db"):
+        (root / "outputs" / name).write_bytes(b"x")
+    for name in ("@eaDir", ".cache", "__MACOSX"):
+        (root / "outputs" / name).mkdir()
+    (root / "targets" / "._picture_0.png").write_bytes(b"x")
+    found = scored(root)
+    assert found["metrics"] == expected["metrics"]
