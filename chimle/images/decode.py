@@ -1,24 +1,47 @@
 """Read any image as 8-bit sRGB, safely; write PNG files that are the same every time."""
 
 import io
+import stat
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import TiffImageFile
 
-from chimle.errors import UserError, first_line
+from chimle.errors import UserError, describe_os_error, first_line
+from chimle.images.depth import float_range, to_8_bits
+from chimle.images.formats import (
+    NO_HEIF,
+    NO_RAW,
+    RAW_EXTENSIONS,
+    decodable_formats,
+    extension_of,
+    image_extensions,
+)
+from chimle.images.metadata import exif_block, orientation_of, upright, without_metadata
+from chimle.images.tiff import (
+    MAGIC,
+    pillow_reads,
+    prefers_tifffile,
+    read_tiff,
+    refuse_raw,
+    seek_full_size,
+)
 from chimle.io.files import write_bytes
 
 LARGEST_PIXELS = 200_000_000
 """An image that claims more is refused before it is decoded."""
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif"})
-"""File name endings that count as images in a folder."""
-_WITH_ALPHA = ("RGBA", "LA", "PA", "La", "RGBa")
-_DEEP_TIFF = (".tif", ".tiff")
+Image.MAX_IMAGE_PIXELS = LARGEST_PIXELS // 2  # Pillow refuses twice as many.
+SUFFIXES = image_extensions()
+"""Extensions of file names that count as images in a folder."""
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
+_OPAQUE = {"LA": "L", "La": "L", "PA": "RGB", "RGBA": "RGB", "RGBa": "RGB"}
+"""Modes with opacity, and the mode of their colours."""
 
 
 @dataclass(frozen=True)
@@ -26,129 +49,181 @@ class DecodedImage:
     """A decoded image file.
 
     Attributes:
-        rgb: (H, W, 3) uint8 sRGB, upright; what shines through transparency is white.
-        alpha: (H, W) uint8 opacity; None where the file has no transparency.
-        exif: the file's EXIF block without its orientation; None: it has none.
+        rgb: (H, W, 3) uint8 sRGB, upright; transparent pixels are shown over white.
+        alpha: (H, W) uint8 opacity; None if the file has no transparency.
+        exif: the file's EXIF block without its orientation; None if it has none.
+        frames: pages or frames of the file, of which the first was read.
     """
 
     rgb: np.ndarray
     alpha: np.ndarray | None = None
     exif: bytes | None = None
+    frames: int = 1
 
 
-def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit or floating-point grey to 8 bits.
+def _to_8_bit_grey(image: Image.Image) -> Image.Image:
+    """16-bit, 32-bit or floating-point grey as mode L.
 
-    Integers are 16 bits deep whatever they are stored in; floats are taken to lie in [0, 1] where
-    they do, else in [0, 255].
+    Integers are 16 bits deep, whatever they are stored in. A transparent value becomes an opacity.
     """
-    return Image.fromarray(_to_8_bits(np.asarray(image), 65535.0))
+    values = np.asarray(image)
+    full = float_range(values) if values.dtype.kind == "f" else 65535.0
+    grey = Image.fromarray(to_8_bits(values, full))
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        opacity = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
+        grey = Image.merge("LA", (grey, opacity))
+    return _with_profile_of(grey, image)
 
 
-def _to_8_bits(values: np.ndarray, full: float) -> np.ndarray:
-    if values.dtype.kind == "f":
-        values = values * (255.0 if values.max(initial=0) <= 1 else 1.0)
-    else:
-        values = values.astype(np.float32) * (255.0 / full)
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+def _with_profile_of(image: Image.Image, other: Image.Image) -> Image.Image:
+    if profile := other.info.get("icc_profile"):
+        image.info["icc_profile"] = profile
+    return image
 
 
-def _in_srgb(image: Image.Image) -> Image.Image:
-    """Colours of an embedded profile as sRGB; the image as it is where it has none, or a bad one.
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Colours of an embedded profile as sRGB, mode RGB.
 
-    A damaged profile costs accuracy of colours, not the image.
+    A damaged profile, or one of other colours than the image has, is ignored.
     """
-    profile = image.info.get("icc_profile")
-    if not profile or image.mode not in ("RGB", "RGBA", "CMYK", "L"):
-        return image
-    mode = image.mode if image.mode == "RGBA" else "RGB"
-    try:
-        converted = ImageCms.profileToProfile(
-            image,
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-            ImageCms.createProfile("sRGB"),
-            outputMode=mode,
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image
+    if image.mode == "LAB":
+        return _transformed(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+    if profile and image.mode in ("RGB", "CMYK", "L"):
+        try:
+            return _transformed(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+        except Exception:  # noqa: BLE001 - damaged profiles raise almost anything
+            return image.convert("RGB")
+    return image.convert("RGB")
+
+
+def _transformed(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+    srgb = ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
     assert converted is not None
     return converted
 
 
 def _split(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """Any mode to (H, W, 3) uint8 over white and (H, W) uint8 opacity, if it has any."""
+    """Any mode as (H, W, 3) uint8 over white and (H, W) uint8 opacity, if it has any."""
+    profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
-        image = _from_deep_grey(image)
-    if image.mode not in _WITH_ALPHA and "transparency" not in image.info:
-        return np.array(_in_srgb(image).convert("RGB")), None
-    image = _in_srgb(image.convert("RGBA"))
+        image = _to_8_bit_grey(image)
+    if image.mode not in _OPAQUE and "transparency" in image.info:
+        image = _with_opacity(image)
+    if image.mode not in _OPAQUE:
+        image = image.convert("RGB") if image.mode in ("P", "1") else image
+        return np.array(_in_srgb(image, profile)), None
+    colours = _OPAQUE[image.mode]
+    if image.mode in ("La", "RGBa"):
+        image = image.convert(f"{image.mode[:-1]}A")
+    alpha = image.getchannel("A")
+    rgb = _in_srgb(image.convert(colours), profile).convert("RGBA")
+    rgb.putalpha(alpha)
     page = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return np.array(Image.alpha_composite(page, image).convert("RGB")), np.array(image)[..., 3]
+    return np.array(Image.alpha_composite(page, rgb).convert("RGB")), np.array(alpha)
 
 
-def _read_deep_tiff(path: Path) -> DecodedImage:
-    """A 16-bit colour TIFF, which Pillow does not know: (H, W, 3 or 4) of any integer or float."""
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
-        if page.imagewidth * page.imagelength > LARGEST_PIXELS:  # type: ignore[union-attr]
-            raise UserError(_too_large(path, page.imagewidth, page.imagelength))  # type: ignore[union-attr]
-        values = page.asarray()
-    if values.ndim == 3 and values.shape[0] in (3, 4) and values.shape[2] not in (3, 4):
-        values = values.transpose(1, 2, 0)
-    if values.ndim != 3 or values.shape[2] not in (3, 4):
-        raise ValueError(f"no colour image: its values are {values.shape}")
-    full = float(np.iinfo(values.dtype).max) if values.dtype.kind in "ui" else 1.0
-    image = Image.fromarray(np.ascontiguousarray(_to_8_bits(values, full)))
-    return DecodedImage(*_split(image))
+def _with_opacity(image: Image.Image) -> Image.Image:
+    """An image with a transparent colour as one with an opacity per pixel."""
+    clear = image.info["transparency"]
+    if image.mode == "RGB" and isinstance(clear, tuple) and max(clear) > 255:
+        image.info["transparency"] = tuple(value >> 8 for value in clear)  # 16 bits in the file
+    if image.mode == "L" and isinstance(clear, int) and clear > 255:
+        image.info["transparency"] = clear >> 8
+    return _with_profile_of(image.convert("RGBA"), image)
 
 
-def _too_large(path: Path, width: int, height: int) -> str:
-    return (
+def _too_large(path: Path, width: int, height: int) -> UserError:
+    return UserError(
         f"{path} has {width}x{height} pixels, more than the "
         f"{LARGEST_PIXELS:,} that are read: reduce it first"
     )
 
 
-def _decode(path: Path) -> DecodedImage:
-    try:
-        opened = Image.open(path)
-    except UnidentifiedImageError:
-        if path.suffix.lower() in _DEEP_TIFF:
-            return _read_deep_tiff(path)
-        raise
-    with opened as image:
+def _decode_with_pillow(path: Path, stream: IO[bytes]) -> DecodedImage:
+    # From a stream: Pillow maps an uncompressed TIFF that it opens by name with its turned size.
+    with Image.open(stream, formats=decodable_formats()) as image:
+        frames = getattr(image, "n_frames", 1)
+        if isinstance(image, TiffImageFile):
+            seek_full_size(image)
         if image.width * image.height > LARGEST_PIXELS:
-            raise UserError(_too_large(path, *image.size))
+            raise _too_large(path, *image.size)
+        if isinstance(image, TiffImageFile) and prefers_tifffile(image):
+            try:
+                return replace(_decode_tiff(path), exif=exif_block(image), frames=frames)
+            except UserError:
+                if not pillow_reads(image):
+                    raise
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        exif = upright.getexif()
-        return DecodedImage(*_split(upright), exif.tobytes() if exif else None)
+        orientation, exif = orientation_of(image), exif_block(image)
+        return DecodedImage(*_split(upright(image, orientation)), exif, frames)
+
+
+def _decode_tiff(path: Path) -> DecodedImage:
+    image, orientation = read_tiff(path, LARGEST_PIXELS)
+    return DecodedImage(*_split(upright(image, orientation)))
+
+
+def _decode(path: Path) -> DecodedImage:
+    """Decode with Pillow, else with tifffile, else without the file's metadata."""
+    if extension_of(path.name) in RAW_EXTENSIONS:
+        raise UserError(f"{path}: {NO_RAW}")
+    with path.open("rb") as stream:
+        head = stream.read(12)
+        is_tiff = head.startswith(MAGIC)
+        if is_tiff:
+            refuse_raw(path)
+        stream.seek(0)
+        try:
+            return _decode_with_pillow(path, stream)
+        except (UserError, MemoryError, Image.DecompressionBombError):
+            raise
+        except Exception:
+            is_heif = head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
+            if is_heif and "HEIF" not in decodable_formats():
+                raise UserError(f"{path} cannot be read: {NO_HEIF}") from None
+            if is_tiff:
+                return _decode_tiff(path)
+            stream.seek(0)
+            stripped = without_metadata(stream.read())
+            if stripped is None:
+                raise
+            return _decode_with_pillow(path, io.BytesIO(stripped))
 
 
 def read_image(path: Path) -> DecodedImage:
     """An image file as 8-bit sRGB, upright, with its transparency and EXIF block.
 
-    EXIF orientation and an embedded colour profile are applied; CMYK, palette, grey, 1-bit and
-    16-bit files are converted; of an animation the first frame counts.
+    EXIF orientation and an embedded colour profile are applied; CMYK, Lab, palette, grey, 1-bit,
+    16-bit and floating-point files are converted. Of several frames or pages the first counts.
+    Damaged metadata is ignored.
 
     Raises:
-        UserError: the file is missing, truncated, no image, or absurdly large.
+        UserError: the file is missing, truncated, no image, too large, or needs another package.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UserError(f"{path} is no file: name an image file")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")
             return _decode(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except UserError:
         raise
     except Image.DecompressionBombError:
-        raise UserError(f"{path} claims an absurd size: replace it") from None
+        raise UserError(
+            f"{path} has more than the {LARGEST_PIXELS:,} pixels that are read: reduce it first"
+        ) from None
+    except MemoryError:
+        raise UserError(f"{path} does not fit into memory: reduce it first") from None
     except Exception as error:  # noqa: BLE001 - decoders raise almost anything on damaged files
-        reason = first_line(error)
-        raise UserError(f"{path} is damaged or no image ({reason}): replace it") from None
+        if isinstance(error, OSError) and error.errno and error.filename:
+            raise UserError(f"{path} cannot be read: {describe_os_error(error)}") from None
+        raise UserError(
+            f"{path} is damaged or no image ({first_line(error)}): replace it"
+        ) from None
 
 
 def read_rgb(path: Path) -> np.ndarray:

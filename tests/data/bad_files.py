@@ -107,7 +107,7 @@ TABLE = [
     _image("an empty image", "…/bad.png is damaged or no image (…): replace it", b""),
     _image(
         "an image that claims 10,000,000,000 pixels",
-        "…/bad.png claims an absurd size: replace it",
+        "…/bad.png has more than the 200,000,000 pixels that are read: reduce it first",
         _absurd(),
     ),
     _image(
