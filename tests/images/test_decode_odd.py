@@ -153,7 +153,7 @@ def test_the_limit_of_pixels_is_the_one_that_is_named(tmp_path: Path) -> None:
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heic = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(40)
     (tmp_path / "a.heic").write_bytes(heic)
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    monkeypatch.setattr(formats, "find_spec", lambda _: None)
     formats._registered.cache_clear()
     with pytest.raises(UserError, match=r"pip install 'chimle\[heic\]'"):
         read_image(tmp_path / "a.heic")
