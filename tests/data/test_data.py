@@ -1,5 +1,6 @@
 """Sources, pairing, splits, poses."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from chimle.data.augmentation import centre
 from chimle.data.batch import make_batch
 from chimle.data.dataset import PairIndex, pairs_hash
 from chimle.data.fetch.fetching import fetch
+from chimle.data.fetch.sources.selection import find_images
 from chimle.data.manifests import PAIRS, read_records
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.errors import UserError
@@ -155,3 +157,15 @@ def test_a_changed_pair_is_noticed(tmp_path: Path) -> None:
     (pairs / "manifest.json").write_text("{")
     with pytest.raises(UserError, match="is damaged"):
         PairIndex(pairs, "train")
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "n\udcff.png", "a\\b.png"])
+def test_a_folder_with_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
+    """As in archives and buckets; a pipe is left alone."""
+    write_photographs(tmp_path / "photos", count=3)
+    os.mkfifo(tmp_path / "photos" / "pipe.png")
+    found = find_images("photos", tmp_path, "source.path")
+    assert [file.name for file in found] == ["photo_00", "photo_01", "photo_02"]
+    (tmp_path / "photos" / "photo_00.png").rename(tmp_path / "photos" / name)
+    with pytest.raises(UserError, match="rename it"):
+        find_images("photos", tmp_path, "source.path")

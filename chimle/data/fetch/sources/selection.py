@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
 
 from chimle.data.fetch.sources.protocol import Collection, SourceFile
+from chimle.data.file_names import BadNameError, printable, safe_name
 from chimle.errors import UserError
 from chimle.images.decode import SUFFIXES
 from chimle.settings.source import Selection
@@ -40,7 +41,8 @@ def _files(folder: Path) -> Iterator[str]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         inside = PurePath(above).relative_to(folder)
         for name in sorted(files):
-            if not name.startswith(".") and PurePath(name).suffix.lower() in SUFFIXES:
+            is_image = not name.startswith(".") and PurePath(name).suffix.lower() in SUFFIXES
+            if is_image and (Path(above) / name).is_file():  # A read of a pipe never ends.
                 yield str(inside / name)
 
 
@@ -60,6 +62,10 @@ def find_images(pattern: str, root: Path, field: str) -> list[SourceFile]:
         for inside in _files(folder):
             name = (Path(prefix) / inside).with_suffix("").as_posix()
             path = str(folder / inside)
+            try:
+                safe_name(inside)
+            except BadNameError as error:
+                raise UserError(f"{printable(path)} {error}: rename it") from None
             if name in found:
                 raise UserError(
                     f"{path} and {found[name]} have the same name but for the ending: rename one"
