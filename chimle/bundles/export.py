@@ -149,8 +149,9 @@ def export(
         bundle: the model.
         out: file to write; written only if its outputs equal the tower's.
         format_: `onnx` or `torch`.
-        size: (height, width) of the input for a graph of fixed size; None: any size. The graph
-            takes any batch size.
+        size: (height, width) of the input for a graph of fixed size; None: any size, which
+            agreement with a super-resolution input excludes: its matrices are made for a size. The
+            graph takes any batch size.
 
     Returns:
         Plain values about the file.
@@ -160,11 +161,19 @@ def export(
     """
     if os.path.lexists(out):
         raise UserError(f"{out} exists already: name another file or remove it")
+    sizes = bundle.settings.tower
+    chained = bundle.tower.wiring is Wiring.SUPER_RESOLUTION
+    if size is None and chained and sizes.agreement == "exact":
+        raise UserError(
+            "a super-resolution model that agrees with its input is exported for one size: give "
+            "`--size HEIGHTxWIDTH` of the input"
+        )
     module = Exported(bundle.tower).eval()
-    unit = 2 ** (bundle.settings.tower.levels - 1)
+    unit = 2 ** (sizes.levels - 1)
     inputs = example(bundle, size or (4 * unit, 6 * unit), batch=2)
     # Not the batch size that is traced, nor the image size where the graph takes any.
     others = example(bundle, size or (6 * unit, 5 * unit), batch=3, seed=1)
+    module(*inputs)  # Constants are made outside the trace.
     with tempfile.TemporaryDirectory(prefix="chimle-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         file = Path(folder) / ("tower.onnx" if format_ == "onnx" else "tower.pt2")

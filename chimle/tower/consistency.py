@@ -30,7 +30,7 @@ BICUBIC_A = -0.5
 """Parameter of Pillow's bicubic kernel, which reaches two pixels of the smaller image."""
 ALTERNATIONS = 2
 """Turns of projecting and clamping."""
-BISECTIONS = 16
+BISECTIONS = 18
 """Halvings of the interval that the gamut's border is searched in."""
 INTERVAL_MARGIN = 1.0
 """Distance in [0, 255] that a coefficient keeps from its interval's ends, at most a quarter of the
@@ -92,7 +92,7 @@ def agree_with_reduction(images: Tensor, inputs: Tensor) -> Tensor:
     with without_autocast(images.device):
         rows = _reduction(images.shape[-2], inputs.shape[-2], images.device)
         columns = _reduction(images.shape[-1], inputs.shape[-1], images.device)
-        exact = images.float().unflatten(0, (len(inputs), -1))
+        exact = images.float().unflatten(0, (inputs.shape[0], -1))
         missing = inputs.float().unsqueeze(1) - rows.down @ exact @ columns.down.T
         agreed: Tensor = exact + rows.up @ missing @ columns.up.T
         return agreed.flatten(0, 1)
@@ -258,7 +258,7 @@ def agree_with_jpeg(images: Tensor, inputs: Tensor, jpeg: JpegIntervals) -> Tens
         height, width = own.shape[-2:]
         down, right = (-side % (8 * f) for side, f in zip((height, width), by, strict=True))
         own, given = (F.pad(i, (0, right, 0, down), "replicate") for i in (own, given))
-        grouped = own.unflatten(0, (len(inputs), -1))
+        grouped = own.unflatten(0, (inputs.shape[0], -1))
         luminance, chrominance = _planes(grouped, by)
         given_luminance, given_chrominance = _planes(given.unsqueeze(1), by)
         steps = jpeg.tables.float()

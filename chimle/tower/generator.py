@@ -200,7 +200,7 @@ class Tower(nn.Module):
         """The level's image (B*K, 3, H, W), and the raw output as the next level sees it."""
         exact = self.settings.agreement == "exact"
         if self.wiring is Wiring.COLOURIZATION:
-            light = _repeat(state.conditioning[level], len(raw))
+            light = _repeat(state.conditioning[level], raw.shape[0])
             return (agree_with_lightness if exact else chroma_to_rgb)(light, raw), raw
         image = (raw + 1) / 2
         if exact and self.wiring is Wiring.SUPER_RESOLUTION:

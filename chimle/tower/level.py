@@ -68,8 +68,8 @@ class Level(nn.Module):
         """The level's first convolution, of (B, ...) prefix parts and (B*K, ...) noise.
 
         A convolution of a concatenation is the sum of convolutions of its parts: the prefix's part
-        is computed for B images only. One candidate takes the same way as many, so that the number
-        of candidates in a chunk changes no rounding.
+        is computed for B images only. One candidate is computed as many are, so that the number of
+        candidates in a chunk changes no rounding.
         """
         kernel = self.input.kernel()
         start, stop = self.conditioning_channels, self.conditioning_channels + self.noise_channels
@@ -79,6 +79,8 @@ class Level(nn.Module):
             prefix_kernel = torch.cat((prefix_kernel, kernel[:, stop:]), dim=1)
         shared = F.conv2d(_nhwc(prefix), _nhwc(prefix_kernel), self.input.bias, padding=1)
         own = F.conv2d(_nhwc(noise), _nhwc(kernel[:, start:stop]), padding=1)
+        if noise.shape[0] == conditioning.shape[0]:
+            return own + shared
         repeats = noise.shape[0] // conditioning.shape[0]
         summed: Tensor = own.unflatten(0, (-1, repeats)) + shared.unsqueeze(1)
         return summed.flatten(0, 1)

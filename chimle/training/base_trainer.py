@@ -179,7 +179,7 @@ class BaseTrainer(ABC):
         if number:
             round_, step = divmod(number - 1, self.settings.train.steps_per_round)
             raise UserError(
-                f"task {self.settings.task}: the loss stopped being finite in round "
+                f"task {self.settings.task}: the loss became infinite or no number in round "
                 f"{round_ + 1}, step {step + 1}: lower `train.learning_rate`; the last good state "
                 f"is kept in {self.state_file}"
             )

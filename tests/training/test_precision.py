@@ -22,6 +22,13 @@ LOSS_DIFFERENCE = 0.01
 GRADIENT_COSINE = {Wiring.GENERIC: 0.98, Wiring.SUPER_RESOLUTION: 0.98, Wiring.COLOURIZATION: 0.8}
 """Smallest cosine similarity of both gradients of all weights. Half of an untrained
 colourization's colours lie beyond the gamut, and the gradient ends at its border."""
+AGREEING_COSINE = {
+    Wiring.GENERIC: 0.98,
+    Wiring.SUPER_RESOLUTION: 0.95,
+    Wiring.COLOURIZATION: 0.6,
+}
+"""The same for towers that agree with their input: what the input determines has no gradient, and
+what is left, fine detail or chroma inside the gamut, is what bf16 rounds most."""
 EXCESS = 0.02
 """Largest excess distance of a chosen code, as a share of the smallest distance."""
 
@@ -60,16 +67,21 @@ def losses_and_gradient(
     return images, losses.detach(), torch.cat(gradients)
 
 
+@pytest.mark.parametrize("agreement", ["exact", "none"])
 @pytest.mark.parametrize("wiring", list(Wiring))
-def test_a_bf16_step_is_close_to_fp32(wiring: Wiring, perceptual: Perceptual) -> None:
+def test_a_bf16_step_is_close_to_fp32(
+    wiring: Wiring, agreement: str, perceptual: Perceptual
+) -> None:
     tower = small_tower(wiring)
+    tower.settings = tower.settings.model_copy(update={"agreement": agreement})
     batch = mid_tones(tower, wiring)
     exact, low = (losses_and_gradient(tower, perceptual, batch, low) for low in (False, True))
     for first, second in zip(exact[0], low[0], strict=True):
         assert second.dtype == torch.float32
         assert float((first - second).abs().mean()) < IMAGE_DIFFERENCE
     torch.testing.assert_close(low[1], exact[1], rtol=LOSS_DIFFERENCE, atol=0)
-    assert float(torch.cosine_similarity(exact[2], low[2], dim=0)) > GRADIENT_COSINE[wiring]
+    least = AGREEING_COSINE if agreement == "exact" else GRADIENT_COSINE
+    assert float(torch.cosine_similarity(exact[2], low[2], dim=0)) > least[wiring]
 
 
 @pytest.mark.parametrize("wiring", list(Wiring))
