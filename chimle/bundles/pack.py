@@ -1,5 +1,6 @@
 """A bundle to publish: with license, metrics, and a model card that shows samples."""
 
+import copy
 import io
 import json
 import tempfile
@@ -106,12 +107,11 @@ def _zipped(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _fill(folder: Path, bundle: Bundle, license_: str, project: Path) -> None:
+def _fill(folder: Path, bundle: Bundle, license_: str, project: Path, half: bool) -> None:
     """Write a bundle with metrics, samples and card into an empty folder."""
     measured = _measured(bundle, project)
-    save_bundle(
-        folder, bundle.tower, bundle.settings, bundle.provenance, license_, bundle.degradation
-    )
+    tower = copy.deepcopy(bundle.tower).half() if half else bundle.tower
+    save_bundle(folder, tower, bundle.settings, bundle.provenance, license_, bundle.degradation)
     gallery = project / "pictures" / bundle.settings.task
     has_samples = bool(measured) and _draw_samples(gallery, folder / SAMPLES)
     if measured:
@@ -119,7 +119,7 @@ def _fill(folder: Path, bundle: Bundle, license_: str, project: Path) -> None:
     write_text(folder / CARD, _card(bundle, measured, license_, has_samples))
 
 
-def pack(bundle: Bundle, out: Path, license_: str, project: Path) -> None:
+def pack(bundle: Bundle, out: Path, license_: str, project: Path, half: bool = False) -> None:
     """Write a bundle with license, metrics, samples and a model card.
 
     Args:
@@ -127,6 +127,8 @@ def pack(bundle: Bundle, out: Path, license_: str, project: Path) -> None:
         out: folder, or one file where the name ends in `.zip`; must not exist.
         license_: SPDX identifier of the weights' license.
         project: folder with `metrics/` and `pictures/` of the model.
+        half: store the weights in half precision, which halves the file; metrics and samples are
+            those of the full weights.
 
     Raises:
         UserError: `out` exists, or the project's metrics are those of another model.
@@ -135,7 +137,7 @@ def pack(bundle: Bundle, out: Path, license_: str, project: Path) -> None:
         raise UserError(f"{out} exists already: name another path or remove it")
     with tempfile.TemporaryDirectory(prefix="chimle-") as name:
         folder = Path(name) / "bundle"
-        _fill(folder, bundle, license_, project)
+        _fill(folder, bundle, license_, project, half)
         if out.suffix == ".zip":
             write_bytes(out, _zipped(folder))
             return

@@ -1,7 +1,9 @@
 """The model that `--model` and `--task` name."""
 
+import sys
 from typing import TYPE_CHECKING
 
+from chimle.bundles.task_models import task_model
 from chimle.errors import UserError
 from chimle.tasks import get_task
 
@@ -10,16 +12,21 @@ if TYPE_CHECKING:
 
 
 def model_address(model: str | None, task: str | None) -> str:
-    """Address of the bundle: `model`, or the pipeline's own bundle for `task`.
+    """Address of the bundle: `model`, or the task's own or pretrained model, which is announced.
 
     Raises:
-        UserError: the task is unknown, or neither is given.
+        UserError: the task is unknown, has no model, or neither is given.
     """
     if task is not None:
         get_task(task)
-    if model is None and task is None:
-        raise UserError("name a bundle by `--model`, or one of the pipeline's own by `--task`")
-    return model or f"models/{task}"
+    if model is not None:
+        return model
+    if task is None:
+        raise UserError("name a bundle by `--model`, or a task by `--task`")
+    address = task_model(task)
+    kind = "the pretrained model of the package" if address.is_file() else f"{address}"
+    print(f"{task}: {kind}", file=sys.stderr)
+    return str(address)
 
 
 def open_model(model: str | None, task: str | None) -> "Model":

@@ -19,6 +19,9 @@ def pack_command(
     project: Annotated[
         Path, typer.Option(help="Project whose metrics/ and pictures/ belong to the model.")
     ] = Path(),
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the weights in half precision.")
+    ] = False,
     debug: DebugOption = False,
 ) -> None:
     """Make a bundle to publish: weights, license, metrics, and a model card with samples."""
@@ -27,7 +30,7 @@ def pack_command(
         from chimle.bundles.pack import pack
 
         loaded = open_model(model, task)
-        pack(loaded.bundle, out, license_, project)
+        pack(loaded.bundle, out, license_, project, half)
         emit(f"{out}")
 
     guarded(run, debug)

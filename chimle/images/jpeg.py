@@ -8,10 +8,11 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 if TYPE_CHECKING:
     import torch
@@ -72,6 +73,27 @@ def read_jpeg_code(image: Image.Image) -> JpegCode | None:
     if orientation not in range(1, 9):
         orientation = 1
     return JpegCode(tables, subsampling, int(orientation))
+
+
+def jpeg_code_of(path: Path, rgb: np.ndarray) -> JpegCode | None:
+    """How a file encodes the image that was read from it.
+
+    Args:
+        path: an image file.
+        rgb: (H, W, 3) uint8, upright, as it was read.
+
+    Returns:
+        None where the file is no JPEG, or its plain decoding is not `rgb` (a colour profile, say).
+    """
+    try:
+        with Image.open(path) as image:
+            code = read_jpeg_code(image)
+            if code is None:
+                return None
+            upright = ImageOps.exif_transpose(image.convert("RGB"))
+            return code if np.array_equal(np.asarray(upright), rgb) else None
+    except (OSError, ValueError, SyntaxError):
+        return None
 
 
 @cache

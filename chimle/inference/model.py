@@ -1,16 +1,25 @@
 """A trained tower as a Python object: one input image, many samples, at any size."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from chimle.bundles.addresses import open_bundle
 from chimle.bundles.bundle import Bundle
+from chimle.bundles.task_models import task_model
 from chimle.device import choose_device
 from chimle.images.degrade import degrade
+from chimle.images.jpeg import (
+    JpegCode,
+    JpegIntervals,
+    intervals_of,
+    quality_tables,
+    read_jpeg_code,
+)
 from chimle.images.pyramid import resize
 from chimle.inference.banded import BandedTower, samples_at_once
 from chimle.inference.inputs import (
@@ -35,6 +44,7 @@ from chimle.inference.sample_names import (
 from chimle.perceptual.lpips import load_perceptual
 from chimle.settings.degradation import DegradationSettings
 from chimle.settings.reading import build_settings
+from chimle.tasks import TASKS, Degradation
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,19 @@ class Model:
             DegradationSettings, self.bundle.degradation, "the model's `degradation`"
         )
         return degrade(rgb, definition, parameters, seed=0)[0]
+
+    def degraded_code(self) -> JpegCode | None:
+        """How `degraded` encodes its images, where that is JPEG."""
+        if self.bundle.settings.definition.degradation is not Degradation.JPEG:
+            return None
+        return JpegCode(quality_tables(self.bundle.degradation["jpeg_quality"]))
+
+    def _intervals(self, code: JpegCode | None) -> JpegIntervals | None:
+        """A JPEG input's quantisation, for a model whose inputs are JPEG images."""
+        if code is None or self.bundle.settings.definition.degradation is not Degradation.JPEG:
+            return None
+        intervals = intervals_of([code])
+        return intervals._replace(tables=intervals.tables.to(self.device))
 
     def resized_to_factor(self, rgb: np.ndarray) -> np.ndarray:
         """Resize down to the nearest sides that `factor` divides."""
@@ -175,9 +198,21 @@ class Model:
         return find_match(self.bundle, perceptual, as_array(image), as_array(target), counts, seed)
 
     def draw(
-        self, rgb: np.ndarray, mixtures: Sequence[CodeMixture], seed: int = 0
+        self,
+        rgb: np.ndarray,
+        mixtures: Sequence[CodeMixture],
+        seed: int = 0,
+        code: JpegCode | None = None,
     ) -> Iterator[np.ndarray]:
-        """Samples (H, W, 3) uint8 of the input (h, w, 3) uint8, one after another."""
+        """Samples (H, W, 3) uint8 of the input (h, w, 3) uint8, one after another.
+
+        Args:
+            rgb: the input.
+            mixtures: of codes, one per sample.
+            seed: seed of the samples.
+            code: how the input's JPEG file encodes it: samples of a decompression model then agree
+                with that file. None: it is no JPEG, or not known.
+        """
         tower = self.bundle.tower
         levels = [c.to(self.device) for c in conditioning_for(self.bundle.settings, rgb)]
         height, width = (side * self.factor for side in rgb.shape[:2])
@@ -185,24 +220,29 @@ class Model:
         together = samples_at_once(tower, height, width, self.device)
         for start in range(0, len(mixtures), together):
             codes = Codes(mixtures[start : start + together], shapes, key, seed, self.device)
-            samples = BandedTower(tower, levels, codes).images()
-            yield from samples[:, :height, :width]
+            size = (rgb.shape[0], rgb.shape[1])
+            yield from BandedTower(tower, levels, codes, size, self._intervals(code)).images()
 
     def _draw(
         self, image: ImageType, mixtures: Sequence[CodeMixture], seed: int
     ) -> list[ImageType]:
-        rgb = as_array(image)
-        return [like(image, sample) for sample in self.draw(rgb, mixtures, seed)]
+        rgb, code = as_array(image), None
+        if isinstance(image, Image.Image) and (known := read_jpeg_code(image)):
+            code = replace(known, orientation=1)  # The image stands as it is stored.
+        return [like(image, sample) for sample in self.draw(rgb, mixtures, seed, code)]
 
 
 def load(address: str | Path) -> Model:
     """Load a model bundle, on the device of `CHIMLE_DEVICE` or the fastest one available.
 
     Args:
-        address: a folder or file, `s3://bucket/name`, or `git+REPOSITORY@REVISION:models/task`.
+        address: a folder or file, `s3://bucket/name`, `git+REPOSITORY@REVISION:models/task`, or
+            the name of a task: its model of this project, else the pretrained one of the package.
 
     Raises:
         UserError: there is no bundle of this version at `address`, or it is damaged.
     """
     device = choose_device()
+    if str(address) in TASKS and not Path(address).exists():
+        address = task_model(str(address))
     return Model(open_bundle(str(address), str(device)), device)

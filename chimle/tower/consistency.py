@@ -32,9 +32,10 @@ ALTERNATIONS = 2
 """Turns of projecting and clamping."""
 BISECTIONS = 18
 """Halvings of the interval that the gamut's border is searched in."""
-INTERVAL_MARGIN = 1.0
+INTERVAL_MARGIN = 4.0
 """Distance in [0, 255] that a coefficient keeps from its interval's ends, at most a quarter of the
-quantisation step: rounding an image to 8 bits moves a coefficient by about 0.35."""
+quantisation step: rounding to 8 bits moves a flat block's mean by up to 0.5, and its coefficient by
+eight times as much."""
 JPEG_OFFSET = 128.0
 """Level shift before the DCT."""
 _RGB_TO_YCC = (
