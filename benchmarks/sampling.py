@@ -18,7 +18,7 @@ import torch
 from benchmarks import reference
 from benchmarks.measure import interleaved, machine, peak_gib
 from chimle.images.pyramid import to_uint8
-from chimle.inference.banded import BandedTower, samples_at_once
+from chimle.inference.banded import BandedTower
 from chimle.inference.sample_names import Codes, mixture_of, plain
 from chimle.search.codes import draw
 from chimle.settings.tower import TowerSettings
@@ -78,11 +78,9 @@ def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
 
     def engine() -> np.ndarray:
         mixtures = [mixture_of(name) for name in plain(case.samples, settings.levels)]
-        batch_size = samples_at_once(tower, case.side, case.side, torch.device("cpu"))
         parts = []
-        for start in range(0, len(mixtures), batch_size):
-            part = mixtures[start : start + batch_size]
-            codes = Codes(part, shapes, 1, 0, torch.device("cpu"))
+        for mixture in mixtures:
+            codes = Codes([mixture], shapes, 1, 0, torch.device("cpu"))
             parts.append(BandedTower(tower, conditioning, codes).images())
         return np.concatenate(parts)
 

@@ -141,12 +141,6 @@ def live_channels(level: Level) -> int:
     return 2 * (level.width + 4 * level.growth) + level.width
 
 
-def samples_at_once(tower: Tower, height: int, width: int, device: torch.device) -> int:
-    """Samples of height x width that fit into one band, at least one."""
-    bytes_each = 4 * live_channels(tower.each_level()[-1]) * height * width
-    return max(1, BAND_BYTES[device.type] // bytes_each)
-
-
 class BandedTower:
     """One evaluation of a tower for N samples of one image.
 

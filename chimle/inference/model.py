@@ -21,7 +21,7 @@ from chimle.images.jpeg import (
     read_jpeg_code,
 )
 from chimle.images.pyramid import resize
-from chimle.inference.banded import BandedTower, samples_at_once
+from chimle.inference.banded import BandedTower
 from chimle.inference.inputs import (
     AnyImage,
     ImageType,
@@ -215,13 +215,13 @@ class Model:
         """
         tower = self.bundle.tower
         levels = [c.to(self.device) for c in conditioning_for(self.bundle.settings, rgb)]
-        height, width = (side * self.factor for side in rgb.shape[:2])
-        shapes, key = tower.code_shapes_for(levels), image_key(rgb)
-        together = samples_at_once(tower, height, width, self.device)
-        for start in range(0, len(mixtures), together):
-            codes = Codes(mixtures[start : start + together], shapes, key, seed, self.device)
-            size = (rgb.shape[0], rgb.shape[1])
-            yield from BandedTower(tower, levels, codes, size, self._intervals(code)).images()
+        size = (rgb.shape[0], rgb.shape[1])
+        shapes, key, jpeg = tower.code_shapes_for(levels), image_key(rgb), self._intervals(code)
+        # One by one: a convolution of several rounds otherwise, and a sample is to be the same
+        # whether it is drawn alone or with others.
+        for mixture in mixtures:
+            codes = Codes([mixture], shapes, key, seed, self.device)
+            yield from BandedTower(tower, levels, codes, size, jpeg).images()
 
     def _draw(
         self, image: ImageType, mixtures: Sequence[CodeMixture], seed: int

@@ -139,7 +139,8 @@ def test_every_mode_of_every_format(
 ) -> None:
     image, shown, alpha = of_mode(smooth(seed), mode)
     folder = tmp_path_factory.mktemp("kind")
-    loss = 4 if mode == "LAB" else kind.loss
+    # Rounding in another colour space is no property of the container.
+    loss = {"LAB": 4.0, "YCbCr": 1.0}.get(mode, kind.loss)
     for orientation in TURNS if kind.turns else (1,):
         path = folder / f"{orientation}.{kind.extension}"
         options = dict(kind.options)
