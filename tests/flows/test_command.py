@@ -15,6 +15,7 @@ import pytest
 from chimle.errors import TransientError, UserError
 from flows.command import CommandError, Commands, failure
 from flows.stall import StallLimit
+from tests.support.helpers import ROOT
 from tests.support.stack import wait_until
 
 SLEEPER = "import subprocess, sys; print('begun', flush=True); subprocess.run(['sleep', '600'])"
@@ -54,6 +55,7 @@ def test_a_killed_parent_leaves_no_descendant(tmp_path: Path) -> None:
         tmp_path / "parent.py",
         f"""
         import pathlib, sys
+        sys.path.insert(0, {str(ROOT)!r})
         from flows.command import Commands
         place = pathlib.Path({str(work)!r})
         Commands(place).run([sys.executable, "-c", {SLEEPER!r}], place, print)
