@@ -8,6 +8,7 @@ import torch
 
 from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.settings.perceptual import PerceptualSettings
+from tests.support.browsers import browser as browser
 from tests.support.isolation import isolate
 from tests.support.repositories import reference_repository
 

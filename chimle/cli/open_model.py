@@ -1,10 +1,10 @@
 """The model that `--model` and `--task` name."""
 
-import sys
 from typing import TYPE_CHECKING
 
 from chimle.bundles.task_models import task_model
 from chimle.errors import UserError
+from chimle.io.terminal import emit_line
 from chimle.tasks import get_task
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def model_address(model: str | None, task: str | None) -> str:
         raise UserError("name a bundle by `--model`, or a task by `--task`")
     address = task_model(task)
     kind = "the pretrained model of the package" if address.is_file() else f"{address}"
-    print(f"{task}: {kind}", file=sys.stderr)
+    emit_line(f"{task}: {kind}")
     return str(address)
 
 

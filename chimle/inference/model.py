@@ -17,6 +17,7 @@ from chimle.images.jpeg import (
     JpegCode,
     JpegIntervals,
     intervals_of,
+    jpeg_code_of,
     quality_tables,
     read_jpeg_code,
 )
@@ -76,15 +77,24 @@ class Model:
         )
         return degrade(rgb, definition, parameters, seed=0)[0]
 
+    @property
+    def takes_jpeg(self) -> bool:
+        """Whether the model's inputs are decoded JPEG images."""
+        return self.bundle.settings.definition.degradation is Degradation.JPEG
+
     def degraded_code(self) -> JpegCode | None:
         """How `degraded` encodes its images, where that is JPEG."""
-        if self.bundle.settings.definition.degradation is not Degradation.JPEG:
+        if not self.takes_jpeg:
             return None
         return JpegCode(quality_tables(self.bundle.degradation["jpeg_quality"]))
 
+    def file_code(self, path: Path, rgb: np.ndarray) -> JpegCode | None:
+        """How a file encodes the input read from it; None where the model has no use for it."""
+        return jpeg_code_of(path, rgb) if self.takes_jpeg else None
+
     def _intervals(self, code: JpegCode | None) -> JpegIntervals | None:
         """A JPEG input's quantisation, for a model whose inputs are JPEG images."""
-        if code is None or self.bundle.settings.definition.degradation is not Degradation.JPEG:
+        if code is None or not self.takes_jpeg:
             return None
         intervals = intervals_of([code])
         return intervals._replace(tables=intervals.tables.to(self.device))

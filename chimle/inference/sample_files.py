@@ -12,7 +12,6 @@ import numpy as np
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
 from chimle.images.decode import DecodedImage, read_image
-from chimle.images.jpeg import jpeg_code_of
 from chimle.images.pyramid import resize
 from chimle.images.walk import FoundImage, LeftOut, left_out_summary, walk
 from chimle.inference.inputs import image_key
@@ -221,7 +220,7 @@ def sample_file(
     for path in [*files.values(), *([overview] if grid else [])]:
         check_replaceable(path, key)
     row = [_thumbnail(rgb)]
-    code = model.degraded_code() if request.degrade else jpeg_code_of(task.path, rgb)
+    code = model.degraded_code() if request.degrade else model.file_code(task.path, rgb)
     drawn = model.draw(rgb, [mixture for _, mixture in labelled], request.seed, code)
     for (label, _), sample in zip(labelled, drawn, strict=True):
         _write(files[label], sample, source, key)

@@ -4,7 +4,6 @@ import base64
 import io
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -26,7 +25,6 @@ from tests.support.helpers import ROOT
 from tests.support.projects import noise_picture, tiny_bundle
 from tests.support.servers import free_port
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DROP = """(zone, [text, name]) => {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     const data = new DataTransfer();
@@ -81,19 +79,6 @@ def port(bundle: Path) -> Iterator[int]:
     finally:
         server.terminate()
         server.wait(30)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is absent")
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with playwright.sync_playwright() as driver:
-        try:
-            started = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except playwright.Error:
-            pytest.skip("no Chromium: install one, or run `playwright install chromium`")
-        yield started
-        started.close()
 
 
 @pytest.fixture

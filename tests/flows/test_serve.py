@@ -1,7 +1,6 @@
 """`make serve` answers its own page, after a login, and nobody else; an operator's changes stay."""
 
 import http.server
-import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -52,20 +51,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stack(root: Path) -> Iterator[Stack]:
     with serving(root, slots=1) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Headless Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is absent")
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    with playwright.sync_playwright() as driver:
-        try:
-            started = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except playwright.Error:
-            pytest.skip("no Chromium: install one, or run `playwright install chromium`")
-        yield started
-        started.close()
 
 
 @contextmanager

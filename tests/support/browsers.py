@@ -1,0 +1,24 @@
+"""A headless browser for tests of pages."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""Programs that can stand in for playwright's own download."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; skips where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is absent")
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with playwright.sync_playwright() as driver:
+        try:
+            started = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except playwright.Error:
+            pytest.skip("no Chromium: install one, or run `playwright install chromium`")
+        yield started
+        started.close()
