@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chimle.errors import TransientError, UserError
 from flows.command import failure
+from flows.worktrees import find_commit as find_commit
 from flows.worktrees import git
 
 _RESULTS = "refs/chimle/results/"
@@ -27,15 +28,6 @@ def project_root() -> Path:
     if not (root / "dvc.yaml").exists():
         raise UserError(f"{root} has no dvc.yaml: start the flow in a checkout of the project")
     return root
-
-
-def find_commit(root: Path, name: str) -> str | None:
-    """The hash of the commit that `name` means; None if there is no such commit."""
-    with contextlib.suppress(UserError):
-        return git(
-            root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
-        )
-    return None
 
 
 def get_commit(root: Path, name: str) -> str:

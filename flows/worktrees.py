@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -59,6 +59,15 @@ def git(root: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
         reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise UserError(f"git {arguments[0]} in {root}: {reason}")
     return done.stdout.rstrip("\n")
+
+
+def find_commit(root: Path, name: str) -> str | None:
+    """The hash of the commit that `name` means; None if there is no such commit."""
+    with suppress(UserError):
+        return git(
+            root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+        )
+    return None
 
 
 def ask_dvc(folder: Path, *arguments: str) -> str:
@@ -204,6 +213,9 @@ def work_tree(root: Path, name: str, commit: str) -> Iterator[WorkTree]:
         name: of the tree; must not be in use.
         commit: what to check out; a bad name is a `UserError`.
     """
+    found = find_commit(root, commit)
+    if found is None:  # Before anything is created: a bad name leaves nothing behind.
+        raise UserError(f"git worktree in {root}: `{commit}` names no commit")
     path = root / _FOLDER / name
     with ExitStack() as owned:
         with _list_locked(root):
@@ -214,7 +226,7 @@ def work_tree(root: Path, name: str, commit: str) -> Iterator[WorkTree]:
             git(root, "worktree", "prune")
             owned.callback(_remove_locked, root, path)
             add = ("worktree", "add", "--quiet", "--detach", "--end-of-options")
-            git(root, *add, str(path), commit)
+            git(root, *add, str(path), found)
         _prepare(root, path)
         yield WorkTree(path, lock)
 

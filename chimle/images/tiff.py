@@ -51,17 +51,25 @@ def _bits(image: TiffImageFile) -> int:
 def prefers_tifffile(image: TiffImageFile) -> bool:
     """Whether a page is of a kind of which Pillow misreads some layouts.
 
-    These are more than 8 bits per value, and uncompressed YCbCr.
+    These are more than 8 bits per value, separate planes, and uncompressed YCbCr.
     """
     tags = image.tag_v2
     raw_ycbcr = tags.get(_PHOTOMETRIC) == _YCBCR and tags.get(_COMPRESSION, 1) == 1
-    return raw_ycbcr or _bits(image) > 8
+    return raw_ycbcr or _bits(image) > 8 or _has_planes(image)
+
+
+def _has_planes(image: TiffImageFile) -> bool:
+    return int(image.tag_v2.get(_PLANAR, 1)) != 1
 
 
 def pillow_reads(image: TiffImageFile) -> bool:
-    """Whether Pillow reads a deep page correctly: no planes, and no 32 bits in big-endian order."""
-    contiguous = int(image.tag_v2.get(_PLANAR, 1)) == 1
-    return contiguous and (_bits(image) == 16 or image.tag_v2.prefix == b"II")
+    """Whether Pillow reads such a page correctly where tifffile lacks its compression.
+
+    Of separate planes it reads 8-bit colours, of big-endian values up to 16 bits.
+    """
+    if _has_planes(image):
+        return _bits(image) <= 8 and image.mode in ("RGB", "RGBA")
+    return _bits(image) <= 16 or image.tag_v2.prefix == b"II"
 
 
 def refuse_raw(path: Path) -> None:
