@@ -1,7 +1,7 @@
 """Inputs made from photographs: reduced, grey, crushed or dark.
 
-Everything is done by Pillow or exact formulas on 8-bit pictures, so that anyone can look at what a
-model saw, and a picture and its parameters always give the same bytes.
+Everything is done by Pillow or exact formulas on 8-bit images, so that anyone can look at what a
+model saw, and an image and its parameters always give the same bytes.
 """
 
 import io
@@ -40,7 +40,7 @@ def jpeg(rgb: np.ndarray, quality: int) -> np.ndarray:
 def night(rgb: np.ndarray, exposure: float, noise: float, seed: int) -> Degraded:
     """A rendered night of (H, W, 3) uint8: dark, blue, with lamps and sensor noise.
 
-    In linear light the picture is dimmed to `exposure` of its brightness and cooled, one to three
+    In linear light the image is dimmed to `exposure` of its brightness and cooled, one to three
     warm lamps light their surroundings (the scene's own reflectance times a Gaussian pool), and
     Gaussian noise of standard deviation `noise` is added after the sRGB curve.
     """
@@ -105,5 +105,5 @@ def degrade(target: np.ndarray, task: Task, settings: DegradationSettings, seed:
             quality = settings.jpeg_quality
             return jpeg(target, quality), {"kind": kind, "quality": quality}
         case Degradation.NIGHT:
-            picture, own = night(target, settings.night_exposure, settings.night_noise, seed)
-            return picture, {"kind": kind, **own}
+            image, own = night(target, settings.night_exposure, settings.night_noise, seed)
+            return image, {"kind": kind, **own}

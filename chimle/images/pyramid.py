@@ -1,6 +1,6 @@
-"""One picture at several sizes, and the way between 8-bit pictures and tensors.
+"""One image at several sizes, and the way between 8-bit images and tensors.
 
-Reduction is Pillow's bicubic filter (antialiased) on 8-bit pictures, as published. Torch is
+Reduction is Pillow's bicubic filter (antialiased) on 8-bit images, as published. Torch is
 imported only where tensors are made: most processes that make pairs never need it.
 """
 
@@ -19,8 +19,8 @@ def resize(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     height, width = size
     if rgb.shape[:2] == (height, width):
         return rgb
-    picture = Image.fromarray(rgb).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(picture)
+    image = Image.fromarray(rgb).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(image)
 
 
 def reduce(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -35,11 +35,11 @@ def enlarge(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return resize(rgb, size)
 
 
-def to_tensor(pictures: Sequence[np.ndarray]) -> "Tensor":
-    """B pictures (H, W, 3) uint8 to (B, 3, H, W) float32 in [0, 1]."""
+def to_tensor(images: Sequence[np.ndarray]) -> "Tensor":
+    """B images (H, W, 3) uint8 to (B, 3, H, W) float32 in [0, 1]."""
     import torch
 
-    stacked = torch.from_numpy(np.stack(pictures))
+    stacked = torch.from_numpy(np.stack(images))
     return stacked.permute(0, 3, 1, 2).to(torch.float32).div_(255).contiguous()
 
 

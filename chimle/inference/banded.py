@@ -30,9 +30,9 @@ from chimle.tower.blocks import (
 from chimle.tower.consistency import (
     agree_with_jpeg,
     agree_with_lightness,
-    agree_with_reduction,
     agreeing,
     as_stored,
+    reduced_agreement,
     upright,
 )
 from chimle.tower.generator import Tower
@@ -265,9 +265,8 @@ class BandedTower:
         """Raw images whose reduction is the input, sample by sample for the sake of memory."""
         inputs = self.conditioning[0]
         for number in range(len(raw)):
-            image = (raw[number : number + 1] + 1) / 2
-            agreed = agreeing(lambda x: agree_with_reduction(x, inputs), image)
-            raw[number : number + 1] = 2 * agreed - 1
+            own = slice(number, number + 1)
+            raw[own] = 2 * reduced_agreement(raw[own], inputs) - 1
         return raw
 
     def _finish(self, raw: Tensor) -> np.ndarray:

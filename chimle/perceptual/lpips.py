@@ -27,14 +27,14 @@ Features = tuple[Tensor, ...]
 EPSILON = 1e-10
 """Added to the norm, as in the `lpips` package."""
 SMALLEST_SIDE: dict[str, int] = {"vgg": 16, "alex": 32, "squeeze": 32}
-"""Smaller pictures are enlarged bilinearly by a whole factor: a backbone reduces what it sees 8 to
+"""Smaller images are enlarged bilinearly by a whole factor: a backbone reduces what it sees 8 to
 16 times and has nothing left of them. Distances of one level are compared with each other only, so
 the factor changes no choice; `vgg` takes 16 pixels, which the published levels never go below."""
 RANDOM_SEED = 0
 """Seed of the features that stand in where no weights can be had."""
 RANDOM_BIAS = 1.0
 """Standard deviation of their biases, with activations of about 1. Without biases (torchvision's
-start) a ReLU network is homogeneous, its normalised features ignore a picture's contrast, and a
+start) a ReLU network is homogeneous, its normalised features ignore an image's contrast, and a
 tower trained on them loses it."""
 
 
@@ -59,7 +59,7 @@ def feature_names(name: str, scales: Sequence[int]) -> tuple[str, ...]:
 
 
 class Distance(nn.Module):
-    """What pictures can be compared by, with the target's share computed once."""
+    """What images can be compared by, with the target's share computed once."""
 
     def features(self, images: Tensor) -> Features:
         """(B, 3, H, W) in [0, 1] to what the distance compares, with B rows each."""
@@ -128,7 +128,7 @@ class Perceptual(Distance):
     def features_and_embedding(self, images: Tensor) -> tuple[Features, Tensor]:
         """(B, 3, H, W) in [0, 1] to `features` and, in the same pass, the deepest layer's mean.
 
-        The spatial mean (B, D), fp32, is for distances between sets of pictures, which carry this
+        The spatial mean (B, D), fp32, is for distances between sets of images, which carry this
         backbone's name.
         """
         raws = self._activations(images, self._factors(images)[0])

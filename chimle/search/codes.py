@@ -160,10 +160,8 @@ def draw(
     purpose: Purpose = "search",
 ) -> LevelCode:
     """`draw_keyed` for B image keys, level, seed, round and purpose (see `code_keys`)."""
-    keys = code_keys(
-        images, level + 1, seed=seed, round_=round_, purpose=purpose, device=indices.device
-    )
-    return draw_keyed(shape, keys[:, level], indices)
+    words = [_key(purpose, seed, round_, image, level) for image in images]
+    return draw_keyed(shape, torch.tensor(words, device=indices.device), indices)
 
 
 def codes_at(shapes: Sequence[CodeShape], keys: Tensor, choice: Tensor) -> list[LevelCode]:

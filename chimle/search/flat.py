@@ -1,6 +1,6 @@
-"""One code for the whole picture: what IMLE did before it was hierarchical (arXiv 2004.03590).
+"""One code for the whole image: what IMLE did before it was hierarchical (arXiv 2004.03590).
 
-A candidate is a code for every level at once, named by one index; its picture is judged as a whole.
+A candidate is a code for every level at once, named by one index; its image is compared as a whole.
 `chimle.search.hierarchical` gets the effect of the product of its levels' candidates for their
 sum; this gets the sum.
 """
@@ -18,7 +18,7 @@ from chimle.tower.blocks import materialised
 from chimle.tower.generator import Tower
 
 
-def _judged(
+def _compared(
     tower: Tower,
     perceptual: Distance,
     part: Batch,
@@ -67,7 +67,7 @@ def search_whole(
         levels: whose distances are summed: the finest alone in one-code IMLE.
         seed: seed of the run.
         round_: training round; each draws its own candidates.
-        chunk: whole candidates judged at once; changes no choice.
+        chunk: whole candidates compared at once; changes no choice.
 
     Returns:
         Indices, equal over levels, and the chosen candidate's distance at every level.
@@ -84,7 +84,7 @@ def search_whole(
             for piece in slices(count, chunk):
                 indices = torch.arange(piece.start, piece.stop, device=device)
                 own = indices.expand(len(part), -1)
-                distances.append(_judged(tower, perceptual, part, keys[members], own, targets))
+                distances.append(_compared(tower, perceptual, part, keys[members], own, targets))
             choice = _nearest(distances).unsqueeze(1).expand(-1, len(every))
             shapes = tower.code_shapes_for(part.conditioning)
             images = tower(part.conditioning, codes_at(shapes, keys[members], choice), part.jpeg)

@@ -1,6 +1,6 @@
 """Hierarchical search for codes: exact, streamed, batched over images (paper, section 3).
 
-For every level in turn, candidates extend each image's kept prefix, their pictures are compared
+For every level in turn, candidates extend each image's kept prefix, their images are compared
 with the target at that level's size, and the nearest stays. Nothing below a level is computed
 twice, distances are reduced as they come, and neither the chunk size nor the grouping of images
 changes which code is chosen.

@@ -33,16 +33,6 @@ class Convolution(nn.Module):
         self.set_weight(start.weight.detach())
         self._kept: dict[torch.dtype, Tensor] | None = None
 
-    @property
-    def inputs(self) -> int:
-        """Input channels."""
-        return self.weight_v.shape[1]
-
-    @property
-    def outputs(self) -> int:
-        """Output channels."""
-        return self.weight_v.shape[0]
-
     def weight(self) -> Tensor:
         """The normalised weight (outputs, inputs, 3, 3), fp32."""
         return torch._weight_norm(self.weight_v, self.weight_g, 0)

@@ -99,6 +99,11 @@ def agree_with_reduction(images: Tensor, inputs: Tensor) -> Tensor:
         return agreed.flatten(0, 1)
 
 
+def reduced_agreement(raw: Tensor, inputs: Tensor) -> Tensor:
+    """Images in [0, 1] of raw outputs (B*K, 3, H, W) in [-1, 1] that agree with (B, 3, h, w)."""
+    return agreeing(lambda images: agree_with_reduction(images, inputs), (raw + 1) / 2)
+
+
 def agree_with_lightness(light: Tensor, chroma: Tensor) -> Tensor:
     """Images of the input's lightness: chroma shrinks along its hue until sRGB can show it.
 

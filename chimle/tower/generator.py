@@ -19,8 +19,8 @@ from chimle.tasks import Wiring
 from chimle.tower.consistency import (
     agree_with_jpeg,
     agree_with_lightness,
-    agree_with_reduction,
     agreeing,
+    reduced_agreement,
 )
 from chimle.tower.initialise import initialise
 from chimle.tower.level import Level
@@ -202,11 +202,10 @@ class Tower(nn.Module):
         if self.wiring is Wiring.COLOURIZATION:
             light = _repeat(state.conditioning[level], raw.shape[0])
             return (agree_with_lightness if exact else chroma_to_rgb)(light, raw), raw
-        image = (raw + 1) / 2
         if exact and self.wiring is Wiring.SUPER_RESOLUTION:
-            inputs = state.conditioning[0]
-            image = agreeing(lambda x: agree_with_reduction(x, inputs), image)
+            image = reduced_agreement(raw, state.conditioning[0])
             return image, 2 * image - 1
+        image = (raw + 1) / 2
         jpeg = state.jpeg
         if exact and jpeg is not None and level == self.settings.levels - 1:
             inputs = state.conditioning[level]

@@ -5,12 +5,12 @@ overwrites whatever the published recipe does to them. What differs is the path 
 
 - `live`: the mapping networks' linear layers are Kaiming normal for the leaky ReLU, which keeps
   the variance of a style through any depth; the modulation's linear layers make (s, t) with a
-  standard deviation of about `MODULATION` each, so that a style visibly moves the picture from
+  standard deviation of about `MODULATION` each, so that a style visibly moves the image from
   the first step on; the noise's share of a level's first convolution is `NOISE_SHARE` of the
-  default, for it would else drown what the picture is conditioned on and take most of a short
+  default, for it would else drown what the image is conditioned on and take most of a short
   run to be tamed; the convolutions of the way up keep their input's variance, which torch's default
   would cut sevenfold on its way to the next level; and a level that is conditioned on colours
-  starts near their picture (`_pass_through`), so that a short run improves on the input instead of
+  starts near their image (`_pass_through`), so that a short run improves on the input instead of
   learning to copy it.
 - `published`: Kaiming normal (fan in) times 0.1 everywhere. Eight layers, each scaled by 0.1, leave
   the styles with a standard deviation of about 5e-9: the style code is dead. For comparison only.
@@ -34,11 +34,11 @@ MODULATION = 0.5
 NOISE_SHARE = 0.2
 """Scale of a first convolution's noise weights at a live start, relative to the others."""
 CARRIERS = 6
-"""Channels that carry the conditioning picture at a live start: each colour and its negative."""
+"""Channels that carry the conditioning image at a live start: each colour and its negative."""
 OTHERS_SHARE = 0.1
-"""Scale at a live start of what moves a carried picture, relative to torch's default."""
+"""Scale at a live start of what moves a carried image, relative to torch's default."""
 CONTRAST = 1.2
-"""Gain on a carried picture, against what the tanh takes from its contrast."""
+"""Gain on a carried image, against what the tanh takes from its contrast."""
 PUBLISHED_SCALE = 0.1
 """The published recipe's factor on every Kaiming-initialised layer."""
 

@@ -1,4 +1,4 @@
-"""Rounds of anything that learns from pairs: saved, resumed, stopped by number or by time.
+"""Base trainer: rounds of preparation and gradient steps, saved, resumed, ended by number or time.
 
 A run is a pure function of pairs, settings, code and seed. Killed anywhere, it continues from its
 last state to the same bits on the same kind of device.

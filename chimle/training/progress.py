@@ -1,4 +1,4 @@
-"""Progress that a person can read; one line per round where nobody watches."""
+"""Progress of a training: a live line in a terminal, else one line per round."""
 
 import math
 import sys
@@ -21,7 +21,7 @@ class Progress:
             task: what is trained.
             rounds: how many; None where time and not their number ends the run.
             steps: of a round.
-            heard: False: say nothing, as another process speaks.
+            verbose: False: print nothing, as another process does.
         """
         self.task, self.rounds, self.steps, self.verbose = task, rounds, steps, verbose
         self.live: Status | None = None
@@ -49,7 +49,7 @@ class Progress:
         self._say(f"{self._round(round_)} · search over {images} images")
 
     def searched(self, candidates: int) -> None:
-        """A search over that many candidate pictures ended."""
+        """A search over that many candidates ended."""
         self.rate = candidates / max(time.monotonic() - self.started, 1e-9)
 
     def stepped(self, round_: int, step: int, losses: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""What a round trains on: which images, in which pose, in which order. All of it named."""
+"""Batches of a round: which images, in which pose, in which order, named by seed and round."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -39,7 +39,7 @@ class TrainingState:
     """The parts of a run that change."""
 
     network: nn.Module
-    """What learns, and in the end makes pictures."""
+    """What learns, and in the end makes images."""
     average: WeightAverage
     optimizer: torch.optim.Optimizer
     position: Position
