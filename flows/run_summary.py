@@ -33,7 +33,7 @@ def image_table(folder: Path, settings: ImageSettings) -> str:
     """Inputs, samples and targets of a task's gallery, each image a data URI.
 
     Args:
-        folder: `pictures/TASK` of a work tree.
+        folder: `galleries/TASK` of a work tree.
         settings: how many.
     """
     file = folder / "gallery.json"
@@ -81,7 +81,7 @@ def write_summary(
     """The summary of a run.
 
     Args:
-        tree: work tree with `pictures/` and `dvc.lock`.
+        tree: work tree with `galleries/` and `dvc.lock`.
         tasks: in the order to show.
         changes: metrics beside the base revision's.
         settings: how many images.
@@ -97,6 +97,6 @@ def write_summary(
             parts.append(f"Model `models/{task}` is `{version}` in DVC.")
         if task in bundles:
             parts.append(f"Bundle version `{bundles[task].version}`: `{bundles[task].address}`")
-        parts.append(image_table(tree / "pictures" / task, settings))
+        parts.append(image_table(tree / "galleries" / task, settings))
         parts.append(change_table([change for change in changes if change.task == task]))
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -129,7 +129,7 @@ def main(settings: EvaluateStageSettings, root: Path) -> None:
     scores, baseline = evaluate(predictions, config)
     headline, details = split_headline(flat_values(scores, baseline))
     origin = provenance(settings, bundle, config, scores, folder)
-    write_gallery(root / "pictures" / task, pairs, samples, settings)
+    write_gallery(root / "galleries" / task, pairs, samples, settings)
     write_text(root / "curves" / "best_of_k" / f"{task}.csv", curve_csv(scores))
     metrics = root / "metrics"
     write_text(metrics / f"{task}.provenance.json", as_json(origin))

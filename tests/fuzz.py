@@ -31,7 +31,7 @@ import chimle
 from chimle.bundles.pack import pack
 from tests.bundles.test_published_checkpoints import published_state
 from tests.support.command import run
-from tests.support.projects import noise_picture, tiny_bundle
+from tests.support.projects import noise_image, tiny_bundle
 
 MEMORY = 4 * 2**30
 """Bytes of memory that the process may take."""
@@ -61,7 +61,7 @@ def write_world(root: Path) -> dict[str, bytes]:
     """Write valid files of every kind; returns the contents of those that are damaged, by name."""
     files = root / "files"
     files.mkdir(parents=True)
-    image = Image.fromarray(noise_picture((12, 16)))
+    image = Image.fromarray(noise_image((12, 16)))
     for suffix, options in FORMATS.items():
         if suffix != "avif" or features.check("avif"):
             image.save(files / f"image.{suffix}", **options)

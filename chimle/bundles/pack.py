@@ -112,7 +112,7 @@ def _fill(folder: Path, bundle: Bundle, license_: str, project: Path, half: bool
     measured = _measured(bundle, project)
     tower = copy.deepcopy(bundle.tower).half() if half else bundle.tower
     save_bundle(folder, tower, bundle.settings, bundle.provenance, license_, bundle.degradation)
-    gallery = project / "pictures" / bundle.settings.task
+    gallery = project / "galleries" / bundle.settings.task
     has_samples = bool(measured) and _draw_samples(gallery, folder / SAMPLES)
     if measured:
         write_text(folder / METRICS, json.dumps(measured, indent=1, sort_keys=True) + "\n")
@@ -126,7 +126,7 @@ def pack(bundle: Bundle, out: Path, license_: str, project: Path, half: bool = F
         bundle: the model.
         out: folder, or one file where the name ends in `.zip`; must not exist.
         license_: SPDX identifier of the weights' license.
-        project: folder with `metrics/` and `pictures/` of the model.
+        project: folder with `metrics/` and `galleries/` of the model.
         half: store the weights in half precision, which halves the file; metrics and samples are
             those of the full weights.
 

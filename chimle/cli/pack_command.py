@@ -17,7 +17,7 @@ def pack_command(
     model: ModelOption = None,
     license_: Annotated[str, typer.Option("--license", help="As apache-2.0.")] = "unknown",
     project: Annotated[
-        Path, typer.Option(help="Project whose metrics/ and pictures/ belong to the model.")
+        Path, typer.Option(help="Project whose metrics/ and galleries/ belong to the model.")
     ] = Path(),
     half: Annotated[
         bool, typer.Option("--half", help="Store the weights in half precision.")

@@ -95,7 +95,7 @@ def _section(root: Path, task: str) -> dict[str, Any]:
     return {
         "name": task,
         "title": get_task(task).title,
-        "gallery": _gallery(root / "pictures" / task),
+        "gallery": _gallery(root / "galleries" / task),
         "rows": rows,
         "groups": [(group, [row for row in rows if row.group == group]) for group in groups],
         "headline": _first_line(rows),
@@ -139,7 +139,7 @@ def overview(root: Path, tasks: Sequence[str], side: int = 128) -> bytes:
     """
     rows = []
     for task in tasks:
-        folder = root / "pictures" / task
+        folder = root / "galleries" / task
         entries = read_gallery(folder)
         entry = entries[len(entries) // 2]
         names = [entry["input"], entry["target"], *entry["samples"][:OVERVIEW_SAMPLES]]

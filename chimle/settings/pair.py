@@ -20,7 +20,7 @@ class PairSettings(DegradationSettings):
     """Share of groups (images or regions) held out for validation."""
     test: float = Field(0.2, gt=0, lt=1)
     """Share of groups held out for the test split."""
-    group: Literal["photograph", "folder"] | Annotated[int, Field(ge=1)] = "photograph"
+    group: Literal["image", "folder"] | Annotated[int, Field(ge=1)] = "image"
     """What never straddles splits: an image, a folder of images (a species, a camera), or all
     images whose file names begin with the same so many characters."""
     limit: int | None = Field(None, ge=1)

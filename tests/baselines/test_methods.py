@@ -185,7 +185,7 @@ def test_without_codes_a_tower_ignores_them_even_after_training(tmp_path: Path) 
     assert torch.equal(first, second)
 
 
-def test_mode_seeking_prefers_pictures_that_differ() -> None:
+def test_mode_seeking_prefers_images_that_differ() -> None:
     codes = [LevelCode(torch.randn(4, 3), torch.randn(4, 1, 2, 2))]
     numbers = torch.cat([codes[0].style, codes[0].noise.flatten(1)], dim=1)
     apart = (numbers[0::2] - numbers[1::2]).abs().mean(dim=1)
@@ -203,7 +203,7 @@ def test_the_discriminator_scores_patches(channels: int) -> None:
     assert scores.shape == (2, 1, 4, 4)
 
 
-def test_chroma_is_what_makes_the_picture() -> None:
+def test_chroma_is_what_makes_the_image() -> None:
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
     made = chroma_to_rgb(lightness(images), rgb_to_chroma(images))
     assert (made - images).abs().max() < 0.02

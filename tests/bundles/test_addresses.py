@@ -11,7 +11,7 @@ import chimle
 from chimle.bundles.pack import pack
 from chimle.errors import UserError
 from tests.support.command import run
-from tests.support.projects import noise_picture, tiny_bundle
+from tests.support.projects import noise_image, tiny_bundle
 from tests.support.servers import CREDENTIALS, free_port, s3_server
 
 BUCKET = "towers"
@@ -44,7 +44,7 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pa
 
 
 def test_a_prefix_and_an_archive_equal_the_folder(bucket: Path) -> None:
-    image = torch.from_numpy(noise_picture((17, 24))).permute(2, 0, 1) / 255
+    image = torch.from_numpy(noise_image((17, 24))).permute(2, 0, 1) / 255
     expected = chimle.load(bucket).sample(image, n=1)
     for address in ("s3://towers/models/night", "s3://towers/models/night/", "s3://towers/one.zip"):
         found = chimle.load(address).sample(image, n=1)

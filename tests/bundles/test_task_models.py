@@ -11,7 +11,7 @@ from chimle.errors import UserError
 from chimle.images.colour import lightness
 from chimle.images.pyramid import reduce, to_tensor
 from chimle.tasks import TASKS, get_task
-from tests.support.projects import noise_picture, tiny_bundle
+from tests.support.projects import noise_image, tiny_bundle
 
 
 @pytest.mark.parametrize("task", pretrained_tasks())
@@ -19,7 +19,7 @@ def test_a_pretrained_model_is_small_and_samples_differ(task: str) -> None:
     assert (PRETRAINED / f"{task}.zip").stat().st_size <= 2 * 2**20
     model = chimle.load(task)
     assert model.bundle.settings.task == task
-    given = reduce(noise_picture((64, 64)), (16, 16))
+    given = reduce(noise_image((64, 64)), (16, 16))
     grey = np.repeat(given[..., :1], 3, axis=2)
     inputs = grey if task == "colourization" else given
     first, second = model.sample(inputs, n=2)

@@ -22,7 +22,7 @@ from chimle.cli.explore_page import begin, page_text
 from chimle.inference.sample_names import Name
 from tests.support.command import run
 from tests.support.helpers import ROOT
-from tests.support.projects import noise_picture, tiny_bundle
+from tests.support.projects import noise_image, tiny_bundle
 from tests.support.servers import free_port
 
 DROP = """(zone, [text, name]) => {
@@ -104,7 +104,7 @@ def drop(page: Any, content: bytes, name: str) -> None:
 
 def png(size: tuple[int, int]) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(noise_picture(size)).save(buffer, "PNG")
+    Image.fromarray(noise_image(size)).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -148,7 +148,7 @@ def test_from_drop_to_download(page: Any, bundle: Path) -> None:
     with Image.open(waiting.value.path()) as image:
         found = np.asarray(image)
     model = chimle.load(bundle)
-    given = model.degraded(noise_picture((48, 64)))
+    given = model.degraded(noise_image((48, 64)))
     np.testing.assert_array_equal(found, model.sample(given, names=["3.5.6.6"])[0])
 
     page.locator("#back").click()

@@ -12,18 +12,18 @@ from PIL import Image
 from chimle.errors import UserError
 from chimle.images.decode import read_image, read_rgb
 from tests.support.command import run, run_alone
-from tests.support.projects import noise_picture, tiny_bundle
+from tests.support.projects import noise_image, tiny_bundle
 
 
 def write_kinds(folder: Path) -> dict[str, tuple[int, int]]:
     """Write images of many kinds; returns (height, width) by stem."""
     folder.mkdir()
-    rgb = noise_picture((24, 40))
+    rgb = noise_image((24, 40))
     image = Image.fromarray(rgb)
     image.save(folder / "plain.jpg")
-    Image.fromarray(noise_picture((1, 1))).save(folder / "tiny.png")
-    Image.fromarray(noise_picture((60, 20))).save(folder / "portrait.webp")
-    Image.fromarray(noise_picture((700, 900))).save(folder / "large.png")
+    Image.fromarray(noise_image((1, 1))).save(folder / "tiny.png")
+    Image.fromarray(noise_image((60, 20))).save(folder / "portrait.webp")
+    Image.fromarray(noise_image((700, 900))).save(folder / "large.png")
     Image.fromarray(rgb[..., 0].astype(np.uint16) * 257).save(folder / "deep_grey.png")
     tifffile.imwrite(folder / "deep.tif", rgb.astype(np.uint16) * 257, photometric="rgb")
     image.convert("CMYK").save(folder / "cmyk.jpg")
@@ -72,8 +72,8 @@ def test_every_kind_of_image_and_a_damaged_one(tmp_path: Path) -> None:
 def test_samples_grid_and_names(tmp_path: Path) -> None:
     bundle, photos = tiny_bundle(tmp_path / "bundle", "super_resolution"), tmp_path / "photos"
     photos.mkdir()
-    Image.fromarray(noise_picture((40, 64))).save(photos / "a.png")
-    Image.fromarray(noise_picture((33, 32))).convert("CMYK").save(photos / "b.tif")
+    Image.fromarray(noise_image((40, 64))).save(photos / "a.png")
+    Image.fromarray(noise_image((33, 32))).convert("CMYK").save(photos / "b.tif")
     out = tmp_path / "out"
     done = run("sample", photos, "--model", bundle, "-n", 2, "-o", out, "--degrade")
     assert done.returncode == 0, done.stderr
@@ -101,7 +101,7 @@ def test_samples_grid_and_names(tmp_path: Path) -> None:
 )
 def test_kinds_of_request(tmp_path: Path, options: tuple[str, ...], names: list[str]) -> None:
     bundle = tiny_bundle(tmp_path / "bundle", "night_to_day")
-    Image.fromarray(noise_picture((24, 16))).save(tmp_path / "a.png")
+    Image.fromarray(noise_image((24, 16))).save(tmp_path / "a.png")
     done = run(
         "sample", tmp_path / "a.png", "--model", bundle, "-o", tmp_path / "out", "--no-grid",
         *options,
@@ -113,7 +113,7 @@ def test_kinds_of_request(tmp_path: Path, options: tuple[str, ...], names: list[
 def test_a_match_from_the_command_line(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "bundle", "night_to_day")
     photo = tmp_path / "a.png"
-    Image.fromarray(noise_picture((24, 16))).save(photo)
+    Image.fromarray(noise_image((24, 16))).save(photo)
     done = run(
         "sample", photo, "--model", bundle, "--degrade", "--match", photo, "--json",
         "--candidates", "3,2,2,2", "-o", tmp_path / "out",
@@ -130,7 +130,7 @@ def test_a_match_from_the_command_line(tmp_path: Path) -> None:
 def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "bundle", "night_to_day")
     good = tmp_path / "good.png"
-    Image.fromarray(noise_picture((8, 8))).save(good)
+    Image.fromarray(noise_image((8, 8))).save(good)
     shutil.copy(good, tmp_path / "good.tif")
     (tmp_path / "half.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (tmp_path / "evil.pth").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
@@ -176,7 +176,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
 def test_a_process_of_its_own_prints_and_exits_alike(tmp_path: Path) -> None:
     """Other tests run in this process: a new one may print more, or lack an import."""
     bundle, photo = tiny_bundle(tmp_path / "bundle", "night_to_day"), tmp_path / "a.png"
-    Image.fromarray(noise_picture((8, 8))).save(photo)
+    Image.fromarray(noise_image((8, 8))).save(photo)
     command = ("--model", bundle, "-n", 1, "-o")
     alone = run_alone("sample", photo, *command, tmp_path / "alone", "--no-grid")
     here = run("sample", photo, *command, tmp_path / "here", "--no-grid")

@@ -13,7 +13,7 @@ from PIL import Image
 from chimle.images.decode import read_rgb
 from chimle.inference.output_files import input_of
 from tests.support.command import run
-from tests.support.projects import noise_picture, tiny_bundle
+from tests.support.projects import noise_image, tiny_bundle
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image(path: Path, side: int = 16) -> Path:
     """Write an image whose pixels depend on `side`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(noise_picture((side, 16))).save(path)
+    Image.fromarray(noise_image((side, 16))).save(path)
     return path
 
 

@@ -23,19 +23,19 @@ SAME_SIZE, ENLARGED = TASKS["colourization"], TASKS["super_resolution"]
 SEEDS, ROUNDS = st.integers(0, 2**31 - 1), st.integers(0, 10**6)
 
 
-def picture(seed: int, side: int) -> np.ndarray:
+def colours(seed: int, side: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
 
 
 def enlarged_pair(seed: int, side: int = 96) -> Pair:
     """A pair whose input holds one pixel for every even cell of 16 x 16 pixels of its target."""
-    small = picture(seed, side // 16)
+    small = colours(seed, side // 16)
     return Pair(f"p{seed}", small, small.repeat(16, 0).repeat(16, 1))
 
 
 def alike(name: str, seed: int, side: int = 80) -> Pair:
     """A pair whose input is its target."""
-    noise = picture(seed, side)
+    noise = colours(seed, side)
     return Pair(name, noise, noise)
 
 
@@ -60,7 +60,7 @@ def test_input_and_target_are_posed_alike(seed: int, round_: int, turn: bool) ->
 @given(seed=SEEDS, round_=ROUNDS)
 def test_a_posed_target_reduces_to_its_posed_input(seed: int, round_: int) -> None:
     """Up to rounding, with the real reduction, where no crop cuts its filter off."""
-    target = picture(seed, 64)
+    target = colours(seed, 64)
     one = posed(Pair(f"r{seed}", reduce(target, (4, 4)), target), ENLARGED, seed, round_)
     again = reduce(one.target, (4, 4)).astype(int)
     assert np.abs(again - one.input).max() <= 2
@@ -79,7 +79,7 @@ def test_order_does_not_matter(names: list[tuple[int, int]]) -> None:
 
 def test_the_tables_of_a_jpeg_turn_with_it() -> None:
     """Crops keep to the grid of blocks, and an image encoded again says the same of itself."""
-    target = reduce(picture(3, 128), (96, 96))
+    target = reduce(colours(3, 128), (96, 96))
     coded = jpeg(target, 30)
     tables = quality_tables(30) * (1 + np.arange(8))  # Made asymmetric, to see a transposition.
     one = Pair("j", coded, coded, JpegCode(tables))

@@ -26,7 +26,7 @@ NAMES = st.lists(
     max_size=40,
     unique=True,
 )
-GROUPS = st.sampled_from(["photograph", "folder", 1, 2, 3])
+GROUPS = st.sampled_from(["image", "folder", 1, 2, 3])
 
 
 def plan_of(names: list[str], own: PairSettings) -> list[PairSpec]:

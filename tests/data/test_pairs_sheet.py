@@ -10,7 +10,7 @@ from PIL import Image
 from chimle.data.pair.pairs_sheet import LARGEST_BYTES, pairs_sheet
 from chimle.tasks import TASKS
 from tests.support.cameras import write_camera
-from tests.support.projects import noise_picture
+from tests.support.projects import noise_image
 from tests.support.shared_archives import paired, settings_for
 
 
@@ -19,7 +19,7 @@ def test_sheets_stay_small(tmp_path: Path, task: str) -> None:
     """Even of noise, which no encoder makes small."""
     (tmp_path / "photos").mkdir()
     for number in range(20):
-        image = np.roll(noise_picture((130, 128 + number)), number, axis=1)
+        image = np.roll(noise_image((130, 128 + number)), number, axis=1)
         Image.fromarray(image).save(tmp_path / "photos" / f"{number}.png")
     source = {"kind": "folder", "path": str(tmp_path / "photos")}
     pairs = paired(tmp_path, settings_for(task, source, size=128))

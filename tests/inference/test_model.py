@@ -11,7 +11,7 @@ import chimle
 from chimle.errors import UserError
 from chimle.inference.sample_names import Name, parse_name
 from chimle.tasks import TASKS
-from tests.support.projects import noise_picture, tiny_bundle
+from tests.support.projects import noise_image, tiny_bundle
 
 SIZES = [(32, 32), (45, 70), (1, 1), (9, 130)]
 
@@ -21,7 +21,7 @@ def test_any_size_and_type(tmp_path: Path, task: str) -> None:
     model = chimle.load(tiny_bundle(tmp_path / "bundle", task))
     factor = TASKS[task].reduction
     for size in SIZES[:3] if factor > 1 else SIZES:
-        array = noise_picture(size)
+        array = noise_image(size)
         samples = model.sample(array, n=3, seed=4)
         assert [s.shape for s in samples] == [(size[0] * factor, size[1] * factor, 3)] * 3
         assert size == (1, 1) or not np.array_equal(samples[0], samples[1])
@@ -36,7 +36,7 @@ def test_any_size_and_type(tmp_path: Path, task: str) -> None:
 
 def test_other_types_are_refused(tmp_path: Path) -> None:
     model = chimle.load(tiny_bundle(tmp_path / "bundle", "decompression"))
-    for odd in ("a path", noise_picture((4, 4)) / 255, torch.zeros(3, 4, 4, dtype=torch.uint8)):
+    for odd in ("a path", noise_image((4, 4)) / 255, torch.zeros(3, 4, 4, dtype=torch.uint8)):
         with pytest.raises(TypeError, match="takes a PIL image"):
             model.sample(odd)  # type: ignore[type-var]
     with pytest.raises(ValueError, match="no pixels"):
@@ -45,7 +45,7 @@ def test_other_types_are_refused(tmp_path: Path) -> None:
 
 def test_a_name_gives_the_same_sample_alone_and_among_others(tmp_path: Path) -> None:
     model = chimle.load(tiny_bundle(tmp_path / "bundle", "night_to_day"))
-    image = noise_picture((32, 40))
+    image = noise_image((32, 40))
     samples = model.sample(image, n=6)
     alone = model.sample(image, n=1, first=5)[0]
     named = model.sample(image, names=["5.5.5.5", "3"])
@@ -64,7 +64,7 @@ def spread(images: list[np.ndarray], base: np.ndarray) -> float:
 
 def test_variations_keep_the_coarse_levels(tmp_path: Path) -> None:
     model = chimle.load(tiny_bundle(tmp_path / "bundle", "night_to_day"))
-    array = noise_picture((32, 32))
+    array = noise_image((32, 32))
     base = model.sample(array, n=1, first=2)[0].astype(int)
     varied = {keep: spread(model.vary(array, "2", keep, n=6), base) for keep in (0, 3, 4)}
     assert varied[4] <= 1 / 255 < varied[3] < varied[0]
@@ -75,7 +75,7 @@ def test_variations_keep_the_coarse_levels(tmp_path: Path) -> None:
 
 def test_a_blend_goes_from_one_sample_to_the_other(tmp_path: Path) -> None:
     model = chimle.load(tiny_bundle(tmp_path / "bundle", "colourization"))
-    array = noise_picture((32, 32))
+    array = noise_image((32, 32))
     steps = model.blend(array, "1", "4", n=5)
     ends = model.sample(array, names=["1", "4"])
     assert spread([steps[0]], ends[0]) <= 1 / 255
@@ -91,7 +91,7 @@ def test_a_blend_goes_from_one_sample_to_the_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["super_resolution", "night_to_day"])
 def test_a_match_is_nearer_than_sample_0(tmp_path: Path, task: str) -> None:
     model = chimle.load(tiny_bundle(tmp_path / "bundle", task))
-    given = noise_picture((2, 3) if task == "super_resolution" else (30, 41))
+    given = noise_image((2, 3) if task == "super_resolution" else (30, 41))
     # The target is a sample of the model: the search must find it.
     hidden = Name((3, 2, 1, 0))
     target = model.sample(given, names=[hidden])[0]

@@ -115,7 +115,7 @@ def test_order_of_samples_changes_no_mean_over_inputs(config: EvaluationConfig) 
     np.testing.assert_allclose(other.curve, one.curve, rtol=1e-4)
 
 
-def test_pictures_go_through_the_network_once(
+def test_images_go_through_the_network_once(
     config: EvaluationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predictions, keeping = noise_predictions(), replace(config, records=tmp_path / "features")
@@ -142,7 +142,7 @@ def test_a_damaged_record_is_made_again(config: EvaluationConfig, tmp_path: Path
     assert not list(tmp_path.rglob(".*")), "no temporary file is left"
 
 
-def test_another_picture_or_network_is_another_record(
+def test_another_image_or_network_is_another_record(
     config: EvaluationConfig, tmp_path: Path
 ) -> None:
     prediction = noise_predictions(1)[0]
@@ -159,12 +159,12 @@ def test_another_picture_or_network_is_another_record(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"samples": noise_images(2)}, "picture_0 has 2 samples and picture_1 3"),
+        ({"samples": noise_images(2)}, "image_0 has 2 samples and image_1 3"),
         ({"samples": noise_images(3, side=16)}, "samples have 16x16 pixels and its target 32x32"),
-        ({"id": "picture_1"}, "two inputs are called picture_1"),
+        ({"id": "image_1"}, "two inputs are called image_1"),
         (
             {"samples": noise_images(3, side=8), "target": noise_images(side=8)},
-            "picture_0 has 8x8 pixels: sides of at least 11",
+            "image_0 has 8x8 pixels: sides of at least 11",
         ),
     ],
 )

@@ -96,7 +96,7 @@ def test_ten_samples_come_in_their_order(tmp_path: Path) -> None:
 
 def test_a_table_gives_the_same(root: Path) -> None:
     lines = [["output", "target", "input", "note"]]
-    for name in ("picture_1", "picture_0"):
+    for name in ("image_1", "image_0"):
         for number in range(3):
             row = [f"outputs/{name}_{number}.png", f"targets/{name}.png", f"inputs/{name}.png", ""]
             lines.append(row)
@@ -107,11 +107,11 @@ def test_a_table_gives_the_same(root: Path) -> None:
 
 
 def test_outputs_of_chimle_sample_and_single_samples_are_read(root: Path) -> None:
-    write_png(root / "outputs" / "picture_0_grid.png", noise_images(side=64))
+    write_png(root / "outputs" / "image_0_grid.png", noise_images(side=64))
     assert scored(root)["provenance"]["n"] == 2
     for path in (root / "outputs").iterdir():
         path.unlink()
-    for name in ("picture_0", "picture_1"):
+    for name in ("image_0", "image_1"):
         (root / "outputs" / f"{name}.png").write_bytes(
             (root / "targets" / f"{name}.png").read_bytes()
         )
@@ -138,38 +138,38 @@ def test_table_and_files(root: Path) -> None:
 
 
 def test_super_resolution_takes_any_factor(root: Path) -> None:
-    for name in ("picture_0", "picture_1"):
+    for name in ("image_0", "image_1"):
         write_png(root / "inputs" / f"{name}.png", noise_images(side=8))
     given = ("--inputs", root / "inputs", "--task", "super_resolution")
     assert "agreement_psnr" in scored(root, *given)["metrics"]
 
 
 def _smaller_target(root: Path) -> None:
-    write_png(root / "targets" / "picture_1.png", noise_images(side=16))
+    write_png(root / "targets" / "image_1.png", noise_images(side=16))
 
 
 def _smaller_sample(root: Path) -> None:
-    write_png(root / "outputs" / "picture_1_1.png", noise_images(side=16))
+    write_png(root / "outputs" / "image_1_1.png", noise_images(side=16))
 
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda r: (r / "outputs" / "picture_0_2.png").unlink(), "equally many"),
-        (lambda r: (r / "targets" / "picture_0.png").unlink(), "belongs to no target"),
+        (lambda r: (r / "outputs" / "image_0_2.png").unlink(), "equally many"),
+        (lambda r: (r / "targets" / "image_0.png").unlink(), "belongs to no target"),
         (lambda r: write_png(r / "targets" / "new.png", noise_images()), "has no sample in"),
         (lambda r: write_png(r / "outputs" / "new_0.png", noise_images()), "belongs to no target"),
         (lambda r: (r / "outputs" / "new").mkdir(), "belongs to no target"),
-        (lambda r: (r / "inputs" / "picture_1.png").unlink(), "has no input in"),
+        (lambda r: (r / "inputs" / "image_1.png").unlink(), "has no input in"),
         (lambda r: write_png(r / "inputs" / "new.png", noise_images()), "has no target in"),
-        (lambda r: (r / "targets" / "picture_0.jpg").write_bytes(b""), "have one name"),
-        (lambda r: write_png(r / "targets" / "picture.png", noise_images()), "has no sample in"),
-        (lambda r: write_png(r / "outputs" / "picture_0.png", noise_images()), "equally many"),
-        (lambda r: write_png(r / "targets" / "picture_0_1.png", noise_images()), "may belong to"),
+        (lambda r: (r / "targets" / "image_0.jpg").write_bytes(b""), "have one name"),
+        (lambda r: write_png(r / "targets" / "image.png", noise_images()), "has no sample in"),
+        (lambda r: write_png(r / "outputs" / "image_0.png", noise_images()), "equally many"),
+        (lambda r: write_png(r / "targets" / "image_0_1.png", noise_images()), "may belong to"),
         (_smaller_target, "they must be of one size"),
-        (_smaller_sample, "picture_1_1.png has 16x16 pixels"),
-        (lambda r: (r / "outputs" / "picture_1_1.png").write_bytes(b"x"), "damaged or no image"),
-        (lambda r: write_png(r / "inputs" / "picture_1.png", noise_images(side=16)), "of one size"),
+        (_smaller_sample, "image_1_1.png has 16x16 pixels"),
+        (lambda r: (r / "outputs" / "image_1_1.png").write_bytes(b"x"), "damaged or no image"),
+        (lambda r: write_png(r / "inputs" / "image_1.png", noise_images(side=16)), "of one size"),
     ],
 )
 def test_each_bad_folder_is_refused_with_one_sentence(
@@ -188,7 +188,7 @@ def test_each_bad_folder_is_refused_with_one_sentence(
         ("output,target\n", "lists no sample"),
         ("output,target\na.png,\n", "line 2: `target` is empty"),
         ("output,target,input\na.png,b.png,c.png\nd.png,b.png,e.png\n", "several inputs"),
-        ("output,target\nnowhere.png,targets/picture_0.png\n", "nowhere.png does not exist"),
+        ("output,target\nnowhere.png,targets/image_0.png\n", "nowhere.png does not exist"),
     ],
 )
 def test_each_bad_table_is_refused_with_one_sentence(root: Path, text: str, words: str) -> None:
@@ -213,10 +213,10 @@ def test_bad_usage_is_refused_with_one_sentence(root: Path) -> None:
 
 def test_what_systems_leave_behind_is_no_output(root: Path) -> None:
     expected = scored(root)
-    for name in ("._picture_0_0.png", ".DS_Store", "Thumbs.db"):
+    for name in ("._image_0_0.png", ".DS_Store", "Thumbs.db"):
         (root / "outputs" / name).write_bytes(b"x")
     for name in ("@eaDir", ".cache", "__MACOSX"):
         (root / "outputs" / name).mkdir()
-    (root / "targets" / "._picture_0.png").write_bytes(b"x")
+    (root / "targets" / "._image_0.png").write_bytes(b"x")
     found = scored(root)
     assert found["metrics"] == expected["metrics"]

@@ -47,7 +47,7 @@ EVIL = "<script>alert('x')</script>&"
 def write_results(root: Path, task: str, side: int = 32, samples: int = 3) -> None:
     """Outputs of train and evaluate for one task, from noise."""
     generator = np.random.default_rng(len(task))
-    folder = root / "pictures" / task
+    folder = root / "galleries" / task
     entries = []
     for number in range(2):
         names = [f"{number:02}_sample_{j:02}.png" for j in range(samples)]
@@ -103,7 +103,7 @@ def test_page_holds_everything_it_shows(project: Path) -> None:
     for name, task in TASKS.items():
         assert f'<section id="{name}"' in page
         assert task.title in page
-        folder = project / "pictures" / name
+        folder = project / "galleries" / name
         for path in folder.glob("*.png"):
             assert base64.b64encode(path.read_bytes()).decode() in page
 
@@ -170,8 +170,8 @@ def test_overview_stays_small(tmp_path: Path) -> None:
         f"metrics/{TASK}.provenance.json",
         f"metrics/details/{TASK}.json",
         f"curves/best_of_k/{TASK}.csv",
-        f"pictures/{TASK}/gallery.json",
-        f"pictures/{TASK}/01_sample_02.png",
+        f"galleries/{TASK}/gallery.json",
+        f"galleries/{TASK}/01_sample_02.png",
         f"curves/{TASK}.csv",
     ],
 )
@@ -191,14 +191,14 @@ def test_missing_file_is_named(project: Path, name: str) -> None:
         (f"metrics/{TASK}.json", '{"psnr": "high"}', "`psnr`"),
         (f"metrics/{TASK}.provenance.json", '{"n": 3}', "`samples_per_input`"),
         (f"metrics/{TASK}.provenance.json", "3", "must map"),
-        (f"pictures/{TASK}/gallery.json", "[]", "no image"),
-        (f"pictures/{TASK}/gallery.json", '[{"id": "a"}]', "entry 0"),
+        (f"galleries/{TASK}/gallery.json", "[]", "no image"),
+        (f"galleries/{TASK}/gallery.json", '[{"id": "a"}]', "entry 0"),
         (
-            f"pictures/{TASK}/gallery.json",
+            f"galleries/{TASK}/gallery.json",
             '[{"id": "a", "input": "../../params.yaml", "target": "t", "samples": ["s"]}]',
             "entry 0",
         ),
-        (f"pictures/{TASK}/00_target.png", "text", "no PNG"),
+        (f"galleries/{TASK}/00_target.png", "text", "no PNG"),
         (f"curves/{TASK}.csv", "step,loss_level_1\n1,nan\n", "line 2"),
         (f"curves/{TASK}.csv", "step,loss_level_1\n1\n", "`loss_level_1`"),
         (f"curves/{TASK}.csv", "loss_level_1\n1\n", "`step`"),

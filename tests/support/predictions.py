@@ -13,5 +13,5 @@ def noise_images(*shape: int, seed: int = 0, side: int = 32) -> np.ndarray:
 def noise_predictions(count: int = 8, samples: int = 3, input_side: int = 32) -> list[Prediction]:
     """Predictions whose samples, targets and inputs are noise."""
     targets, inputs = noise_images(count, seed=1), noise_images(count, seed=2, side=input_side)
-    ids = [f"picture_{number}" for number in range(count)]
+    ids = [f"image_{number}" for number in range(count)]
     return list(predictions_of(ids, noise_images(count, samples), list(targets), list(inputs)))

@@ -74,6 +74,6 @@ def tiny_bundle(folder: Path, task: str, levels: int = 4) -> Path:
     return folder
 
 
-def noise_picture(size: tuple[int, int]) -> np.ndarray:
+def noise_image(size: tuple[int, int]) -> np.ndarray:
     """(height, width, 3) uint8, every pixel random."""
     return np.random.default_rng(sum(size)).integers(0, 256, (*size, 3), dtype=np.uint8)

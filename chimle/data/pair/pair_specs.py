@@ -59,7 +59,7 @@ def pair_id(name: str) -> str:
 def group_of(name: str, settings: PairSettings) -> str:
     """The group of an image, by `pair.group`."""
     match settings.group:
-        case "photograph":
+        case "image":
             return name
         case "folder":
             return name.rpartition("/")[0] or name
