@@ -8,7 +8,7 @@ import numpy as np
 
 from chimle.bundles.bundle import Bundle, load_bundle
 from chimle.data.augmentation import centre
-from chimle.data.batch import batch_intervals, conditioning
+from chimle.data.batch import batch_intervals, pair_conditioning
 from chimle.data.dataset import Pair, PairIndex, image_key, pairs_hash, read_manifest
 from chimle.data.manifests import PAIRS
 from chimle.device import choose_device
@@ -82,7 +82,7 @@ def draw_samples(
 ) -> np.ndarray:
     """(N, S, H, W, 3) uint8 samples of the inputs of N pairs."""
     tower = bundle.settings.tower
-    levels = conditioning(settings.definition, tower, [pair.input for pair in pairs])
+    levels = pair_conditioning(settings.definition, tower, pairs)
     jpeg = batch_intervals(pairs)
     return sample(
         bundle.tower,

@@ -12,7 +12,7 @@ from chimle.baselines.adversarial import AdversarialTrainer
 from chimle.baselines.diffusion import DiffusionTrainer, sample_diffusion
 from chimle.baselines.methods import Method, TrainerKind
 from chimle.baselines.parameter_matching import count_parameters, tower_parameters
-from chimle.data.batch import batch_intervals, conditioning
+from chimle.data.batch import batch_intervals, pair_conditioning
 from chimle.data.dataset import Pair, image_key
 from chimle.inference.sampling import plain_names, sample
 from chimle.perceptual.lpips import Distance, feature_names
@@ -57,8 +57,7 @@ class TrainedMethod:
         """Draw S samples for the inputs of N pairs: (N, S, H, W, 3) uint8."""
         settings, device = self.settings, next(self.network.parameters()).device
         task, tower = settings.definition, settings.tower
-        inputs = [pair.input for pair in pairs]
-        levels = [level.to(device) for level in conditioning(task, tower, inputs)]
+        levels = [level.to(device) for level in pair_conditioning(task, tower, pairs)]
         keys = [image_key(pair.id) for pair in pairs]
         if isinstance(self.network, Tower):
             jpeg = batch_intervals(pairs)

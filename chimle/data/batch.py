@@ -10,7 +10,8 @@ from torch import Tensor
 from chimle.data.dataset import Pair, image_key
 from chimle.images.colour import lightness
 from chimle.images.jpeg import JpegCode, JpegIntervals, intervals_of, unknown_tables
-from chimle.images.pyramid import reduce, to_tensor
+from chimle.images.jpeg_agreement import deblocked
+from chimle.images.pyramid import reduce, to_tensor, to_uint8
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Task, Wiring
 
@@ -63,28 +64,54 @@ def batch_intervals(pairs: Sequence[Pair]) -> JpegIntervals | None:
     return intervals_of([pair.jpeg or JpegCode(unknown_tables()) for pair in pairs])
 
 
-def conditioning(
-    task: Task, tower: TowerSettings, inputs: Sequence[np.ndarray]
-) -> tuple[Tensor, ...]:
-    """Conditioning of a tower for B inputs (h, w, 3) uint8 of one size.
+def starting_images(
+    tower: TowerSettings, inputs: Sequence[np.ndarray], jpeg: JpegIntervals | None
+) -> Tensor:
+    """Images (B, 3, h, w) in [0, 1] that a tower starts from: B inputs (h, w, 3) uint8.
+
+    Where their samples are to agree with known JPEG files, these are the inputs without the borders
+    of their blocks.
+    """
+    images = to_tensor(inputs)
+    if jpeg is None or tower.agreement == "none":
+        return images
+    return deblocked(images, jpeg)
+
+
+def conditioning(task: Task, tower: TowerSettings, images: Tensor) -> tuple[Tensor, ...]:
+    """Conditioning of a tower for `starting_images` of one size.
 
     In training that is the tower's input size. A tower also takes any other size: for
     super-resolution any at all, for other tasks sides divisible by 2^(levels - 1).
+
+    Args:
+        task: names the wiring.
+        tower: its levels.
+        images: (B, 3, h, w) in [0, 1].
 
     Returns:
         Per level (B, 3, h, w) RGB or (B, 1, h, w) lightness in [0, 1]; super-resolution: the input.
     """
     if task.wiring is Wiring.SUPER_RESOLUTION:
-        return (to_tensor(inputs),)
-    height, width = inputs[0].shape[:2]
-    shifts = range(tower.levels - 1, -1, -1)
+        return (images,)
+    height, width = images.shape[-2:]
+    rounded = to_uint8(images)
     levels = [
-        to_tensor([reduce(image, (height >> shift, width >> shift)) for image in inputs])
-        for shift in shifts
+        to_tensor([reduce(image, (height >> shift, width >> shift)) for image in rounded])
+        for shift in range(tower.levels - 1, 0, -1)
     ]
+    levels.append(images)
     if task.wiring is Wiring.COLOURIZATION:
         return tuple(map(lightness, levels))
     return tuple(levels)
+
+
+def pair_conditioning(
+    task: Task, tower: TowerSettings, pairs: Sequence[Pair]
+) -> tuple[Tensor, ...]:
+    """`conditioning` of a tower for the inputs of pairs."""
+    inputs = [pair.input for pair in pairs]
+    return conditioning(task, tower, starting_images(tower, inputs, batch_intervals(pairs)))
 
 
 def make_batch(task: Task, tower: TowerSettings, pairs: Sequence[Pair]) -> Batch:
@@ -94,5 +121,4 @@ def make_batch(task: Task, tower: TowerSettings, pairs: Sequence[Pair]) -> Batch
         for size in tower.output_sizes()
     )
     keys = tuple(image_key(pair.id) for pair in pairs)
-    levels = conditioning(task, tower, [pair.input for pair in pairs])
-    return Batch(keys, levels, targets, batch_intervals(pairs))
+    return Batch(keys, pair_conditioning(task, tower, pairs), targets, batch_intervals(pairs))

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from chimle.images.colour import chroma_to_rgb
 from chimle.images.jpeg import JpegIntervals
+from chimle.images.jpeg_agreement import agree_with_jpeg, as_stored, upright
 from chimle.images.pyramid import to_uint8
 from chimle.inference.sample_names import Codes
 from chimle.tasks import Wiring
@@ -27,14 +28,7 @@ from chimle.tower.blocks import (
     StyleModulation,
     materialised,
 )
-from chimle.tower.consistency import (
-    agree_with_jpeg,
-    agree_with_lightness,
-    agreeing,
-    as_stored,
-    reduced_agreement,
-    upright,
-)
+from chimle.tower.consistency import agree_with_lightness, agreeing, reduced_agreement
 from chimle.tower.generator import Tower
 from chimle.tower.level import FEATURE_SCALE, Level
 

@@ -4,10 +4,12 @@ import hashlib
 from typing import TypeVar
 
 import numpy as np
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from chimle.data.batch import conditioning
+from chimle.data.batch import conditioning, starting_images
+from chimle.images.jpeg import JpegIntervals
 from chimle.images.pyramid import to_tensor, to_uint8
 from chimle.settings.model_settings import ModelSettings
 from chimle.tasks import Wiring
@@ -53,16 +55,23 @@ def like(given: ImageType, rgb: np.ndarray) -> ImageType:
     return to_tensor([rgb])[0] if isinstance(given, Tensor) else rgb
 
 
-def padded(rgb: np.ndarray, multiple: int) -> np.ndarray:
-    """Pad right and below by repeated edge pixels until `multiple` divides both sides."""
-    height, width = rgb.shape[:2]
-    below, right = -height % multiple, -width % multiple
-    return np.pad(rgb, ((0, below), (0, right), (0, 0)), mode="edge")
+def padded(images: Tensor, multiple: int) -> Tensor:
+    """Pad (B, C, H, W) right and below by repeated edges until `multiple` divides both sides."""
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, -width % multiple, 0, -height % multiple), "replicate")
 
 
-def conditioning_for(settings: ModelSettings, rgb: np.ndarray) -> tuple[Tensor, ...]:
-    """The tower's conditioning for (h, w, 3) uint8 of any size: (1, C, h, w) per level."""
-    whole = rgb
+def conditioning_for(
+    settings: ModelSettings, rgb: np.ndarray, jpeg: JpegIntervals | None = None
+) -> tuple[Tensor, ...]:
+    """The tower's conditioning for (h, w, 3) uint8 of any size: (1, C, h, w) per level.
+
+    Args:
+        settings: of the model.
+        rgb: the input.
+        jpeg: its quantisation, where it is a decoded JPEG image.
+    """
+    images = starting_images(settings.tower, [rgb], jpeg)
     if settings.definition.wiring is not Wiring.SUPER_RESOLUTION:
-        whole = padded(rgb, 2 ** (settings.tower.levels - 1))
-    return conditioning(settings.definition, settings.tower, [whole])
+        images = padded(images, 2 ** (settings.tower.levels - 1))
+    return conditioning(settings.definition, settings.tower, images)

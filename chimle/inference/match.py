@@ -8,7 +8,8 @@ import numpy as np
 from chimle.bundles.bundle import Bundle
 from chimle.data.batch import Batch
 from chimle.errors import UserError
-from chimle.images.pyramid import resize, to_tensor
+from chimle.images.jpeg import JpegIntervals
+from chimle.images.pyramid import resize, to_tensor, to_uint8
 from chimle.inference.inputs import conditioning_for, image_key, padded
 from chimle.inference.sample_names import Name
 from chimle.perceptual.lpips import Perceptual
@@ -62,6 +63,7 @@ def find_match(
     target: np.ndarray,
     candidates: Sequence[int],
     seed: int,
+    jpeg: JpegIntervals | None = None,
 ) -> Match:
     """Search the samples of one input for the one nearest to a target (paper, section 3).
 
@@ -72,6 +74,7 @@ def find_match(
         target: (H, W, 3) uint8, of the samples' size.
         candidates: per level, coarse first.
         seed: seed of the samples.
+        jpeg: the input's quantisation, where it is a decoded JPEG image.
 
     Raises:
         UserError: the sizes do not match or are too large, or `candidates` is not one count per
@@ -91,13 +94,16 @@ def find_match(
             "reduce input and target first"
         )
     check_candidates(candidates, levels)
-    whole = padded(target, 2 ** (levels - 1))
+    whole = to_uint8(padded(to_tensor([target]), 2 ** (levels - 1)))[0]
     shifts = range(levels - 1, -1, -1)
     targets = tuple(
         to_tensor([resize(whole, (whole.shape[0] >> shift, whole.shape[1] >> shift))])
         for shift in shifts
     )
-    batch = Batch((image_key(rgb),), conditioning_for(settings, rgb), targets)
+    levels_of_input = conditioning_for(settings, rgb, jpeg)
+    if whole.shape != target.shape and jpeg is not None and jpeg.orientation != 1:
+        jpeg = None  # Padding would move the blocks of an image that is not stored upright.
+    batch = Batch((image_key(rgb),), levels_of_input, targets, jpeg)
     batch = batch.to(next(bundle.tower.parameters()).device)
 
     chunks = plan_chunks(bundle.tower, perceptual, batch.conditioning, MEMORY)

@@ -96,8 +96,7 @@ class Model:
         """A JPEG input's quantisation, for a model whose inputs are JPEG images."""
         if code is None or not self.takes_jpeg:
             return None
-        intervals = intervals_of([code])
-        return intervals._replace(tables=intervals.tables.to(self.device))
+        return intervals_of([code])
 
     def resized_to_factor(self, rgb: np.ndarray) -> np.ndarray:
         """Resize down to the nearest sides that `factor` divides."""
@@ -183,6 +182,7 @@ class Model:
         candidates: Sequence[int] | None = None,
         seed: int = 0,
         weights: str | None = None,
+        code: JpegCode | None = None,
     ) -> Match:
         """Search the codes, level by level, for the sample nearest to a target.
 
@@ -193,6 +193,8 @@ class Model:
             seed: seed of the samples.
             weights: `official`, `random`, or a file of the perceptual backbone's weights; None:
                 random if training's were, else official. `Match.features` names them.
+            code: how the input's JPEG file encodes it; None: as `image` says, where it is a PIL
+                image of a JPEG file.
 
         Raises:
             TypeError: an image is of another type.
@@ -205,7 +207,9 @@ class Model:
         settings = settings.model_copy(update={"weights": weights})
         perceptual = load_perceptual(settings, str(self.device))
         counts = candidates or default_candidates(self.levels)
-        return find_match(self.bundle, perceptual, as_array(image), as_array(target), counts, seed)
+        jpeg = self._intervals(code or _code_of(image))
+        rgb, wanted = as_array(image), as_array(target)
+        return find_match(self.bundle, perceptual, rgb, wanted, counts, seed, jpeg)
 
     def draw(
         self,
@@ -224,22 +228,29 @@ class Model:
                 with that file. None: it is no JPEG, or not known.
         """
         tower = self.bundle.tower
-        levels = [c.to(self.device) for c in conditioning_for(self.bundle.settings, rgb)]
+        jpeg, settings = self._intervals(code), self.bundle.settings
+        levels = [c.to(self.device) for c in conditioning_for(settings, rgb, jpeg)]
         size = (rgb.shape[0], rgb.shape[1])
-        shapes, key, jpeg = tower.code_shapes_for(levels), image_key(rgb), self._intervals(code)
+        shapes, key = tower.code_shapes_for(levels), image_key(rgb)
+        here = None if jpeg is None else jpeg.to(self.device)
         # One by one: a convolution of several rounds otherwise, and a sample is to be the same
         # whether it is drawn alone or with others.
         for mixture in mixtures:
             codes = Codes([mixture], shapes, key, seed, self.device)
-            yield from BandedTower(tower, levels, codes, size, jpeg).images()
+            yield from BandedTower(tower, levels, codes, size, here).images()
 
     def _draw(
         self, image: ImageType, mixtures: Sequence[CodeMixture], seed: int
     ) -> list[ImageType]:
-        rgb, code = as_array(image), None
-        if isinstance(image, Image.Image) and (known := read_jpeg_code(image)):
-            code = replace(known, orientation=1)  # The image stands as it is stored.
-        return [like(image, sample) for sample in self.draw(rgb, mixtures, seed, code)]
+        drawn = self.draw(as_array(image), mixtures, seed, _code_of(image))
+        return [like(image, sample) for sample in drawn]
+
+
+def _code_of(image: AnyImage) -> JpegCode | None:
+    """How the JPEG file of an opened PIL image encodes it; None for any other image."""
+    if isinstance(image, Image.Image) and (known := read_jpeg_code(image)):
+        return replace(known, orientation=1)  # The image stands as it is stored.
+    return None
 
 
 def load(address: str | Path) -> Model:

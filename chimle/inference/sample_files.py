@@ -12,6 +12,7 @@ import numpy as np
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
 from chimle.images.decode import DecodedImage, read_image
+from chimle.images.jpeg import JpegCode
 from chimle.images.pyramid import resize
 from chimle.images.walk import FoundImage, LeftOut, left_out_summary, walk
 from chimle.inference.inputs import image_key
@@ -182,13 +183,16 @@ def _labelled(
     return [(str(name), mixture_of(name)) for name in names]
 
 
-def _match(model: Model, request: SampleRequest, rgb: np.ndarray) -> Match | None:
+def _match(
+    model: Model, request: SampleRequest, rgb: np.ndarray, code: JpegCode | None
+) -> Match | None:
     if request.target is None:
         return None
     target = read_image(request.target).rgb
     if request.degrade:
         target = model.resized_to_factor(target)
-    return model.match(rgb, target, request.candidates or None, request.seed, request.weights)
+    counts = request.candidates or None
+    return model.match(rgb, target, counts, request.seed, request.weights, code)
 
 
 def _write(path: Path, sample: np.ndarray, source: DecodedImage, key: str) -> None:
@@ -213,14 +217,14 @@ def sample_file(
     source = read_image(task.path)
     key = f"{image_key(source.rgb):016x}"
     rgb = model.degraded(source.rgb) if request.degrade else source.rgb
-    found = _match(model, request, rgb)
+    code = model.degraded_code() if request.degrade else model.file_code(task.path, rgb)
+    found = _match(model, request, rgb, code)
     labelled = _labelled(model, request, found)
     files = {label: _with_label(task.prefix, label) for label, _ in labelled}
     overview = _with_label(task.prefix, "grid")
     for path in [*files.values(), *([overview] if grid else [])]:
         check_replaceable(path, key)
     row = [_thumbnail(rgb)]
-    code = model.degraded_code() if request.degrade else model.file_code(task.path, rgb)
     drawn = model.draw(rgb, [mixture for _, mixture in labelled], request.seed, code)
     for (label, _), sample in zip(labelled, drawn, strict=True):
         _write(files[label], sample, source, key)

@@ -7,24 +7,22 @@ only has to invent what the input does not determine. One differentiable functio
   the consistency enforcing module of Explorable Super Resolution (Bahat and Michaeli, CVPR 2020)
   and as the range-null space decomposition of DDNM (Wang, Yu and Zhang, ICLR 2023).
 - colourization: `agree_with_lightness`, the input's lightness with chroma inside the sRGB gamut.
-- decompression: `agree_with_jpeg`, DCT coefficients clamped to their quantisation intervals, after
-  What's in the Image? (Bahat and Michaeli, CVPR 2021).
+- decompression: `chimle.images.jpeg_agreement`, DCT coefficients clamped to their quantisation
+  intervals, after What's in the Image? (Bahat and Michaeli, CVPR 2021).
 
 Everything is computed in fp32, whatever autocast says.
 """
 
-import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from chimle.device import without_autocast
+from chimle.images.clamp import ClampTowards
 from chimle.images.colour import CHROMA_RANGE, DARKEST, DARKEST_GRADIENT, chroma_share, lab_to_rgb
-from chimle.images.jpeg import JpegIntervals
 
 BICUBIC_A = -0.5
 """Parameter of Pillow's bicubic kernel, which reaches two pixels of the smaller image."""
@@ -32,17 +30,6 @@ ALTERNATIONS = 2
 """Turns of projecting and clamping."""
 BISECTIONS = 18
 """Halvings of the interval that the gamut's border is searched in."""
-INTERVAL_MARGIN = 4.0
-"""Distance in [0, 255] that a coefficient keeps from its interval's ends, at most a quarter of the
-quantisation step: rounding to 8 bits moves a flat block's mean by up to 0.5, and its coefficient by
-eight times as much."""
-JPEG_OFFSET = 128.0
-"""Level shift before the DCT."""
-_RGB_TO_YCC = (
-    (0.299, 0.587, 0.114),
-    (-0.168735892, -0.331264108, 0.5),
-    (0.5, -0.418687589, -0.081312411),
-)
 
 
 def _bicubic(distance: Tensor) -> Tensor:
@@ -125,28 +112,6 @@ def agree_with_lightness(light: Tensor, chroma: Tensor) -> Tensor:
     return lab_to_rgb(torch.cat((100 * exact, share * ab), dim=1))
 
 
-class ClampTowards(torch.autograd.Function):
-    """Clamp to [low, high]; outside, only a gradient that leads back inside passes.
-
-    A plain clamp stops every gradient outside its interval, and the identity's gradient would drive
-    values ever farther out.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
-        """Values clamped."""
-        ctx.save_for_backward(values > high, values < low)
-        return values.clamp(low, high)  # type: ignore[arg-type]
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """The gradient, but where a descent step would lead farther out."""
-        (gradient,) = gradients
-        above, below = ctx.saved_tensors
-        outward = (above & (gradient < 0)) | (below & (gradient > 0))
-        return gradient.masked_fill(outward, 0.0), None, None
-
-
 def agreeing(project: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Images in [0, 1] that a projection onto what agrees with the input leaves (almost) as is.
 
@@ -156,122 +121,3 @@ def agreeing(project: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     for _ in range(ALTERNATIONS):
         images = ClampTowards.apply(project(images), 0.0, 1.0)  # type: ignore[no-untyped-call]
     return images
-
-
-@lru_cache(maxsize=8)
-def _dct(device: torch.device) -> Tensor:
-    """(8, 8) orthonormal DCT-II, row = frequency."""
-    n = torch.arange(8, dtype=torch.float64)
-    matrix = torch.cos(math.pi / 8 * (n[None] + 0.5) * n[:, None]) / 2
-    matrix[0] *= 0.5**0.5
-    return matrix.to(device=device, dtype=torch.float32)
-
-
-@lru_cache(maxsize=8)
-def _ycc(device: torch.device) -> tuple[Tensor, Tensor]:
-    """RGB to luminance and chrominance, and back."""
-    matrix = torch.tensor(_RGB_TO_YCC, dtype=torch.float64)
-    inverse = torch.linalg.inv(matrix)
-    return tuple(m.to(device=device, dtype=torch.float32) for m in (matrix, inverse))  # type: ignore[return-value]
-
-
-def _coefficients(plane: Tensor) -> Tensor:
-    """(..., H, W) to the DCT coefficients (..., H/8, W/8, 8, 8) of its blocks."""
-    dct = _dct(plane.device)
-    blocks = plane.unflatten(-2, (-1, 8)).unflatten(-1, (-1, 8)).transpose(-3, -2)
-    coefficients: Tensor = dct @ blocks @ dct.T
-    return coefficients
-
-
-def _plane(coefficients: Tensor) -> Tensor:
-    """The inverse of `_coefficients`."""
-    dct = _dct(coefficients.device)
-    blocks = dct.T @ coefficients @ dct
-    return blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
-
-
-def _planes(images: Tensor, subsampling: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """(..., 3, H, W) in [0, 1] to luminance (..., 1, H, W) and chrominance (..., 2, h, w)."""
-    ycc = torch.einsum("oc,...chw->...ohw", _ycc(images.device)[0], 255 * images)
-    luminance, chrominance = ycc.split((1, 2), dim=-3)
-    shape = chrominance.shape
-    small = F.avg_pool2d(chrominance.flatten(0, -4), subsampling)
-    return luminance - JPEG_OFFSET, small.unflatten(0, shape[:-3])
-
-
-def _moved_into_interval(own: Tensor, given: Tensor, steps: Tensor) -> Tensor:
-    """The change of planes that moves every coefficient into the interval of the input's.
-
-    Args:
-        own: (B, K, C, H, W) planes of images.
-        given: (B, 1, C, H, W) planes of inputs.
-        steps: (B, 8, 8) quantisation steps.
-    """
-    wide = steps[:, None, None, None, None]
-    half = wide / 2 - torch.minimum(wide / 4, torch.full_like(wide, INTERVAL_MARGIN))
-    centre = torch.round(_coefficients(given) / wide) * wide
-    found = _coefficients(own)
-    clamped = ClampTowards.apply(found, centre - half, centre + half)  # type: ignore[no-untyped-call]
-    return _plane(clamped - found)
-
-
-_TURNS = {
-    1: (False, ()),
-    2: (False, (-1,)),
-    3: (False, (-2, -1)),
-    4: (False, (-2,)),
-    5: (True, ()),
-    6: (True, (-1,)),
-    7: (True, (-2, -1)),
-    8: (True, (-2,)),
-}
-"""EXIF orientations: whether the stored image is transposed, then the axes that are flipped."""
-
-
-def as_stored(images: Tensor, orientation: int) -> Tensor:
-    """Upright images (..., H, W) as a file with that EXIF orientation stores them."""
-    transposed, flipped = _TURNS[orientation]
-    stored = images.flip(flipped) if flipped else images
-    return stored.transpose(-2, -1) if transposed else stored
-
-
-def upright(images: Tensor, orientation: int) -> Tensor:
-    """The inverse of `as_stored`."""
-    transposed, flipped = _TURNS[orientation]
-    turned = images.transpose(-2, -1) if transposed else images
-    return turned.flip(flipped) if flipped else turned
-
-
-def agree_with_jpeg(images: Tensor, inputs: Tensor, jpeg: JpegIntervals) -> Tensor:
-    """The nearest images whose DCT coefficients lie in the intervals that the inputs' JPEG allows.
-
-    Luminance and the subsampled chrominance are split into blocks of 8x8; a coefficient of the
-    input lies near a multiple of its quantisation step, and everything that rounds to that multiple
-    agrees. Nearest is meant in luminance and chrominance.
-
-    Args:
-        images: (B*K, 3, H, W) in [0, 1], the K candidates of an input contiguous.
-        inputs: (B, 3, H, W) in [0, 1], decoded JPEG images whose blocks start at the top left of
-            the stored image.
-        jpeg: quantisation of the B inputs.
-
-    Returns:
-        (B*K, 3, H, W) fp32; values may leave [0, 1] by a little.
-    """
-    by = jpeg.subsampling
-    with without_autocast(images.device):
-        own, given = (as_stored(i.float(), jpeg.orientation) for i in (images, inputs))
-        height, width = own.shape[-2:]
-        down, right = (-side % (8 * f) for side, f in zip((height, width), by, strict=True))
-        own, given = (F.pad(i, (0, right, 0, down), "replicate") for i in (own, given))
-        grouped = own.unflatten(0, (inputs.shape[0], -1))
-        luminance, chrominance = _planes(grouped, by)
-        given_luminance, given_chrominance = _planes(given.unsqueeze(1), by)
-        steps = jpeg.tables.float()
-        fine = _moved_into_interval(luminance, given_luminance, steps[:, 0])
-        coarse = _moved_into_interval(chrominance, given_chrominance, steps[:, 1])
-        spread = coarse.repeat_interleave(by[0], -2).repeat_interleave(by[1], -1)
-        change = torch.cat((fine, spread), dim=-3)
-        rgb = torch.einsum("oc,...chw->...ohw", _ycc(images.device)[1], change) / 255
-        agreed = (grouped + rgb).flatten(0, 1)[..., :height, :width]
-        return upright(agreed, jpeg.orientation)

@@ -14,14 +14,10 @@ from torch import Tensor, nn
 
 from chimle.images.colour import chroma_to_rgb
 from chimle.images.jpeg import JpegIntervals
+from chimle.images.jpeg_agreement import agree_with_jpeg
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
-from chimle.tower.consistency import (
-    agree_with_jpeg,
-    agree_with_lightness,
-    agreeing,
-    reduced_agreement,
-)
+from chimle.tower.consistency import agree_with_lightness, agreeing, reduced_agreement
 from chimle.tower.initialise import initialise
 from chimle.tower.level import Level
 
