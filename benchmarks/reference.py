@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from chimle.data.batch import Batch
-from chimle.perceptual.lpips import Features, Perceptual
+from chimle.perceptual.distance import Features
+from chimle.perceptual.lpips import Perceptual
 from chimle.search.codes import draw
 from chimle.tasks import Wiring
 from chimle.tower.generator import LevelCode, Tower

@@ -9,7 +9,8 @@ import torch
 from benchmarks import reference
 from benchmarks.reference import PUBLISHED, Optimisations
 from chimle.data.batch import Batch
-from chimle.perceptual.lpips import Distance, Perceptual, load_perceptual
+from chimle.perceptual.distance import Distance
+from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.search.chunking import plan_chunks
 from chimle.search.codes import code_keys, codes_at
 from chimle.search.hierarchical import search as hierarchical_search

@@ -21,7 +21,8 @@ from chimle.metrics.inception import load_inception
 from chimle.metrics.metric_table import as_json, curve_csv, measured_with
 from chimle.metrics.prediction import predictions_of
 from chimle.metrics.registry import split_headline
-from chimle.perceptual.lpips import feature_names, load_perceptual
+from chimle.perceptual.lpips import load_perceptual
+from chimle.perceptual.training_distance import trained_features
 from chimle.provenance import digest
 from chimle.settings.degradation import DegradationSettings
 from chimle.settings.evaluate import EvaluateStageSettings
@@ -100,8 +101,7 @@ def load_evaluation(
 ) -> EvaluationConfig:
     """The networks and numbers that the settings evaluate with, for the pairs of a folder."""
     recorded = read_manifest(pairs)["degradation"]
-    trained = load_perceptual(settings.perceptual, device, root)
-    perceptual = trained.at_scales(1)
+    perceptual = load_perceptual(settings.perceptual, device, root).at_scales(1)
     return EvaluationConfig(
         perceptual=perceptual,
         inception=load_inception(settings.evaluate.inception, device, root),
@@ -111,7 +111,7 @@ def load_evaluation(
         resamples=settings.evaluate.resamples,
         seed=settings.seed,
         records=root / "scratch" / "features",
-        trained_features=feature_names(trained.info.name, trained.scales),
+        trained_features=trained_features(settings.perceptual, perceptual.info.name),
     )
 
 

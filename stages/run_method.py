@@ -19,7 +19,7 @@ from chimle.io.files import replaced_folder, write_text
 from chimle.metrics.evaluator import EvaluationConfig, Scores, evaluate
 from chimle.metrics.metric_table import as_json, measured_with
 from chimle.metrics.prediction import predictions_of
-from chimle.perceptual.lpips import load_perceptual
+from chimle.perceptual.training_distance import load_training_distance
 from chimle.provenance import code_version, digest
 from chimle.settings.comparison import load_comparison
 from chimle.settings.evaluate import EvaluateStageSettings
@@ -39,13 +39,13 @@ def train(
     method = get_method(name)
     adapted = adapt(settings, method, seed)
     pairs = root / "data" / "pairs" / settings.task
-    perceptual = load_perceptual(adapted.perceptual, str(device), root)
+    distance = load_training_distance(adapted.perceptual, str(device), root)
     code = code_version(Path(__file__))
     origin = [name, seconds, adapted.model_dump(mode="json"), pairs_hash(pairs), code]
     scratch = root / "scratch" / "run_method" / digest([*origin, device.type])[:16]
     index = PairIndex(pairs, "train")
     state = scratch / "state.pt"
-    return train_method(method, adapted, index, perceptual, state, device, seconds), scratch
+    return train_method(method, adapted, index, distance, state, device, seconds), scratch
 
 
 def write_images(folder: Path, pairs: list[Pair], samples: np.ndarray, shown: int) -> None:

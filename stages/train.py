@@ -21,7 +21,7 @@ from chimle.data.dataset import PairIndex, pairs_hash, read_manifest
 from chimle.device import choose_device, device_identity
 from chimle.errors import UserError
 from chimle.io.files import write_text
-from chimle.perceptual.lpips import load_perceptual
+from chimle.perceptual.training_distance import described, load_training_distance
 from chimle.provenance import code_version, commit, digest
 from chimle.settings.model_settings import ModelSettings
 from chimle.training.distributed import Ranks, join_ranks
@@ -78,17 +78,15 @@ def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.devic
             f"`tower.resolution` {settings.tower.resolution} is larger than the pairs, "
             f"{manifest['size']} pixels: lower it, or raise `pair.size` and run stages.pair again"
         )
-    perceptual = load_perceptual(settings.perceptual, str(device), root)
-    info = perceptual.info
-    extractor = {"name": info.name, "origin": info.origin, "sha256": info.sha256}
-    origin = provenance(settings, pairs, extractor)
+    distance = load_training_distance(settings.perceptual, str(device), root)
+    origin = provenance(settings, pairs, described(distance))
     states = root / "scratch" / "train" / settings.task
     scratch = states / digest([origin, device_identity(device)])[:16]
     if ranks.first:
         _remove_finished(states, scratch)
     index, state = PairIndex(pairs, "train"), scratch / "state.pt"
     trained = ImleTrainer(
-        settings, index, perceptual, state, device, settings.train.seconds, ranks
+        settings, index, distance, state, device, settings.train.seconds, ranks
     ).run()
     if not ranks.first:
         return

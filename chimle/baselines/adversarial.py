@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
-from chimle.perceptual.lpips import Distance
+from chimle.perceptual.distance import Distance
 from chimle.search.codes import draw
 from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import LevelCode, Tower

@@ -15,7 +15,8 @@ from chimle.baselines.parameter_matching import count_parameters, tower_paramete
 from chimle.data.batch import batch_intervals, pair_conditioning
 from chimle.data.dataset import Pair, image_key
 from chimle.inference.sampling import plain_names, sample
-from chimle.perceptual.lpips import Distance, feature_names
+from chimle.perceptual.distance import Distance
+from chimle.perceptual.training_distance import trained_features
 from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import Tower
 from chimle.training.base_trainer import BaseTrainer
@@ -49,7 +50,7 @@ class TrainedMethod:
         """Names of the features of an LPIPS network that training minimised distances of."""
         if self.method.trainer is TrainerKind.DIFFUSION:
             return ()
-        return feature_names(network, self.settings.perceptual.scales)
+        return trained_features(self.settings.perceptual, network)
 
     def sample(
         self, pairs: Sequence[Pair], count: int, seed: int, batch_size: int = 16

@@ -16,6 +16,12 @@ _RGB_TO_XYZ = (
     (0.212671, 0.715160, 0.072169),
     (0.019334, 0.119193, 0.950227),
 )
+RGB_TO_YCC = (
+    (0.299, 0.587, 0.114),
+    (-0.168735892, -0.331264108, 0.5),
+    (0.5, -0.418687589, -0.081312411),
+)
+"""RGB to luminance and chrominance (JFIF)."""
 _XYZ_TO_RGB = tuple(map(tuple, torch.linalg.inv(torch.tensor(_RGB_TO_XYZ)).tolist()))
 _WHITE = (0.95047, 1.0, 1.08883)
 _CUBE_BELOW = 6.0 / 29.0

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from chimle.device import without_autocast
 from chimle.images.clamp import ClampTowards
+from chimle.images.colour import RGB_TO_YCC
 from chimle.images.jpeg import UNKNOWN_STEP, JpegIntervals
 from chimle.images.resample import enlarged
 
@@ -25,11 +26,6 @@ DEBLOCKED_ROWS = 512
 """Rows that are deblocked at once: whole blocks, for the sake of memory."""
 JPEG_OFFSET = 128.0
 """Level shift before the DCT."""
-_RGB_TO_YCC = (
-    (0.299, 0.587, 0.114),
-    (-0.168735892, -0.331264108, 0.5),
-    (0.5, -0.418687589, -0.081312411),
-)
 
 
 @lru_cache(maxsize=8)
@@ -44,7 +40,7 @@ def _dct(device: torch.device) -> Tensor:
 @lru_cache(maxsize=8)
 def _ycc(device: torch.device) -> tuple[Tensor, Tensor]:
     """RGB to luminance and chrominance, and back."""
-    matrix = torch.tensor(_RGB_TO_YCC, dtype=torch.float64)
+    matrix = torch.tensor(RGB_TO_YCC, dtype=torch.float64)
     inverse = torch.linalg.inv(matrix)
     return tuple(m.to(device=device, dtype=torch.float32) for m in (matrix, inverse))  # type: ignore[return-value]
 

@@ -21,7 +21,8 @@ from chimle.io.files import write_bytes
 from chimle.metrics.inception import Inception
 from chimle.metrics.prediction import Prediction
 from chimle.perceptual import lpips as perceptual_module
-from chimle.perceptual.lpips import Features, Perceptual
+from chimle.perceptual.distance import Features
+from chimle.perceptual.lpips import Perceptual
 
 Record = dict[str, np.ndarray]
 

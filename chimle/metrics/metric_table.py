@@ -18,8 +18,8 @@ from chimle.metrics.sliced_wasserstein import SMALLEST_SIDE
 from chimle.provenance import code_version, commit
 
 RANDOM_FEATURES = (
-    "Perceptual metrics, and training where this program trained the model, use fixed-seed random "
-    "features in place of pretrained weights: compare them within this run only."
+    "Perceptual metrics use fixed-seed random features in place of pretrained weights: compare "
+    "them within this run only."
 )
 OTHER = "Other"
 """Group of undeclared metrics."""

@@ -17,12 +17,10 @@ from torch import Tensor, nn
 
 from chimle.errors import UserError
 from chimle.images.resample import enlarged
+from chimle.perceptual.distance import Distance, Features
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.perceptual.weights import RANDOM_NAME, Backbone, Origin, find_weights
 from chimle.settings.perceptual import PerceptualSettings
-
-Features = tuple[Tensor, ...]
-"""Per layer (B, C, h, w): unit-normalised, scaled by the root of the linear weight."""
 
 EPSILON = 1e-10
 """Added to the norm, as in the `lpips` package."""
@@ -56,21 +54,6 @@ class PerceptualInfo:
 def feature_names(name: str, scales: Sequence[int]) -> tuple[str, ...]:
     """Names in metrics of a network's features at scales, as `squeeze` and `squeeze_x2`."""
     return tuple(name if scale == 1 else f"{name}_x{scale}" for scale in scales)
-
-
-class Distance(nn.Module):
-    """What images can be compared by, with the target's share computed once."""
-
-    def features(self, images: Tensor) -> Features:
-        """(B, 3, H, W) in [0, 1] to what the distance compares, with B rows each."""
-        raise NotImplementedError
-
-    def distance(self, images: Tensor, target: Features) -> Tensor:
-        """Distance of (B*K, 3, H, W) in [0, 1] to the features of B targets: (B*K,) fp32.
-
-        Row i is compared with target i // K.
-        """
-        raise NotImplementedError
 
 
 class Perceptual(Distance):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from chimle.device import without_autocast
-from chimle.perceptual.lpips import Distance, Features
+from chimle.perceptual.distance import Distance, Features
 
 
 class RandomProjection(Distance):

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from chimle.perceptual.lpips import Distance, Features
+from chimle.perceptual.distance import Distance, Features
 from chimle.search.codes import CodeShape
 from chimle.search.peak_memory import peak_bytes
 from chimle.tower.blocks import materialised

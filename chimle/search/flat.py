@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from chimle.data.batch import Batch
-from chimle.perceptual.lpips import Distance, Features
+from chimle.perceptual.distance import Distance, Features
 from chimle.search.codes import code_keys, codes_at, draw_keyed
 from chimle.search.hierarchical import Choice, slices
 from chimle.tower.blocks import materialised

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from chimle.data.batch import Batch
 from chimle.images.jpeg import joined_intervals
-from chimle.perceptual.lpips import Distance, Features
+from chimle.perceptual.distance import Distance, Features
 from chimle.search.codes import Purpose, code_keys, draw_keyed
 from chimle.tower.blocks import materialised
 from chimle.tower.generator import Tower, TowerState, select_state

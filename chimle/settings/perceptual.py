@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from chimle.settings.settings_base import Settings
 
@@ -10,6 +10,10 @@ from chimle.settings.settings_base import Settings
 class PerceptualSettings(Settings):
     """The distance that search and training minimise, and that evaluation scores with."""
 
+    distance: Literal["lpips", "gradients"] = "lpips"
+    """What search and training minimise: LPIPS over the backbone, or a distance without weights
+    (`chimle.perceptual.gradients`), for runs that have no weights. Evaluation scores with the
+    backbone in either case."""
     backbone: Literal["vgg", "alex", "squeeze"] = "squeeze"
     """LPIPS backbone."""
     weights: str = Field("official", min_length=1)
@@ -23,6 +27,14 @@ class PerceptualSettings(Settings):
     """Pixels by which images and targets are shifted together, at random up to this many in each
     direction and reflected at the border, before they are compared in a gradient step: a strided
     backbone else sees one phase of its stride. 0: never."""
+
+    @model_validator(mode="after")
+    def _scales_of_backbone(self) -> "PerceptualSettings":
+        if self.distance == "gradients" and self.scales != (1,):
+            raise ValueError(
+                "`scales` are those of a backbone, which `distance: gradients` has not"
+            )
+        return self
 
     @field_validator("scales")
     @classmethod

@@ -6,7 +6,7 @@ import torch
 
 from chimle.data.batch import Batch
 from chimle.device import free_bytes
-from chimle.perceptual.lpips import Distance
+from chimle.perceptual.distance import Distance
 from chimle.perceptual.random_projection import RandomProjection
 from chimle.search.chunking import plan_chunks
 from chimle.search.codes import draw

@@ -12,7 +12,7 @@ from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.device import deterministic, free_bytes
 from chimle.images.resample import shifted
-from chimle.perceptual.lpips import Distance, Features
+from chimle.perceptual.distance import Distance, Features
 from chimle.search.codes import code_keys, codes_at
 from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import LevelCode, Tower

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from chimle.perceptual.lpips import Distance, Features
+from chimle.perceptual.distance import Distance, Features
 from chimle.settings.model_settings import ModelSettings
 
 

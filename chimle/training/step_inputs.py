@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_map
 
 from chimle.data.batch import Batch
 from chimle.images.jpeg import JpegIntervals
-from chimle.perceptual.lpips import Features
+from chimle.perceptual.distance import Features
 
 
 class StepInputs(NamedTuple):

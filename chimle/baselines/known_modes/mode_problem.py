@@ -19,7 +19,7 @@ from torch import Tensor
 
 from chimle.data.dataset import Pair
 from chimle.images.pyramid import enlarge
-from chimle.perceptual.lpips import Distance, Features
+from chimle.perceptual.distance import Distance, Features
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
 
