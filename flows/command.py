@@ -29,9 +29,17 @@ _TRANSIENT = re.compile(
     r"|SlowDown|ServiceUnavailable|InternalError|Service Unavailable|Bad Gateway"
     r"|\b(HTTP|status|code)[ :]*5\d\d\b|An error occurred \(5\d\d\)|EndpointConnectionError"
 )
+_NO_CREDENTIALS = "Unable to locate credentials"
 _BAD_INPUT = re.compile(r"exited with 2\b")
-SECRETS = ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING")
-"""The server's login, which no command of a flow needs."""
+DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+"""Names the server's database; without it SQLite in `.prefect/`."""
+SECRETS = (
+    "PREFECT_API_AUTH_STRING",
+    "PREFECT_SERVER_API_AUTH_STRING",
+    DATABASE,
+    "PREFECT_API_DATABASE_CONNECTION_URL",
+)
+"""The server's login and its database's address, which no command of a flow needs."""
 _TAIL_LINES = 40
 _GUARD = str(Path(__file__).resolve().parent / "process_guard.py")
 
@@ -50,6 +58,11 @@ def failure(code: int, output: str) -> Exception:
     lines = [line for line in output.splitlines() if line.strip()] or [f"exit code {code}"]
     errors = [line for line in lines if line.lower().startswith("error: ")]
     sentence = (errors or lines)[-1].strip()
+    if _NO_CREDENTIALS in sentence:
+        return UserError(
+            "this machine has no credentials for S3: set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, where the worker starts"
+        )
     if _BAD_INPUT.search(output) or (code == 2 and errors):
         own = next((line for line in lines if line.startswith("error: ")), sentence)
         return UserError(own.removeprefix("error: "))

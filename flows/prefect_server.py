@@ -7,10 +7,19 @@ Prefect's settings, read from the environment (`PREFECT_SERVER_API_AUTH_STRING`,
 
 import argparse
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import uvicorn
 from prefect.server.api.server import create_app
-from prefect.settings import PREFECT_SERVER_API_KEEPALIVE_TIMEOUT, PREFECT_SERVER_LOGGING_LEVEL
+from prefect.server.database.configurations import AioSqliteConfiguration
+from prefect.server.database.dependencies import set_database_config
+from prefect.settings import (
+    PREFECT_API_DATABASE_CONNECTION_URL,
+    PREFECT_SERVER_API_KEEPALIVE_TIMEOUT,
+    PREFECT_SERVER_LOGGING_LEVEL,
+)
+from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 from chimle.io.loopback import App, Message, OwnPageOnly, Receive, Send
 
@@ -18,6 +27,23 @@ TOKEN = "CHIMLE_SERVE"
 """Environment variable that marks every process of one `make serve`."""
 HEADER = "chimle-serve"
 """Response header with that token: by it `make serve` knows its own server."""
+
+
+class _WritersWait(AioSqliteConfiguration):
+    """SQLite whose transactions take the lock of writers when they begin.
+
+    Prefect's own begin as readers. One that then writes fails at once, "database is locked", if
+    another has written meanwhile; SQLite's busy timeout of a minute does not help there.
+    """
+
+    @asynccontextmanager
+    async def begin_transaction(
+        self,
+        session: AsyncSession,
+        with_for_update: bool = True,  # noqa: ARG002 - always
+    ) -> AsyncIterator[AsyncSessionTransaction]:
+        async with super().begin_transaction(session, with_for_update=True) as transaction:
+            yield transaction
 
 
 class _Signed:
@@ -37,6 +63,9 @@ class _Signed:
 
 def main(host: str, port: int, public: list[str]) -> None:
     """Serve until SIGTERM."""
+    address = PREFECT_API_DATABASE_CONNECTION_URL.value()
+    if address.startswith("sqlite"):
+        set_database_config(_WritersWait(connection_url=address))
     app: App = create_app(final=True)
     app = _Signed(OwnPageOnly(app, public), os.environ.get(TOKEN, ""))
     uvicorn.run(

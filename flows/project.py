@@ -2,14 +2,14 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 from chimle.io.files import locked
 from flows.command import CommandError, Commands
 from flows.compare import MetricChange, read_changes
@@ -43,17 +43,41 @@ def _without_hints(say: Say) -> Say:
     return lambda line: None if _HINTS.match(line) else say(line)
 
 
+_RUNS = re.compile(r"Running stage '(?P<stage>[^'@]+)")
+"""DVC's line for a stage that it runs, and does not restore."""
+
+
+def noting_stages(ran: set[str], say: Say) -> Say:
+    """A function that adds the name of each stage that DVC runs to `ran`, and passes lines on."""
+
+    def read(line: str) -> None:
+        if found := _RUNS.match(line):
+            ran.add(found["stage"])
+        say(line)
+
+    return read
+
+
 class Span(BaseModel):
     """When and where something ran."""
 
     task: str
     """The chimle task."""
+    did: str
+    """What was done: `trained and evaluated`, `evaluated` or `restored`."""
     device: str
     """The CUDA device, or the CPU."""
     started: datetime
     """When the slot was taken."""
     ended: datetime
     """When the slot was given back."""
+
+
+def done_by(ran: Collection[str]) -> str:
+    """`Span.did` of the stages that ran."""
+    if "train" in ran:
+        return "trained and evaluated"
+    return "evaluated" if "evaluate" in ran else "restored"
 
 
 def now() -> datetime:
@@ -115,18 +139,27 @@ class Project:
         slot: Slot | None = None,
         pull: bool = False,
         stall: StallLimit | None = None,
-    ) -> None:
-        """`dvc repro` of stages; results in the cache (with `pull`: on the remote) are restored."""
+    ) -> set[str]:
+        """`dvc repro` of stages; results in the cache (with `pull`: on the remote) are restored.
+
+        Returns:
+            The names of the stages that ran.
+        """
         self.check_sources(tree, stages)
-        flags = ["--pull"] if pull else []
-        self.dvc(tree, "repro", *flags, *stages, say=_without_hints(say), slot=slot, stall=stall)
+        flags, ran = ["--pull"] if pull else [], set[str]()
+        read = noting_stages(ran, _without_hints(say))
+        self.dvc(tree, "repro", *flags, *stages, say=read, slot=slot, stall=stall)
+        return ran
 
     def push_results(self, tree: WorkTree, stages: Sequence[str], dvc_remote: str | None) -> None:
         """Push the outputs of the stages and of all stages before them to a DVC remote."""
         if not dvc_remote:
             return
         push = ["push", "--run-cache", "--with-deps", "--remote", dvc_remote]
-        self.dvc(tree, *push, *stages)
+        try:
+            self.dvc(tree, *push, *stages)
+        except (UserError, CommandError, TransientError) as error:
+            raise type(error)(f"push to DVC remote `{dvc_remote}`: {error}") from None
         # This installation's module, not that of the tree's revision.
         uncached = ["python", "-P", "-m", "flows.push_uncached", dvc_remote]
         path = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}

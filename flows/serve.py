@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from chimle.errors import UserError, guarded
-from flows.command import environment
+from flows.command import DATABASE, environment
 from flows.login import FILE, load_login
 from flows.prefect_server import HEADER, TOKEN
 from flows.process_guard import GRACE_SECONDS
@@ -145,13 +145,16 @@ def _environment(root: Path, url: str, origins: Sequence[str], token: str) -> di
         PREFECT_SERVER_UI_API_URL="/api",
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         DO_NOT_TRACK="1",
-        # Services of the server wait for SQLite's lock this long, then try again.
-        PREFECT_SERVER_DATABASE_TIMEOUT="5",
         # With leases in memory, slots that were taken when the server ended would stay taken.
         PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE="prefect.server.concurrency.lease_storage.filesystem",
         CHIMLE_ROOT=str(root),
         **{TOKEN: token},
     )
+
+
+def _database() -> dict[str, str]:
+    """The database that the user has named, for the server alone: its address holds a password."""
+    return {DATABASE: os.environ[DATABASE]} if DATABASE in os.environ else {}
 
 
 def _welcome(origin: str, host: str) -> str:
@@ -192,7 +195,7 @@ def serve(root: Path, host: str, port: int, slots: int | None, public: Sequence[
     env = _environment(root, f"{origin}/api", [origin, *public], token)
     start = [sys.executable, "-m", "flows.prefect_server", "--host", host, "--port", str(port)]
     start += [word for each in public for word in ("--public", each)]
-    server = Service("the server", start, root, env)
+    server = Service("the server", start, root, {**env, **_database()})
     work = ["prefect", "worker", "start", "--pool", POOL, "--name", f"local-{port}"]
     worker = Service("the worker", work, root, env)
     try:

@@ -18,7 +18,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from chimle.errors import TransientError, UserError
 from flows.command import CommandError
 from flows.flow_settings import RetrySettings
-from flows.project import Project, Say, Span, now
+from flows.project import Project, Say, Span, done_by, noting_stages, now
 from flows.revisions import fetch
 from flows.slots import slot
 from flows.training_progress import TrainingProgress
@@ -169,10 +169,13 @@ def train_task(
             if dvc_remote:
                 project.dvc(tree, "fetch", f"train@{name}", f"pair@{name}", say=say)
             project.dvc(tree, "checkout", "--quiet", f"train@{name}", f"pair@{name}", say=say)
-            project.dvc(tree, "repro", "--single-item", target, say=say, slot=place)
+            ran = set[str]()
+            read = noting_stages(ran, say)
+            project.dvc(tree, "repro", "--single-item", target, say=read, slot=place)
         else:
             pull = dvc_remote is not None
-            project.reproduce(tree, [target], say, slot=place, pull=pull, stall=stall)
-        span = Span(task=name, device=str(place), started=started, ended=now())
+            ran = project.reproduce(tree, [target], say, slot=place, pull=pull, stall=stall)
+        did, ended = done_by(ran), now()
+        span = Span(task=name, did=did, device=str(place), started=started, ended=ended)
         project.push_results(tree, [target], dvc_remote)
     return span

@@ -38,8 +38,9 @@ def _one(project: Project, task: str, revision: str, dvc_remote: str | None, alo
     if span is None:
         return Completed(name=NOTHING_CHANGED, message=f"{task} is up to date at {commit[:12]}.")
     write_spans(f"times-{task.replace('_', '-')}", [span])
-    verb = "Evaluated" if alone else "Trained and evaluated"
-    return Completed(message=f"{verb} {task} at {commit[:12]} on {span.device}.")
+    if span.did == "restored":
+        return Completed(message=f"Restored {task} at {commit[:12]}: it had been computed before.")
+    return Completed(message=f"{span.did.capitalize()} {task} at {commit[:12]} on {span.device}.")
 
 
 @emit_end_event

@@ -105,6 +105,24 @@ def test_credentials_of_a_repository_run_nothing(
         assert mark.exists()
 
 
+def test_missing_credentials_are_named(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    run(copy, "dvc", "remote", "modify", "store", "url", "s3://bucket/x")
+    run(copy, "dvc", "remote", "modify", "store", "endpointurl", "http://127.0.0.1:9")
+    commit(copy, "a remote on S3")
+    wanted = "from DVC remote `store`, s3://bucket/x .*credentials.*: set AWS_ACCESS_KEY_ID and"
+    with pytest.raises(UserError, match=wanted):
+        chimle.load(f"git+{copy}@HEAD:models/{TASK}")
+    with pytest.raises(UserError, match=r"no credentials were found\): set AWS_ACCESS_KEY_ID and"):
+        chimle.load("s3://bucket/x")
+
+
 def test_git_configuration_of_a_repository_runs_nothing(copy: Path, tmp_path: Path) -> None:
     mark = tmp_path / "it-ran"
     (copy / ".gitattributes").write_text("* filter=evil\n")

@@ -14,6 +14,7 @@ import pytest
 
 from chimle.errors import TransientError, UserError
 from flows.command import CommandError, Commands, failure
+from flows.project import done_by, noting_stages
 from flows.stall import StallLimit
 from tests.support.helpers import ROOT
 from tests.support.stack import wait_until
@@ -142,6 +143,30 @@ def test_failures_are_classified(output: str, kind: type[Exception]) -> None:
     found = failure(1, output)
     assert type(found) is kind
     assert "\n" not in str(found)
+
+
+def test_missing_credentials_are_named() -> None:
+    found = failure(255, "ERROR: unexpected error - Unable to locate credentials\n")
+    assert type(found) is UserError
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("lines", "did"),
+    [
+        (["Running stage 'train@a':", "Running stage 'evaluate@a':"], "trained and evaluated"),
+        (["Stage 'train@a' is cached", "Running stage 'evaluate@a':"], "evaluated"),
+        (["Running stage 'pair@a':", "Stage 'train@a' is cached - skipping run"], "restored"),
+        (["Stage 'train@a' didn't change, skipping"], "restored"),
+    ],
+)
+def test_what_was_restored_is_not_called_trained(lines: list[str], did: str) -> None:
+    ran: set[str] = set()
+    heard: list[str] = []
+    for line in lines:
+        noting_stages(ran, heard.append)(line)
+    assert heard == lines
+    assert done_by(ran) == did
 
 
 def test_bad_input_is_the_stage_s_own_sentence() -> None:

@@ -52,6 +52,11 @@ def test_another_machine_trains_and_the_first_restores(project: Path, tmp_path: 
     for clone in (other, project):
         assert run(clone, "git", "status", "--porcelain") == ""
     assert not (project / ".dvc" / "cache").exists()
+    third = tmp_path / "third-machine"
+    run(tmp_path, "git", "clone", "-q", str(project), str(third))
+    output = flow(third, "train", f"task={TASK}", "dvc_remote=store")
+    assert f"Restored {TASK} at" in output
+    assert "Trained" not in output
     output = flow(project, "pipeline", f'tasks=["{TASK}"]', "dvc_remote=store")
     assert not stages_run(output)
     results = run(project, "git", "for-each-ref", "--format=%(refname)", "refs/chimle/results")
