@@ -1,12 +1,12 @@
 """Damaged files and random arguments for the command line: `make fuzz SECONDS=60`.
 
 Whatever it is given, `chimle` ends with code 0 or 2 and one sentence per error, changes no input,
-writes nothing outside the output folder, and stays below `MEMORY`.
+writes nothing outside the output folder, and stays below `MEMORY`. The same holds for the stage
+that fetches an archive.
 """
 
 import argparse
 import hashlib
-import io
 import os
 import resource
 import shutil
@@ -21,63 +21,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from PIL import Image, features
 
-import chimle
-from chimle.bundles.pack import pack
-from tests.bundles.test_published_checkpoints import published_state
-from tests.support.command import run
-from tests.support.projects import noise_image, tiny_bundle
+from chimle.cli.main import main as chimle_main
+from chimle.tasks import TASKS
+from stages import fetch
+from tests.support.fuzz_files import write_world
+from tests.support.in_process import in_process
+from tests.support.projects import write_project
 
 MEMORY = 4 * 2**30
 """Bytes of memory that the process may take."""
-PATIENCE = 120
+PATIENCE = 300
 """Seconds that one command may take."""
-FORMATS: dict[str, dict[str, Any]] = {
-    "png": {},
-    "jpg": {"quality": 90},
-    "tif": {"compression": "tiff_lzw"},
-    "webp": {},
-    "gif": {},
-    "bmp": {},
-    "ppm": {},
-    "tga": {},
-    "ico": {"sizes": [(16, 12)]},
-    "jp2": {},
-    "avif": {},
-    "qoi": {},
-    "dds": {},
-    "pcx": {},
-    "sgi": {},
-}
-"""Containers, with Pillow's options for writing them."""
-
-
-def write_world(root: Path) -> dict[str, bytes]:
-    """Write valid files of every kind; returns the contents of those that are damaged, by name."""
-    files = root / "files"
-    files.mkdir(parents=True)
-    image = Image.fromarray(noise_image((12, 16)))
-    for suffix, options in FORMATS.items():
-        if suffix != "avif" or features.check("avif"):
-            image.save(files / f"image.{suffix}", **options)
-    Image.fromarray(np.arange(192, dtype=np.uint16).reshape(12, 16) * 300).save(files / "deep.png")
-    image.save(files / "deflate.tif", compression="tiff_adobe_deflate")
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = 6, "maker"
-    image.save(files / "exif.jpg", exif=exif, icc_profile=b"no profile")
-    image.convert("P").save(files / "palette.png", transparency=0)
-    bundle = tiny_bundle(root / "bundle", "night_to_day", levels=1)
-    pack(chimle.load(bundle).bundle, files / "bundle.zip", "cc0-1.0", root)
-    buffer = io.BytesIO()
-    torch.save(published_state(chimle.load(bundle).bundle.tower), buffer)
-    (files / "weights.pth").write_bytes(buffer.getvalue())
-    (files / "table.csv").write_text("output,target,input\nimage.png,image.png,image.png\n")
-    return {path.name: path.read_bytes() for path in files.iterdir()}
 
 
 def hashes(root: Path) -> dict[str, str]:
@@ -123,6 +80,7 @@ def values(root: Path) -> st.SearchStrategy[str]:
     places = [str(root / name) for name in ("bundle", "files", "none", "files/*", "files/[", "**")]
     odd = ["", "-", "--", ".", "..", "nul", "a" * 300, "é", "\udcff", "a\nb", "7.7", "1.2.3.4", "x"]
     return st.one_of(
+        st.sampled_from([*TASKS, "cpu", "onnx", "pytorch", "squeeze", "random", "mit"]),
         st.sampled_from(paths + places),
         st.sampled_from(odd),
         st.integers(-(2**70), 2**70).map(str),
@@ -163,6 +121,8 @@ def arguments(draw: st.DrawFn, root: Path) -> list[str]:
         line += ["-o", str(root / "out")]
     if command == "sample":
         line += ["-n", "1"]
+    if command == "explore":  # With a model it would serve for ever.
+        line += ["--model", str(root / draw(st.sampled_from(("none", "files", "out"))))]
     return [*line, "--weights", "random"] if command == "score" else line
 
 
@@ -185,9 +145,17 @@ def time_limit() -> Iterator[None]:
 def check(root: Path, line: list[str]) -> int:
     """Run a command and check what the module promises; returns its exit code."""
     shutil.rmtree(root / "out", ignore_errors=True)
+    work = root / "work"
+    work.mkdir(exist_ok=True)
     before = hashes(root)
     with time_limit():
-        done = run(*line)
+        if line[0] == "fetch":
+            source = {"kind": "url", "archives": [line[1]]}
+            project = write_project(root / "out" / "project", {"decompression": {"source": source}})
+            line = ["decompression", "--root", str(project)]
+            done = in_process(fetch.command, *line, cwd=work)
+        else:
+            done = in_process(chimle_main, *line, cwd=work)
     assert done.returncode in (0, 2), (done.returncode, done.stderr[-500:])
     assert "Traceback" not in done.stderr, done.stderr[-500:]
     errors = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
@@ -203,6 +171,8 @@ def commands_for(root: Path, name: str) -> list[list[str]]:
     """The commands that read a file of this name."""
     file, out = str(root / "files" / name), str(root / "out")
     sample = ["sample", "-n", "1", "--no-grid", "-o", out]
+    if name.startswith("photos."):
+        return [["fetch", file]]
     if name.endswith(".zip"):
         return [["show", file], [*sample, str(root / "files" / "image.png"), "--model", file]]
     if name.endswith(".pth"):
