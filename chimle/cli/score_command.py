@@ -63,6 +63,7 @@ def score_command(
     def run() -> None:
         from rich.console import Console
 
+        from chimle.images.walk import left_out_summary
         from chimle.metrics.score_files import ScoreRequest, score, score_table, write_scores
         from chimle.settings.perceptual import PerceptualSettings
 
@@ -72,11 +73,14 @@ def score_command(
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Printed below, and in the provenance.
-            scores, content = score(request)
+            scores, content, left_out = score(request)
+        if summary := left_out_summary(left_out):
+            emit_line(summary)
         if out is not None:
             write_scores(out, scores, content)
         if as_json:
-            emit(json.dumps(content, indent=1))
+            files = [{"file": str(one.path), "reason": one.reason} for one in left_out]
+            emit(json.dumps({**content, "left_out": files}, indent=1))
             return
         console = Console(width=None if Console().is_terminal else 110)
         with console.capture() as table:

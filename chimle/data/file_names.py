@@ -48,12 +48,16 @@ def printable(name: str) -> str:
     return shown if len(shown) <= 100 else f"{shown[:60]}…{shown[-20:]}"
 
 
-class Names:
-    """File names of a folder that is being filled; collisions are refused.
+def collision_key(name: str) -> str:
+    """A text that is the same for names that some file system takes for one file.
 
-    Names that differ only in case or in the encoding of an accent collide: on some file systems
-    they are one file.
+    These are names that differ only in case or in the encoding of an accent.
     """
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+class Names:
+    """File names of a folder that is being filled; collisions (`collision_key`) are refused."""
 
     def __init__(self) -> None:
         self._files: dict[str, str] = {}
@@ -65,7 +69,7 @@ class Names:
         Raises:
             BadNameError: it is taken, or a file has the name of one of its folders.
         """
-        key = unicodedata.normalize("NFC", name).casefold()
+        key = collision_key(name)
         if (other := self._files.get(key)) is not None:
             how = "twice" if other == name else f"beside {printable(other)}, the same but for case"
             raise BadNameError(f"is there {how}")

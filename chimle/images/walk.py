@@ -21,7 +21,7 @@ from pathlib import Path, PurePath
 
 from chimle.errors import UserError
 from chimle.images.formats import reason_against
-from chimle.io.patterns import expand, has_wildcards
+from chimle.io.patterns import Match, expand, has_wildcards
 
 _SYSTEM_NAMES = frozenset(
     {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
@@ -29,6 +29,7 @@ _SYSTEM_NAMES = frozenset(
 _SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 HIDDEN = "hidden"
 SYSTEM = "left behind by an operating system"
+OUTPUT_FOLDER = "the output folder"
 LISTED_REASONS = 6
 """Reasons that a summary lists."""
 
@@ -97,13 +98,18 @@ def skip_reason(name: str) -> str | None:
     return HIDDEN if name.startswith(".") else None
 
 
-def walk(arguments: Sequence[str | Path], exclude: Sequence[Path] = ()) -> Walk:
+def walk(
+    arguments: Sequence[str | Path],
+    exclude: Sequence[Path] = (),
+    excluded_as: str = OUTPUT_FOLDER,
+) -> Walk:
     """Image files of files, folders and patterns.
 
     Args:
         arguments: as a user gives them.
         exclude: folders that are not searched, such as the output folder; one that is an argument
             itself is searched.
+        excluded_as: the reason for leaving those out.
 
     Returns:
         What was found. An argument that leads to nothing is in `left_out`, with `named` set.
@@ -111,7 +117,7 @@ def walk(arguments: Sequence[str | Path], exclude: Sequence[Path] = ()) -> Walk:
     Raises:
         UserError: an argument is empty.
     """
-    search = _Search([folder.resolve() for folder in exclude])
+    search = _Search(exclude, excluded_as)
     for argument in arguments:
         if not str(argument) or "\0" in str(argument):
             raise UserError("an input's name is empty: name a file, a folder or a pattern")
@@ -119,12 +125,28 @@ def walk(arguments: Sequence[str | Path], exclude: Sequence[Path] = ()) -> Walk:
     return search.found
 
 
+def walk_matches(
+    matches: Iterable[Match], exclude: Sequence[Path] = (), excluded_as: str = OUTPUT_FOLDER
+) -> Walk:
+    """Image files below the folders that a pattern matches.
+
+    `inside` begins with the components that stand for wildcards: of `a/high/1.png`, found by the
+    pattern `*/high`, it is `a/1.png`. What a wildcard matches beside folders is left out. For the
+    other arguments see `walk`.
+    """
+    search = _Search(exclude, excluded_as)
+    for match in matches:
+        search.folder_match(match)
+    return search.found
+
+
 class _Search:
     """A search in progress."""
 
-    def __init__(self, excluded: Sequence[Path]) -> None:
+    def __init__(self, excluded: Sequence[Path], excluded_as: str) -> None:
         self.found = Walk()
-        self._excluded = frozenset(excluded)
+        self._excluded = frozenset(folder.resolve() for folder in excluded)
+        self._excluded_as = excluded_as
         self._seen: set[str] = set()
 
     def argument(self, argument: str) -> None:
@@ -135,8 +157,7 @@ class _Search:
             reason = "matches nothing" if has_wildcards(argument) else "does not exist"
             self._leave_out(Path(argument), reason, named=True)
         for match in matches:
-            system = next((part for part in match.matched.parts if skip_reason(part) == SYSTEM), "")
-            if system:
+            if _matches_system(match):
                 self._leave_out(match.path, SYSTEM)
             elif match.path.is_dir():
                 self._folder(match.path)
@@ -144,6 +165,18 @@ class _Search:
                 self._named_file(match.path)
             else:
                 self._file(match.path, PurePath(match.path.name))
+
+    def folder_match(self, match: Match) -> None:
+        """Search a folder that a pattern matches."""
+        if _matches_system(match):
+            self._leave_out(match.path, SYSTEM)
+        elif not match.path.is_dir():
+            reason = _not_regular(match.path) or reason_against(match.path.name)
+            self._leave_out(match.path, reason or "beside the folders of the pattern")
+        elif reason := self._excluded_reason(match.path):
+            self._leave_out(match.path, reason)
+        else:
+            self._folder(match.path, match.matched)
 
     def _named_file(self, path: Path) -> None:
         """A file that the user names is an image whatever its extension."""
@@ -172,10 +205,10 @@ class _Search:
         self._seen.add(key)
         return new
 
-    def _folder(self, top: Path) -> None:
+    def _folder(self, top: Path, inside: PurePath = PurePath()) -> None:  # noqa: B008
         """Search a folder that an argument names or matches."""
         real_top, visited = top.resolve(), set[tuple[int, int]]()
-        pending = [(top, PurePath())]
+        pending = [(top, inside)]
         while pending:
             folder, inside = pending.pop()
             try:
@@ -204,15 +237,22 @@ class _Search:
 
     def _folder_reason(self, folder: Path, top: Path) -> str | None:
         """Why a folder below `top` is not searched; None: it is."""
-        try:
-            real = folder.resolve()
-        except OSError as error:
-            return (error.strerror or "unreadable folder").lower()
-        if real in self._excluded:
-            return "the output folder"
-        if folder.is_symlink() and real.is_relative_to(top):
+        if reason := self._excluded_reason(folder):
+            return reason
+        if folder.is_symlink() and folder.resolve().is_relative_to(top):
             return "a link to a folder that is searched itself"
         return None
+
+    def _excluded_reason(self, folder: Path) -> str | None:
+        try:
+            return self._excluded_as if folder.resolve() in self._excluded else None
+        except OSError as error:
+            return (error.strerror or "unreadable folder").lower()
+
+
+def _matches_system(match: Match) -> bool:
+    """Whether a wildcard matches what an operating system has left behind."""
+    return any(skip_reason(part) == SYSTEM for part in match.matched.parts)
 
 
 def _not_regular(path: Path) -> str | None:

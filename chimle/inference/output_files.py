@@ -18,9 +18,12 @@ from PIL import Image
 from chimle.errors import UserError
 from chimle.images.decode import LARGEST_PIXELS, write_png
 from chimle.images.walk import FoundImage
+from chimle.io.files import shortened
 
 KEYWORD = "chimle"
 """Keyword of the text chunk."""
+LONGEST_PREFIX = 180
+"""Bytes of an output's name before its label; longer ones are shortened."""
 
 
 def _digest(values: np.ndarray) -> str:
@@ -107,4 +110,4 @@ def output_prefixes(images: Sequence[FoundImage]) -> list[PurePath]:
             separate(image, groups[prefix]) if len(groups[prefix]) > 1 else prefix
             for image, prefix in zip(images, prefixes, strict=True)
         ]
-    return prefixes
+    return [prefix.with_name(shortened(prefix.name, LONGEST_PREFIX)) for prefix in prefixes]

@@ -19,13 +19,30 @@ def _umask() -> int:
 
 
 _UMASK = _umask()
+_LONGEST_BEGINNING = 200
+"""Bytes of a name at the beginning of temporary names; file systems take at most 255."""
+_HASH = 16
+"""Digits of the hash that ends a shortened name."""
+
+
+def shortened(name: str, longest: int) -> str:
+    """A file name of at most so many bytes; a longer one is cut and ends with a hash of it all."""
+    whole = name.encode("utf-8", "surrogateescape")
+    if len(whole) <= longest:
+        return name
+    mark = f"~{hashlib.sha256(whole).hexdigest()[:_HASH]}"
+    return whole[: longest - len(mark)].decode("utf-8", "ignore") + mark
+
+
+def _hidden_name(path: Path, end: str) -> str:
+    return f".{shortened(path.name, _LONGEST_BEGINNING)}.{end}"
 
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[BinaryIO]:
     """A stream to a temporary file beside `path`, renamed to it at the end. The umask applies."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_hidden_name(path, ""), dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -58,7 +75,7 @@ def sha256_of(path: Path) -> str:
 def put_in_place(folder: Path, path: Path) -> None:
     """Rename a finished folder to `path`, replacing what is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    old = path.with_name(f".{path.name}.old")
+    old = path.with_name(_hidden_name(path, "old"))
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
         path.rename(old)
@@ -70,7 +87,7 @@ def put_in_place(folder: Path, path: Path) -> None:
 def replaced_folder(path: Path) -> Iterator[Path]:
     """An empty folder to fill; it replaces `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=_hidden_name(path, ""), dir=path.parent))
     try:
         temporary.chmod(0o777 & ~_UMASK)
         yield temporary

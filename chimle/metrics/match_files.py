@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,7 @@ import numpy as np
 
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
-from chimle.images.formats import reason_against
-from chimle.images.walk import skip_reason
+from chimle.images.walk import LeftOut, skip_reason, walk
 from chimle.metrics.prediction import Prediction
 
 GRID = "_grid"
@@ -28,66 +27,93 @@ class PredictionFiles:
     input: Path | None = None
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key that puts 2 before 10."""
-    return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", path.stem)]
+@dataclass(frozen=True)
+class MatchedFiles:
+    """Files to score, and files that are no outputs, targets or inputs, with reasons."""
+
+    predictions: list[PredictionFiles]
+    left_out: list[LeftOut]
 
 
-def _images(folder: Path) -> list[Path]:
-    """Image files directly in a folder, by the rules of `chimle.images.walk`."""
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """An image of a folder; its name is its path below the folder without the extension."""
+
+    path: Path
+    name: str
+
+    @property
+    def order(self) -> list[tuple[int, str]]:
+        """Sort key that puts 2 before 10."""
+        return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", self.name)]
+
+
+def _images(folder: Path, others: Sequence[Path], left_out: list[LeftOut]) -> list[_Named]:
+    """Image files below a folder, but for other folders in it; the rest joins `left_out`."""
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder")
-    files = (
-        path
-        for path in folder.iterdir()
-        if path.is_file() and not skip_reason(path.name) and not reason_against(path.name)
-    )
-    return sorted(files, key=_natural)
+    found = walk([folder], others, "another folder of the command")
+    left_out += found.left_out
+    named = [_Named(one.path, one.inside.with_suffix("").as_posix()) for one in found.images]
+    return sorted(named, key=lambda one: one.order)
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """Images of a folder by their name without suffix."""
+def _by_name(folder: Path, others: Sequence[Path], left_out: list[LeftOut]) -> dict[str, Path]:
+    """Images below a folder by their names."""
     found: dict[str, Path] = {}
-    for path in _images(folder):
-        other = found.setdefault(path.stem, path)
-        if other != path:
-            raise UserError(f"{other} and {path} have one name: keep one of them")
+    for image in _images(folder, others, left_out):
+        other = found.setdefault(image.name, image.path)
+        if other != image.path:
+            raise UserError(f"{other} and {image.path} have one name: keep one of them")
     if not found:
         raise UserError(f"{folder} holds no images")
     return found
 
 
-def _owner(path: Path, names: Sequence[str]) -> str | None:
-    """The target NAME of `NAME.png` or `NAME_3.png`; None for an overview grid."""
-    if path.stem.endswith(GRID) and path.stem.removesuffix(GRID) in names:
+def _owner(image: _Named, names: Collection[str]) -> str | None:
+    """The target NAME of `NAME.png`, `NAME_3.png` or `NAME/3.png`; None for an overview grid."""
+    if image.name.endswith(GRID) and image.name.removesuffix(GRID) in names:
         return None
-    shorter = re.sub(r"_\d+$", "", path.stem)
-    fitting = [name for name in dict.fromkeys((path.stem, shorter)) if name in names]
+    possible = (image.name, re.sub(r"_\d+$", "", image.name), image.name.rpartition("/")[0])
+    fitting = [name for name in dict.fromkeys(possible) if name in names]
     if not fitting:
-        raise UserError(f"{path} belongs to no target: call it NAME_0{path.suffix} as its target")
+        end = f"NAME_0{image.path.suffix}"
+        raise UserError(f"{image.path} belongs to no target: call it {end} as its target")
     if len(fitting) > 1:
         raise UserError(
-            f"{path} may belong to {fitting[0]} or {fitting[1]}: use a folder per input instead"
+            f"{image.path} may belong to {fitting[0]} or {fitting[1]}: "
+            "use a folder per input instead"
         )
     return fitting[0]
 
 
-def find_in_folders(outputs: Path, targets: Path, inputs: Path | None) -> list[PredictionFiles]:
+def _check_folders(outputs: Path, names: Collection[str], others: Sequence[Path]) -> None:
+    """`UserError` where a folder directly in the outputs is named after no target."""
+    known, known_folders = {name.split("/")[0] for name in names}, {o.resolve() for o in others}
+    for folder in sorted(p for p in outputs.iterdir() if p.is_dir() and not skip_reason(p.name)):
+        if folder.name not in known and folder.resolve() not in known_folders:
+            raise UserError(f"{folder} belongs to no target: call it as its target's file")
+
+
+def find_in_folders(outputs: Path, targets: Path, inputs: Path | None) -> MatchedFiles:
     """Outputs named after targets: `OUTPUTS/NAME/*.png`, `OUTPUTS/NAME_0.png`, `OUTPUTS/NAME.png`.
+
+    NAME may lie in folders: `TARGETS/cat/001.jpg` has the output `OUTPUTS/cat/001_0.png`.
 
     Raises:
         UserError: a folder is missing or empty, or a file has no target, input or sample.
     """
-    by_target = _by_stem(targets)
-    given = None if inputs is None else _by_stem(inputs)
+    folders = [folder for folder in (outputs, targets, inputs) if folder is not None]
+    left_out: list[LeftOut] = []
+    by_target = _by_name(targets, folders, left_out)
+    given = None if inputs is None else _by_name(inputs, folders, left_out)
     samples: dict[str, list[Path]] = {name: [] for name in by_target}
-    for path in _images(outputs):
-        if (name := _owner(path, list(by_target))) is not None:
-            samples[name].append(path)
-    for folder in sorted(p for p in outputs.iterdir() if p.is_dir() and not skip_reason(p.name)):
-        if folder.name not in by_target:
-            raise UserError(f"{folder} belongs to no target: call it as its target's file")
-        samples[folder.name] += _images(folder)
+    for image in _images(outputs, folders, left_out):
+        if (name := _owner(image, by_target)) is not None:
+            samples[name].append(image.path)
+        else:
+            left_out.append(LeftOut(image.path, "an overview grid"))
+    _check_folders(outputs, by_target, folders)
     found = []
     for name, target in sorted(by_target.items()):
         if not samples[name]:
@@ -95,10 +121,10 @@ def find_in_folders(outputs: Path, targets: Path, inputs: Path | None) -> list[P
         if given is not None and name not in given:
             raise UserError(f"{target} has no input in {inputs}: add one, or remove the target")
         own = None if given is None else given[name]
-        found.append(PredictionFiles(name, tuple(sorted(samples[name], key=_natural)), target, own))
+        found.append(PredictionFiles(name, tuple(samples[name]), target, own))
     if given is not None and (alone := sorted(set(given) - set(by_target))):
         raise UserError(f"{given[alone[0]]} has no target in {targets}: add one, or remove it")
-    return found
+    return MatchedFiles(found, list(dict.fromkeys(left_out)))
 
 
 def find_in_table(table: Path) -> list[PredictionFiles]:

@@ -8,10 +8,16 @@ from rich.table import Table
 
 from chimle.device import choose_device
 from chimle.errors import UserError
+from chimle.images.walk import LeftOut
 from chimle.io.files import write_text
 from chimle.metrics.evaluator import EvaluationConfig, Scores, evaluate, flat_values
 from chimle.metrics.inception import load_inception
-from chimle.metrics.match_files import find_in_folders, find_in_table, read_predictions
+from chimle.metrics.match_files import (
+    MatchedFiles,
+    find_in_folders,
+    find_in_table,
+    read_predictions,
+)
 from chimle.metrics.metric_table import as_json, curve_csv, measured_with, metric_rows
 from chimle.metrics.registry import split_headline
 from chimle.perceptual.lpips import load_perceptual
@@ -47,8 +53,8 @@ class ScoreRequest:
     features: Path | None = None
 
 
-def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any]]:
-    """Scores, and plain values `{"metrics": .., "details": .., "provenance": ..}`.
+def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any], list[LeftOut]]:
+    """Scores, plain values `{"metrics": .., "details": .., "provenance": ..}`, files left out.
 
     Raises:
         UserError: names, sizes or counts do not fit, or weights are missing.
@@ -58,11 +64,12 @@ def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any]]:
     if is_table and (request.targets or request.inputs):
         raise UserError("a CSV file names targets and inputs itself: leave out the folders")
     if is_table:
-        found = find_in_table(request.outputs)
+        matched = MatchedFiles(find_in_table(request.outputs), [])
     elif request.targets is None:
         raise UserError("name the folder of targets by `--targets`, or give a CSV file")
     else:
-        found = find_in_folders(request.outputs, request.targets, request.inputs)
+        matched = find_in_folders(request.outputs, request.targets, request.inputs)
+    found = matched.predictions
     if task is not None and any(files.input is None for files in found):
         raise UserError("`--task` measures agreement with inputs: name their folder by `--inputs`")
     device = str(choose_device())
@@ -78,7 +85,8 @@ def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any]]:
     scores, baseline = evaluate(predictions, config)
     headline, details = split_headline(flat_values(scores, baseline))
     origin = measured_with(config, scores) | {"task": request.task or "none"}
-    return scores, {"metrics": headline, "details": details, "provenance": origin}
+    content = {"metrics": headline, "details": details, "provenance": origin}
+    return scores, content, matched.left_out
 
 
 def write_scores(out: Path, scores: Scores, content: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ class Selection(Settings):
     """Which of a source's files are targets, and what belongs to them.
 
     Paths are relative to the project (`folder`), or to what has arrived (archives unpacked side by
-    side, a bucket's prefix). One component may be `*`, which then becomes the leading subfolder.
+    side, a bucket's prefix). They may be patterns (`chimle.io.patterns`); what stands for the
+    wildcards leads the names of the images.
     """
 
     path: str = "."

@@ -123,16 +123,55 @@ TABLE = [
         path="none",
     ),
     _image(
-        "two stars",
-        "`source.path`: */* may hold one `*` for one directory level",
+        "a pattern that matches files only",
+        "`source.path`: no folder matches photos/*.png below …",
         png(),
-        path="*/*",
+        path="photos/*.png",
     ),
     _image(
         "a star that matches nothing",
-        "`source.path`: nothing matches photos/*/high below …",
+        "`source.path`: no folder matches photos/*/high below …",
         png(),
         path="photos/*/high",
+    ),
+    _image(
+        "images whose names differ in case",
+        "…/good.png and …/GOOD.png have the same name but for case: rename one",
+        png(),
+        "GOOD.png",
+    ),
+    _image(
+        "an image whose folder and file make a name that is too long",
+        "…bad.png is too long: rename it",
+        png(),
+        "/".join(["n" * 250] * 4 + ["badbadbad.png"]),
+    ),
+    *(
+        _image(f"an image whose {where} {what}", f"…/{shown} {what}: rename it", png(), name)
+        for where, name, shown in (
+            ("name", "{}.png", "{}.png"),
+            ("folder's name", "{}/a.png", "{}/a.png"),
+        )
+        for what, name, shown in (
+            ("is no UTF-8", name.format("n\udcff"), shown.format(r"n\udcff")),
+            ("has a backslash", name.format("a\\b"), shown.format(r"a\b")),
+            ("has a control character", name.format("a\nb"), shown.format(r"a\x0ab")),
+        )
+    ),
+    _image(
+        "a folder that `*` matches whose name has a backslash",
+        r"…/a\b/bad.png has a backslash: rename it",
+        png(),
+        "a\\b/bad.png",
+        path="photos/*",
+    ),
+    _image(
+        "nothing but other files",
+        "`source.path`: photos/* holds no images (2 files are left out: 1 no image file (.txt); "
+        "1 beside the folders of the pattern)",
+        b"",
+        "folder/notes.txt",
+        path="photos/*",
     ),
     _image(
         "an input that is missing",

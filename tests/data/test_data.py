@@ -164,7 +164,8 @@ def test_a_folder_with_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
     """As in archives and buckets; a pipe is left alone."""
     write_photographs(tmp_path / "photos", count=3)
     os.mkfifo(tmp_path / "photos" / "pipe.png")
-    found = find_images("photos", tmp_path, "source.path")
+    found, left_out = find_images("photos", tmp_path, "source.path")
+    assert [one.reason for one in left_out] == ["a pipe"]
     assert [file.name for file in found] == ["photo_00", "photo_01", "photo_02"]
     (tmp_path / "photos" / "photo_00.png").rename(tmp_path / "photos" / name)
     with pytest.raises(UserError, match="rename it"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chimle.errors import first_line
-from chimle.io.files import locked, write_text
+from chimle.io.files import locked, replaced_folder, shortened, write_text
 
 
 def test_a_held_lock_is_reported_or_waited_for(tmp_path: Path) -> None:
@@ -56,6 +56,24 @@ def test_written_files_follow_the_umask(tmp_path: Path) -> None:
         subprocess.run(command, check=True, umask=mask)
         assert path.stat().st_mode & 0o777 == 0o666 & ~mask
         assert Path(f"{path}-folder").stat().st_mode & 0o777 == 0o777 & ~mask
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "ü" * 127, "\udcff" * 250])
+def test_names_as_long_as_file_systems_allow(tmp_path: Path, name: str) -> None:
+    """Temporary names beside a file or folder are not longer than its own."""
+    path = tmp_path / name
+    for text in ("first", "second"):
+        write_text(path, text)
+        assert path.read_text() == text
+    path.unlink()
+    for text in ("first", "second"):
+        with replaced_folder(path) as folder:
+            write_text(folder / "file", text)
+        assert (path / "file").read_text() == text
+    assert os.listdir(tmp_path) == [name]  # noqa: PTH208 - names only
+    names = {shortened(f"{name}{end}", 180) for end in "ab"}
+    assert len(names) == 2
+    assert max(len(os.fsencode(one)) for one in names) <= 180
 
 
 def test_a_failed_write_leaves_the_old_file(

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,5 +220,59 @@ def test_what_systems_leave_behind_is_no_output(root: Path) -> None:
     for name in ("@eaDir", ".cache", "__MACOSX"):
         (root / "outputs" / name).mkdir()
     (root / "targets" / "._image_0.png").write_bytes(b"x")
+    write_png(root / "outputs" / "image_0_grid.png", noise_images(side=64))
+    (root / "outputs" / "notes.txt").write_text("x")
+    os.mkfifo(root / "outputs" / "image_0_9.png")
     found = scored(root)
     assert found["metrics"] == expected["metrics"]
+    assert {Path(one["file"]).name: one["reason"] for one in found["left_out"]} == {
+        "._image_0_0.png": "hidden",
+        ".DS_Store": "hidden",
+        "Thumbs.db": "left behind by an operating system",
+        "@eaDir": "left behind by an operating system (folder)",
+        ".cache": "hidden (folder)",
+        "__MACOSX": "left behind by an operating system (folder)",
+        "._image_0.png": "hidden",
+        "image_0_grid.png": "an overview grid",
+        "notes.txt": "no image file (.txt)",
+        "image_0_9.png": "a pipe",
+    }
+    assert "10 files are left out: 3 hidden; " in run(root).stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda name, number: f"{name}_{number}.png",
+        lambda name, number: f"{name}/{number}.png",
+    ],
+)
+def test_targets_in_folders(tmp_path: Path, name: Callable[[str, int], str]) -> None:
+    """`cat/001.png` and `dog/001.png` are two targets, each with its own outputs."""
+    predictions = [
+        replace(one, id=id_)
+        for one, id_ in zip(noise_predictions(3), ("cat/001", "dog/001", "top"), strict=True)
+    ]
+    write(tmp_path, predictions, name)
+    found = scored(tmp_path, "--inputs", tmp_path / "inputs", "--task", "colourization")
+    perceptual = load_perceptual(PerceptualSettings(backbone="squeeze", weights="random"))
+    expected, _ = evaluate(predictions, EvaluationConfig(perceptual))
+    assert found["provenance"]["n"] == 3
+    assert found["provenance"]["images_sha256"] == expected.digest
+    (tmp_path / "targets" / "dog" / "001.png").unlink()
+    given = ("--inputs", tmp_path / "inputs")
+    refused(run(tmp_path, *given), "belongs to no target")
+
+
+def test_folders_within_each_other(root: Path) -> None:
+    """Targets and inputs below the folder of outputs are no outputs."""
+    expected = scored(root, "--inputs", root / "inputs")
+    for name in ("targets", "inputs"):
+        (root / name).rename(root / "outputs" / name)
+    outputs = root / "outputs"
+    folders = ["--targets", str(outputs / "targets"), "--inputs", str(outputs / "inputs")]
+    given = ["score", str(outputs), *folders, "--weights", "random", "--json"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["metrics"] == expected["metrics"]
+    assert "2 another folder of the command" in result.stderr

@@ -108,7 +108,7 @@ class World:
         folder = self.root / "photos"
         folder.mkdir(exist_ok=True)
         (folder / "good.png").write_bytes(png())
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
         self.source("folder", **{"path": "photos", **fields})
 

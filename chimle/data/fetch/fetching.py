@@ -20,6 +20,7 @@ from chimle.data.fetch.sources.protocol import Collection, SourceFile, Workspace
 from chimle.data.manifests import SOURCE, write_records
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
+from chimle.images.walk import left_out_summary
 from chimle.io.files import put_in_place, sha256_of
 from chimle.io.journal import journalled, read_lines
 from chimle.provenance import digest
@@ -161,6 +162,10 @@ def fetch(settings: FetchStageSettings, root: Path, out: Path) -> dict[str, int]
         "side_by_side": selection.side_by_side if selection else None,
         "skipped": left_out,
     }
+    if collection.left_out:  # Files of a source that are no images to fetch.
+        header["left_out"] = [
+            {"file": one.path.as_posix(), "reason": one.reason} for one in collection.left_out
+        ]
     if collection.annotations:
         header["annotations"] = f"annotations{collection.annotations.suffix}"
         shutil.copyfile(collection.annotations, staging / header["annotations"])
@@ -170,4 +175,6 @@ def fetch(settings: FetchStageSettings, root: Path, out: Path) -> dict[str, int]
     put_in_place(staging, out)
     collection.record()
     shutil.rmtree(work.parent, ignore_errors=True)
+    if summary := left_out_summary(collection.left_out):
+        print(f"fetch: {summary}; {out / SOURCE} lists them")
     return {**counts, "skipped": len(left_out)}

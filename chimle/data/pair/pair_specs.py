@@ -1,15 +1,20 @@
 """Specifications of pairs: target file and square, input, group, split."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from chimle.errors import UserError
+from chimle.io.files import shortened
 from chimle.settings.pair import PairSettings
 
 REGION = 1.5
 """Side of a built-in photograph's region, relative to `pair.size`: the reduction sharpens it."""
+
+LONGEST_ID = 180
+"""Bytes of a pair's id; names of its files have some more, and file systems take 255."""
 
 Half = Literal["left", "right"]
 Box = tuple[int, int, int]
@@ -52,8 +57,15 @@ def stem(file: str) -> str:
 
 
 def pair_id(name: str) -> str:
-    """A name with `__` for `/`, usable as a file name."""
-    return name.replace("/", "__")
+    """A name with `__` for `/`: a file name, another one for every name.
+
+    A hash ends those that are too long, and those that another name would give, too: `a__b` is the
+    id of `a/b`.
+    """
+    plain = name.replace("/", "__")
+    if plain.replace("__", "/") != name:
+        plain += f"~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return shortened(plain, LONGEST_ID)
 
 
 def group_of(name: str, settings: PairSettings) -> str:

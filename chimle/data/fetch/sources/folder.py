@@ -12,6 +12,9 @@ from chimle.data.fetch.sources.selection import select
 from chimle.io.files import sha256_of, write_text
 from chimle.settings.source import FolderSource
 
+_WRITTEN = ("data/raw", "data/pairs", "data/contact", "models", "galleries", "report", "scratch")
+"""Folders of a project that the pipeline fills; they are no source, unless `path` names them."""
+
 
 class Folder:
     """Images in a local folder; they are copied, never moved."""
@@ -20,7 +23,8 @@ class Folder:
         self.settings, self.workspace = settings, workspace
 
     def _collection(self) -> Collection:
-        return select(self.settings, self.workspace.root, self._origin)
+        root = self.workspace.root
+        return select(self.settings, root, self._origin, [root / name for name in _WRITTEN])
 
     def _origin(self, path: str) -> Mapping[str, str]:
         return {"source": Path(os.path.relpath(path, self.workspace.root)).as_posix()}
@@ -40,7 +44,7 @@ class Folder:
         stats, count = hashlib.sha256(), 0
         for path in self._files(collection):
             stat = Path(path).stat()
-            stats.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+            stats.update(os.fsencode(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0"))
             count += 1
         name = hashlib.sha256(self.settings.model_dump_json().encode()).hexdigest()[:16]
         known = self.workspace.scratch / "folders" / f"{name}.json"

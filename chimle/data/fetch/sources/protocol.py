@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from chimle.images.walk import LeftOut
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -31,6 +33,8 @@ class Collection:
             SHA-256).
         annotations: a text file about the images; None: there is none.
         record: to be called when everything is fetched: records checksums of files that have none.
+        left_out: files that are no images to fetch, by their path below the source's folder, with
+            reasons.
     """
 
     targets: Sequence[SourceFile]
@@ -38,6 +42,7 @@ class Collection:
     origin: Callable[[str], Mapping[str, str]]
     annotations: Path | None = None
     record: Callable[[], None] = lambda: None
+    left_out: Sequence[LeftOut] = ()
 
 
 @dataclass(frozen=True)

@@ -1,80 +1,76 @@
 """Selection of targets and inputs in a folder: patterns, names, pairs."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePath
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from chimle.data.fetch.sources.protocol import Collection, SourceFile
-from chimle.data.file_names import BadNameError, printable, safe_name
+from chimle.data.file_names import BadNameError, collision_key, printable, safe_name
 from chimle.errors import UserError
 from chimle.images.decode import SUFFIXES
+from chimle.images.walk import FoundImage, LeftOut, walk_matches
+from chimle.io.patterns import Match, expand, has_wildcards
 from chimle.settings.source import Selection
 
-
-def _folders(pattern: str, root: Path, field: str) -> list[tuple[str, Path]]:
-    """Directories that match `pattern`; the `*` component becomes the leading subfolder."""
-    parts = Path(pattern).parts
-    if parts.count("*") > 1 or any("*" in part and part != "*" for part in parts):
-        raise UserError(f"`{field}`: {pattern} may hold one `*` for one directory level")
-    if "*" not in parts:
-        folder = root / pattern
-        if not folder.is_dir():
-            raise UserError(f"`{field}`: {folder} is no directory: name one with images")
-        return [("", folder)]
-    star = parts.index("*")
-    above, below = root.joinpath(*parts[:star]), parts[star + 1 :]
-    if not above.is_dir():
-        raise UserError(f"`{field}`: {above} is no directory: name one with images")
-    folders = [
-        (child.name, child.joinpath(*below))
-        for child in sorted(above.iterdir())
-        if child.joinpath(*below).is_dir()
-    ]
-    if not folders:
-        raise UserError(f"`{field}`: nothing matches {pattern} below {root.resolve()}")
-    return folders
+LONGEST_KIND = "targets"
+"""The longer one of the folders that fetched files lie in, `targets` and `inputs`."""
 
 
-def _files(folder: Path) -> Iterator[str]:
-    """Relative paths of all images below a folder, in order, without hidden ones."""
-    for above, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = PurePath(above).relative_to(folder)
-        for name in sorted(files):
-            is_image = not name.startswith(".") and PurePath(name).suffix.lower() in SUFFIXES
-            if is_image and (Path(above) / name).is_file():  # A read of a pipe never ends.
-                yield str(inside / name)
+def _folders(pattern: str, root: Path, field: str) -> list[Match]:
+    """What a pattern of folders matches."""
+    matches = expand(pattern, root)
+    if has_wildcards(pattern) and not os.path.lexists(root / pattern):
+        if not any(match.path.is_dir() for match in matches):
+            raise UserError(f"`{field}`: no folder matches {pattern} below {root.resolve()}")
+    elif not (root / pattern).is_dir():
+        raise UserError(f"`{field}`: {root / pattern} is no directory: name one with images")
+    return matches
 
 
-def find_images(pattern: str, root: Path, field: str) -> list[SourceFile]:
-    """All images below the folders that match a pattern, in the order of their names.
+def _checked_name(image: FoundImage) -> str:
+    """An image's name without extension; `UserError` where it is no valid name of a file."""
+    inside = image.inside.as_posix()
+    try:
+        safe_name(inside)
+        safe_name(f"{LONGEST_KIND}/{inside}")  # A fetched file's name begins with its kind.
+    except BadNameError as error:
+        raise UserError(f"{printable(str(image.path))} {error}: rename it") from None
+    return image.inside.with_suffix("").as_posix()
+
+
+def find_images(
+    pattern: str, root: Path, field: str, exclude: Sequence[Path] = ()
+) -> tuple[list[SourceFile], list[LeftOut]]:
+    """All images below the folders that a pattern matches, and what is left out.
 
     Args:
-        pattern: relative to `root`; one component may be `*`.
+        pattern: relative to `root` (`chimle.io.patterns`). What stands for its wildcards leads the
+            names of the images.
         root: folder where the pattern starts.
         field: the parameter that holds the pattern, for messages.
+        exclude: folders that are not searched.
+
+    Returns:
+        Images in the order of their names; files that are left out, with reasons.
 
     Raises:
-        UserError: a folder is missing, there are no images, or two have the same name.
+        UserError: a folder is missing, there are no images, a name is not valid, or two are the
+            same but for case or extension.
     """
-    found: dict[str, str] = {}
-    for prefix, folder in _folders(pattern, root, field):
-        for inside in _files(folder):
-            name = (Path(prefix) / inside).with_suffix("").as_posix()
-            path = str(folder / inside)
-            try:
-                safe_name(inside)
-            except BadNameError as error:
-                raise UserError(f"{printable(path)} {error}: rename it") from None
-            if name in found:
-                raise UserError(
-                    f"{path} and {found[name]} have the same name but for the ending: rename one"
-                )
-            found[name] = path
+    walked = walk_matches(_folders(pattern, root, field), exclude, "written by the pipeline")
+    found: dict[str, SourceFile] = {}
+    for image in walked.images:
+        name, path = _checked_name(image), str(image.path)
+        other = found.setdefault(collision_key(name), SourceFile(name, path))
+        if other.path != path:
+            but_for = "the ending" if other.name == name else "case"
+            raise UserError(
+                f"{path} and {other.path} have the same name but for {but_for}: rename one"
+            )
     if not found:
-        endings = ", ".join(sorted(SUFFIXES))
-        raise UserError(f"`{field}`: {pattern} holds no images ({endings})")
-    return [SourceFile(name, found[name]) for name in sorted(found)]
+        detail = walked.summary() or ", ".join(sorted(SUFFIXES))
+        raise UserError(f"`{field}`: {pattern} holds no images ({detail})")
+    return sorted(found.values(), key=lambda file: file.name), walked.left_out
 
 
 def _match(targets: list[SourceFile], inputs: list[SourceFile]) -> None:
@@ -91,7 +87,10 @@ def _match(targets: list[SourceFile], inputs: list[SourceFile]) -> None:
 
 
 def select(
-    selection: Selection, tree: Path, origin: Callable[[str], Mapping[str, str]]
+    selection: Selection,
+    tree: Path,
+    origin: Callable[[str], Mapping[str, str]],
+    exclude: Sequence[Path] = (),
 ) -> Collection:
     """The collection of files that a selection names in a folder.
 
@@ -99,17 +98,24 @@ def select(
         selection: patterns.
         tree: folder where the patterns start.
         origin: see `Collection`.
+        exclude: folders that are not searched.
 
     Raises:
         UserError: a folder is missing or empty, a file has no partner, or the annotations are
             missing.
     """
-    targets = find_images(selection.path, tree, "source.path")
+    targets, left_out = find_images(selection.path, tree, "source.path", exclude)
     inputs: list[SourceFile] = []
     if selection.inputs:
-        inputs = find_images(selection.inputs, tree, "source.inputs")
+        inputs, more = find_images(selection.inputs, tree, "source.inputs", exclude)
+        left_out = list(dict.fromkeys((*left_out, *more)))
         _match(targets, inputs)
     annotations = tree / selection.annotations if selection.annotations else None
     if annotations is not None and not annotations.is_file():
         raise UserError(f"`source.annotations`: {annotations} is no file: name a text file")
-    return Collection(targets, inputs, origin, annotations)
+    relative = [
+        LeftOut(Path(os.path.relpath(one.path, tree)), one.reason)
+        for one in left_out
+        if one.path != annotations
+    ]
+    return Collection(targets, inputs, origin, annotations, left_out=relative)

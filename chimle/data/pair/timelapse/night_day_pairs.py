@@ -204,7 +204,7 @@ def _planned(
         "day": {"frame": day.name, "time": _time(day), "shift": shifts[0]},
     }
     yield PairSpec(
-        id="__".join(pair_id(part) for part in (camera.name, night.short, day.short)),
+        id=pair_id(f"{camera.name}/{night.short}/{day.short}"),
         group=group,
         target=day.file,
         box=box,

@@ -1,0 +1,119 @@
+"""Folder sources: the walk, names, patterns, and an account of every file."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from chimle.data.fetch.fetching import fetch
+from chimle.data.fetch.sources.selection import find_images
+from chimle.data.pair.make_pairs import make_pairs
+from chimle.data.pair.pair_specs import pair_id
+from chimle.errors import UserError
+from chimle.settings.reading import load_settings
+from chimle.settings.run import RunSettings
+from tests.support.projects import noise_image, write_project
+
+TASK = "decompression"
+
+
+def save(*paths: Path) -> None:
+    """Write images with different content."""
+    for number, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise_image((40, 41 + number))).save(path)
+
+
+def names(root: Path, pattern: str) -> list[str]:
+    return [file.name for file in find_images(pattern, root, "source.path")[0]]
+
+
+def settings_of(root: Path, path: str = "photos") -> RunSettings:
+    source = {"kind": "folder", "path": path}
+    splits = {"validation": 0.1, "test": 0.3, "duplicates": "keep"}
+    write_project(root, {TASK: {"source": source, "pair": splits}})
+    return load_settings(RunSettings, TASK, root)
+
+
+def test_every_file_is_fetched_or_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    save(photos / "a.PNG", photos / "below" / "b.jfif", photos / "c.jp2", photos / "d.tga")
+    save(tmp_path / "elsewhere" / "e.png", tmp_path / "data" / "raw" / "old" / "f.png")
+    (photos / "link").symlink_to(tmp_path / "elsewhere")
+    (photos / "again").symlink_to(photos / "below")
+    (photos / "broken.png").symlink_to(photos / "nowhere")
+    os.mkfifo(photos / "pipe.png")
+    for name in (".hidden.png", "Thumbs.db", "notes.txt", "raw.NEF", "@eaDir/a.png"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).write_bytes(b"x")
+    counts = fetch(settings_of(tmp_path), tmp_path, tmp_path / "data" / "raw" / TASK)
+    assert counts == {"targets": 5, "skipped": 0}
+    header = json.loads((tmp_path / "data" / "raw" / TASK / "source.json").read_text())
+    assert {one["file"]: one["reason"] for one in header["left_out"]} == {
+        "photos/again": "a link to a folder that is searched itself",
+        "photos/broken.png": "a broken link",
+        "photos/pipe.png": "a pipe",
+        "photos/.hidden.png": "hidden",
+        "photos/Thumbs.db": "left behind by an operating system",
+        "photos/notes.txt": "no image file (.txt)",
+        "photos/raw.NEF": "raw files are not read: develop it to TIFF or PNG first",
+        "photos/@eaDir": "left behind by an operating system (folder)",
+    }
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("fetch: 8 files are left out: ")
+    assert last.endswith("source.json lists them")
+
+
+def test_what_the_pipeline_writes_is_no_source(tmp_path: Path) -> None:
+    """A second run of a source that is the project itself has the same images."""
+    save(tmp_path / "a.png", tmp_path / "photos" / "b.png")
+    for _ in range(2):
+        counts = fetch(settings_of(tmp_path, "."), tmp_path, tmp_path / "data" / "raw" / TASK)
+        assert counts["targets"] == 2
+
+
+def test_patterns_lead_the_names(tmp_path: Path) -> None:
+    save(*(tmp_path / f"photos/{name}.png" for name in ("a/high/1", "b/c/high/1", "[x]/high/1")))
+    save(tmp_path / "photos/a/low/1.png", tmp_path / "photos/.hidden/high/1.png")
+    assert names(tmp_path, "photos/*/high") == ["[x]/1", "a/1"]
+    assert names(tmp_path, "photos/*/*/high") == ["b/c/1"]
+    assert names(tmp_path, "photos/**/high") == ["[x]/1", "a/1", "b/c/1"]
+    assert names(tmp_path, "photos/[x]") == ["high/1"]
+    assert names(tmp_path, "photos/[ab]/high") == ["a/1"]
+    assert names(tmp_path, "photos/**") == ["[x]/high/1", "a/high/1", "a/low/1", "b/c/high/1"]
+    with pytest.raises(UserError, match="no folder matches"):
+        find_images("photos/*/none", tmp_path, "source.path")
+
+
+@pytest.mark.parametrize(
+    "pair", [("a.png", "A.PNG"), ("\u00e9.png", "e\u0301.jpg"), ("d/a.png", "D/A.png")]
+)
+def test_names_that_some_file_system_takes_for_one(tmp_path: Path, pair: tuple[str, str]) -> None:
+    save(*(tmp_path / "photos" / name for name in pair))
+    with pytest.raises(UserError, match="have the same name but for case: rename one"):
+        find_images("photos", tmp_path, "source.path")
+
+
+def test_long_and_similar_names_make_pairs(tmp_path: Path) -> None:
+    """Every image that is fetched has a pair of its own."""
+    photos = tmp_path / "photos"
+    long = [f"{'n' * 249}{number}.png" for number in range(3)]
+    deep = [f"{'d' * 200}/{'e' * 200}/{number}.png" for number in range(2)]
+    save(*(photos / name for name in (*long, *deep, "a/b.png", "a__b.png", "a_/b.png", "a/_b.png")))
+    save(*(photos / f"more{number}.png" for number in range(8)))
+    settings = settings_of(tmp_path)
+    assert fetch(settings, tmp_path, tmp_path / "raw")["targets"] == 17
+    counts = make_pairs(settings, tmp_path / "raw", tmp_path / "pairs", tmp_path / "scratch")
+    assert sum(counts.values()) == 17
+    assert len(list((tmp_path / "pairs").rglob("target/*.png"))) == 17
+
+
+def test_ids_of_pairs() -> None:
+    assert pair_id("a/b/c") == "a__b__c"
+    assert pair_id("a_b") == "a_b"
+    alike = ["a/b", "a__b", "a_/_b", "a/__b", "a__/b", "a//b", "x" * 300, "x" * 301]
+    assert len({pair_id(name) for name in alike}) == len(alike)
