@@ -1,4 +1,6 @@
 # make run: the whole pipeline on the built-in photographs.  make test: lint, types, tests.
+# make showcase: the models of the README's pictures, from real photographs, in showcase/: TASK=colourization
+#   for one of them. An hour per task on a CPU, ten minutes on a GPU.
 # make compare: CHIMLE beside other methods on equal time: hours (comparison/params.yaml).
 # make faults: the tests that kill processes at random moments, twenty times each.
 # make fuzz: damaged files and random arguments for the command line, for SECONDS (3600).
@@ -21,7 +23,7 @@ export PYTHONWARNINGS := ignore
 # With it, every process compiles all that it imports, and the tests take three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install lock run test faults compare serve server-setup bench graph lint format clean check-python
+.PHONY: install lock run showcase test faults compare serve server-setup bench graph lint format clean check-python
 
 install: $(VENV)/.installed
 
@@ -34,6 +36,11 @@ run: $(VENV)/.installed .git
 	python -m stages.check
 	dvc repro
 	python -m stages.summary
+
+showcase: $(VENV)/.installed .git
+	python -m stages.check $(TASK) --root showcase
+	cd showcase && dvc repro $(addprefix evaluate@,$(TASK))
+	$(if $(TASK),,python -m stages.summary --root showcase)
 
 test: lint
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -1,6 +1,7 @@
 """Write into each `dvc.yaml` which source files a stage depends on: those that its program imports.
 
-Dependencies on data, parameters and everything else stay as they are written.
+Dependencies on data, parameters and everything else stay as they are written. The showcase runs the
+stages of the root's `dvc.yaml` in a folder of its own, so its file is written whole.
 """
 
 import re
@@ -17,6 +18,11 @@ from stages._command import root_parser
 
 FILES = (Path("dvc.yaml"), Path("comparison/dvc.yaml"))
 """Where stages are defined, relative to the project."""
+NESTED = Path("showcase/dvc.yaml")
+"""The root's stages for the project in that folder, which has its own `params.yaml`."""
+_NESTED_HEADER = """\
+# Written by `make graph` from ../dvc.yaml: its stages, for the parameters and data of this folder.
+"""
 _PROGRAM = re.compile(r"\bpython -m (stages\.\w+)")
 
 
@@ -73,13 +79,43 @@ def with_code_deps(file: Path, root: Path) -> str:
     return text.getvalue()
 
 
+def _nested_names(names: list[Any]) -> list[Any]:
+    """Files of parameters as a folder inside the project names them."""
+    shared = [name for name in names if isinstance(name, dict)]
+    own = [name for name in names if not isinstance(name, dict)]
+    return own + [{f"../{file}": keys for file, keys in entry.items()} for entry in shared]
+
+
+def nested_project(root: Path) -> str:
+    """The text of the showcase's `dvc.yaml`: the root's stages, run for that folder."""
+    yaml = round_trip()
+    content = yaml.load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    content.pop("artifacts", None)
+    for stage in content["stages"].values():
+        command = stage["cmd"]
+        stage["cmd"] = f"cd .. && {command} --root {NESTED.parent}"
+        others = [name for name in stage["deps"] if not is_code(name, "")]
+        stage["deps"] = [*(f"../{name}" for name in code_deps(command, root, False)), *others]
+        if "params" in stage:
+            stage["params"] = _nested_names(stage["params"])
+    text = StringIO()
+    yaml.dump(content, text)
+    stages = text.getvalue()
+    return _NESTED_HEADER + stages[stages.index("vars:") :]
+
+
+def written_files(root: Path) -> dict[Path, str]:
+    """The text that every `dvc.yaml` is to have, by its path in the repository."""
+    return {NESTED: nested_project(root), **{file: with_code_deps(file, root) for file in FILES}}
+
+
 def main(root: Path) -> None:
     """Write every `dvc.yaml` whose dependencies are not what the programs import."""
     root = root.resolve()
-    for file in FILES:
-        text = with_code_deps(file, root)
-        if text != (root / file).read_text(encoding="utf-8"):
-            write_text(root / file, text)
+    for file, text in written_files(root).items():
+        path = root / file
+        if not path.exists() or text != path.read_text(encoding="utf-8"):
+            write_text(path, text)
             print(f"{file}: dependencies written")
 
 

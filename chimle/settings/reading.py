@@ -91,6 +91,13 @@ def build_settings(kind: type[Kind], values: Mapping[str, Any], origin: str) -> 
         raise UserError(sentence(error, origin)) from None
 
 
+def project_path(root: Path, name: str) -> Path:
+    """Path of a project's file or folder; a project inside another takes what it lacks from it."""
+    own = root / name
+    outer = root.resolve().parent / name
+    return outer if not own.exists() and outer.exists() else own
+
+
 def _layers(task: str, root: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """What `params.yaml` says of all tasks, and a task's layers of sections, the lowest first."""
     get_task(task)
@@ -99,7 +106,7 @@ def _layers(task: str, root: Path) -> tuple[dict[str, Any], dict[str, dict[str, 
     if unknown:
         raise UserError(f"params.yaml: unknown parameter `{min(unknown)}`: remove it")
     preset_name = params.get("preset", "demo")
-    presets = sorted(path.stem for path in (root / "presets").glob("*.yaml"))
+    presets = sorted(path.stem for path in project_path(root, "presets").glob("*.yaml"))
     if preset_name not in presets:
         raise UserError(f"params.yaml: unknown preset '{preset_name}': choose {', '.join(presets)}")
     tasks = params.get("tasks")
@@ -109,7 +116,7 @@ def _layers(task: str, root: Path) -> tuple[dict[str, Any], dict[str, dict[str, 
     if not isinstance(own, dict):
         raise UserError(f"params.yaml: `tasks.{task}` must be a mapping of sections")
     preset_file = f"presets/{preset_name}.yaml"
-    preset = read_yaml(root / preset_file)
+    preset = read_yaml(project_path(root, "presets") / f"{preset_name}.yaml")
     for_task = (preset.pop("tasks", None) or {}).get(task) or {}
     layers = {
         preset_file: preset,
@@ -151,7 +158,7 @@ def load_settings(kind: type[TaskKind], task: str, root: Path = Path()) -> TaskK
     Args:
         kind: which settings; only the sections that it has are read.
         task: name of a task.
-        root: directory that holds `params.yaml` and `presets/`.
+        root: directory that holds `params.yaml` and, unless its parent does, `presets/`.
 
     Raises:
         UserError: a file is missing or malformed, or a field is unknown or out of range.

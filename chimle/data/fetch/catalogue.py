@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from chimle.errors import UserError
-from chimle.settings.reading import read_yaml
+from chimle.settings.reading import project_path, read_yaml
 from chimle.settings.settings_base import Settings
 from chimle.settings.source import CatalogueSource, FolderSource, SourceSettings, UrlSource
 from chimle.tasks import get_task
 
 FILE = Path("data") / "catalogue.yaml"
-"""Path of the catalogue in a project."""
+"""Path of the catalogue in a project, or in the one around it."""
 
 
 class Entry(Settings):
@@ -56,7 +56,7 @@ def read_catalogue(root: Path) -> dict[str, Entry]:
         UserError: the file is missing or an entry is malformed.
     """
     entries = {}
-    for name, content in read_yaml(root / FILE).items():
+    for name, content in read_yaml(project_path(root, str(FILE))).items():
         try:
             entries[name] = Entry.model_validate(content)
             get_task(entries[name].task)
