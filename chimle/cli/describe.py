@@ -13,7 +13,7 @@ from chimle.bundles.pack import METRICS
 from chimle.bundles.published_checkpoints import infer_settings, read_checkpoint
 from chimle.data.dataset import PairIndex, read_manifest
 from chimle.data.manifests import PAIRS, SOURCE, read_header, read_records
-from chimle.data.pair.summary import tally
+from chimle.data.pair.summary import pair_counts
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
 from chimle.images.decode import write_png
@@ -68,7 +68,7 @@ def _describe_pairs(folder: Path) -> dict[str, Any]:
         "task": manifest["task"],
         "target_side": manifest["size"],
         "pairs": sum(manifest["counts"].values()),
-        **tally(manifest),
+        **pair_counts(manifest),
         "sources": len(files),
         "degradations": sorted(degradations),
     }

@@ -50,6 +50,6 @@ class _AllocationTracker(TorchDispatchMode):
 
 def peak_bytes(compute: Callable[[], object]) -> int:
     """The most bytes that the tensors hold at once which `compute` makes on the meta device."""
-    with _AllocationTracker() as ledger, torch.no_grad():
+    with _AllocationTracker() as tracker, torch.no_grad():
         compute()
-    return int(ledger.most)
+    return int(tracker.most)

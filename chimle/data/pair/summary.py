@@ -6,7 +6,7 @@ from typing import Any
 from chimle.data.pair.splits import SPLITS
 
 
-def tally(manifest: dict[str, Any]) -> dict[str, int]:
+def pair_counts(manifest: dict[str, Any]) -> dict[str, int]:
     """Counts of a manifest's header: pairs, images left out, frames of cameras."""
     counts = {f"pairs_{split}": manifest["counts"].get(split, 0) for split in SPLITS}
     if manifest.get("skipped"):
@@ -27,7 +27,7 @@ def tally(manifest: dict[str, Any]) -> dict[str, int]:
 
 def summary(manifest: dict[str, Any]) -> str:
     """One line on a folder of pairs."""
-    count = Counter(tally(manifest))
+    count = Counter(pair_counts(manifest))
     parts = [f"{count[f'pairs_{split}']} {split}" for split in SPLITS]
     if count["too_small"]:
         parts.append(f"{count['too_small']} too small")
