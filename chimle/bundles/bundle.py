@@ -21,6 +21,7 @@ from chimle.errors import UserError
 from chimle.io.files import replaced_folder, write_bytes, write_text
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
+from chimle.settings.tower import TowerSettings
 from chimle.tower.generator import Tower
 
 FORMAT = 2
@@ -36,6 +37,8 @@ LARGEST_WEIGHTS = 2**34
 """Bytes of the weights that are downloaded."""
 _HEADER_BYTES = 2**10
 """Bytes of a tensor's name, shape and type in the file's header, at most."""
+_SMALL_TOWER = 2**28
+"""Parameters that a tower surely has memory for: 1 GiB."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +135,24 @@ def read_description(bundle: Path) -> dict[str, Any]:
     return description
 
 
+def _most_parameters(tower: TowerSettings) -> int:
+    """An upper bound of a tower's parameters, without building it."""
+    channels = 3 + tower.noise_channels + 2 * max(tower.widths) + 4 * max(tower.growth)
+    # Per level: input, last, two of the way up, out; and 15 of each residual dense block.
+    convolutions = (5 + 15 * tower.blocks) * (9 * channels + 2) * channels
+    style = tower.style_size + tower.levels * tower.mapping_width + 1
+    linear = tower.mapping_depth * tower.mapping_width + 2 * tower.blocks * max(tower.widths)
+    return tower.levels * (convolutions + style * linear)
+
+
 def _empty_tower(settings: ModelSettings) -> tuple[Tower, int]:
-    """A tower without memory for its weights, and the largest size of a file of them."""
-    with torch.device("meta"):
+    """A tower whose weights are to be replaced, and the largest size of a file of them.
+
+    A large tower has no memory for its weights. A small one has: torch imports its compiler, which
+    takes seconds, to initialise weights that have no memory.
+    """
+    small = _most_parameters(settings.tower) <= _SMALL_TOWER
+    with torch.device("cpu" if small else "meta"), torch.random.fork_rng(devices=[]):
         tower = Tower(settings.tower, settings.definition.wiring)
     state = tower.state_dict().values()
     return tower, 4 * sum(value.numel() for value in state) + _HEADER_BYTES * len(state)

@@ -13,9 +13,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from chimle.bundles.bundle import load_bundle
+from chimle.bundles.bundle import _most_parameters, load_bundle
 from chimle.bundles.pack import pack
 from chimle.errors import UserError
+from chimle.settings.tower import TowerSettings
+from chimle.tasks import Wiring
+from chimle.tower.generator import Tower
 from tests.support.projects import tiny_bundle
 
 TASK = "decompression"
@@ -49,6 +52,48 @@ def test_round_trip_and_same_bytes(tmp_path: Path) -> None:
     assert bundle.provenance == {"seed": 0}
     assert not bundle.tower.training
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+
+
+SIZES = st.integers(1, 40)
+
+
+@given(
+    widths=st.lists(SIZES, min_size=1, max_size=3),
+    growth=SIZES,
+    blocks=st.integers(1, 2),
+    noise=SIZES,
+    style=st.tuples(SIZES, SIZES, st.integers(1, 3)),
+    wiring=st.sampled_from(Wiring),
+)
+@hypothesis_settings(max_examples=20, deadline=None)
+def test_no_tower_has_more_parameters_than_its_bound(
+    widths: list[int],
+    growth: int,
+    blocks: int,
+    noise: int,
+    style: tuple[int, int, int],
+    wiring: Wiring,
+) -> None:
+    settings = TowerSettings(
+        resolution=64,
+        widths=tuple(widths),
+        growth=(growth,) * len(widths),
+        blocks=blocks,
+        noise_channels=noise,
+        style_size=style[0],
+        mapping_width=style[1],
+        mapping_depth=style[2],
+    )
+    tower = Tower(settings, wiring)
+    found = sum(parameter.numel() for parameter in tower.parameters())
+    assert found <= _most_parameters(settings)
+
+
+def test_loading_draws_no_random_number(tmp_path: Path) -> None:
+    folder = tiny_bundle(tmp_path / "a", TASK)
+    before = torch.get_rng_state()
+    load_bundle(folder)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_zip_file_equals_the_folder(tmp_path: Path) -> None:
