@@ -1,4 +1,5 @@
-# make run: the whole pipeline on the built-in photographs.  make test: lint, types, tests.
+# make run: the whole pipeline on the built-in photographs.
+# make test: lint, types and all tests that need seconds.  make test-all: servers, kills and browsers too.
 # make showcase: the models of the README's pictures, from real photographs, in showcase/: TASK=colourization
 #   for one of them. An hour per task on a CPU, ten minutes on a GPU.
 # make compare: CHIMLE beside other methods on equal time: hours (comparison/params.yaml).
@@ -7,6 +8,7 @@
 # make serve: a local Prefect server and worker that run the pipeline every night.
 # make bench: search, training and sampling compared with the published algorithm on this machine.
 # make graph: the dependencies in dvc.yaml from the imports, the fields in params.yaml from the settings.
+# make docs: the documentation as a site, in site/; a broken link is an error.
 # make install: the virtual environment alone, from requirements.lock.
 # make lock: requirements.lock from pyproject.toml for all Python versions and systems; needs uv.
 VENV ?= .venv
@@ -18,12 +20,15 @@ FROM_TORCH := triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvid
 	cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 \
 	nvjitlink nvshmem-cu13 nvtx)
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
+# A file's tests share servers and models: one process runs them all.
+PYTEST = OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONWARNINGS := ignore
 # With it, every process compiles all that it imports, and the tests take three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install lock run showcase test faults compare serve server-setup bench graph lint format clean check-python
+.PHONY: install lock run showcase test test-all quick-tests all-tests faults compare serve server-setup bench docs graph \
+	lint format clean check-python
 
 install: $(VENV)/.installed
 
@@ -42,8 +47,18 @@ showcase: $(VENV)/.installed .git
 	cd showcase && dvc repro $(addprefix evaluate@,$(TASK))
 	$(if $(TASK),,python -m stages.summary --root showcase)
 
-test: lint
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Types are checked beside the tests, which do not need them.
+test: $(VENV)/.installed
+	$(MAKE) --jobs 2 lint quick-tests
+
+test-all: $(VENV)/.installed
+	$(MAKE) --jobs 2 lint all-tests
+
+quick-tests: $(VENV)/.installed
+	$(PYTEST) -m "not slow"
+
+all-tests: $(VENV)/.installed
+	$(PYTEST)
 
 faults: $(VENV)/.installed
 	OMP_NUM_THREADS=1 CHIMLE_KILLS=20 pytest tests/flows/test_faults.py tests/data/test_kills.py \
@@ -66,6 +81,9 @@ server-setup: $(VENV)/.installed
 bench: $(VENV)/.installed
 	python -m benchmarks.engine
 	python -m benchmarks.sampling
+
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 graph: $(VENV)/.installed
 	python -m stages.write_deps
@@ -94,4 +112,4 @@ check-python:
 	@echo "error: DVC works in a Git checkout: clone the repository instead of unpacking an archive"; exit 2
 
 clean:
-	rm -rf $(VENV) scratch .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) scratch site .mypy_cache .pytest_cache .ruff_cache .hypothesis

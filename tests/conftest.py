@@ -1,4 +1,4 @@
-"""Order of the test files, and fixtures that several of them share."""
+"""Which tests are slow, the order of their files, and fixtures that several of them share."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +24,16 @@ LONGEST = (
 """Files that mostly wait. They start first, so that others use the processors meanwhile;
 pytest-xdist keeps this order with --no-loadscope-reorder."""
 
+SLOW_FIXTURES = {"api", "browser", "reference", "stack"}
+"""Fixtures that start a server or a browser, or reproduce a whole project."""
 
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; keep the order of the others."""
+    """Mark what needs a slow fixture. Put the longest files first; keep the order of the others."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
     def position(item: pytest.Item) -> int:
         name = item.path.name

@@ -20,6 +20,8 @@ from tests.support.misbehaving import Site
 from tests.support.projects import write_project
 from tests.support.world import TASK, World, tar
 
+pytestmark = pytest.mark.slow
+
 
 def noise(number: int) -> bytes:
     """An image that does not pack: a download of it takes its time."""

@@ -15,7 +15,7 @@ from tests.support.helpers import KILLS, ROOT
 from tests.support.projects import write_photographs, write_project
 from tests.support.repositories import environment
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 TASK = "decompression"
 _MARK = "CHIMLE_TEST_MARK"
 

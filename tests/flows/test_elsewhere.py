@@ -14,7 +14,7 @@ from tests.support.repositories import TASKS, environment, outputs, run, stages_
 from tests.support.servers import CREDENTIALS, free_port, s3_server
 from tests.support.stack import FAST, add_flows, wait_until
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
 TASK = TASKS[1]
 
 

@@ -24,7 +24,7 @@ from tests.support.repositories import (
 from tests.support.servers import CREDENTIALS, s3_server
 from tests.support.stack import Stack, add_flows, serving, wait_until
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
 BUCKET = "nightly"
 _STEPS = "prefect.deployments.steps"
 _AHEAD = 25

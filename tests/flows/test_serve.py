@@ -17,7 +17,7 @@ from flows.serve import serve
 from tests.support.repositories import run, tiny_repository
 from tests.support.stack import Stack, add_flows, serving
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 ATTACK = """
 <script>
 const api = "%s/api", headers = {"Content-Type": "application/json"};

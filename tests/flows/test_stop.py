@@ -7,7 +7,7 @@ import pytest
 from tests.support.repositories import TASKS, tiny_repository
 from tests.support.stack import add_flows, check_never_from_zero, serving, wait_until
 
-pytestmark = pytest.mark.timeout(2400)
+pytestmark = [pytest.mark.timeout(2400), pytest.mark.slow]
 
 
 def test_a_run_goes_on_after_ctrl_c_and_the_next_make_serve(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ Path("shown.json").write_text(load_settings(RunSettings, "colourization").model_
 """
 
 
+@pytest.mark.slow
 def test_dvc_exp_run_sets_every_field_of_a_preset(tmp_path: Path) -> None:
     """All values of preset `small`, each by `-S`, over preset `demo`."""
     shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")

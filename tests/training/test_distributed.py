@@ -55,6 +55,7 @@ def one_rank(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor
     return results(tmp_path_factory.mktemp("one_rank"), 1)[0]
 
 
+@pytest.mark.slow
 def test_two_ranks_choose_and_learn_like_one(
     tmp_path: Path, one_rank: dict[str, torch.Tensor]
 ) -> None:
@@ -66,6 +67,7 @@ def test_two_ranks_choose_and_learn_like_one(
     torch.testing.assert_close(first["losses"], one_rank["losses"], rtol=TOLERANCE, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_killed_rank_ends_all_and_one_rank_resumes(
     tmp_path: Path, one_rank: dict[str, torch.Tensor]
 ) -> None:
@@ -88,6 +90,7 @@ def test_a_killed_rank_ends_all_and_one_rank_resumes(
     torch.testing.assert_close(resumed["losses"], one_rank["losses"], rtol=TOLERANCE, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_batch_size_that_ranks_do_not_divide_is_reported(tmp_path: Path) -> None:
     process = start(tmp_path, 2, batch_size=5)
     _, errors = process.communicate(timeout=120)

@@ -77,6 +77,7 @@ def killed_after(root: Path, changes: int, code: Path = ROOT) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_sigkill_at_any_moment_does_not_change_the_result(tmp_path: Path) -> None:
     reference = make_project(tmp_path / "reference")
     _, errors = (process := start(reference)).communicate()
@@ -110,6 +111,7 @@ def test_a_finished_run_is_restored_and_removed_when_another_begins(
     assert outputs(root) != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "resumes"),
     [
