@@ -19,6 +19,9 @@ from chimle.search.codes import Purpose, code_keys, draw_keyed
 from chimle.tower.blocks import materialised
 from chimle.tower.generator import Tower, TowerState, select_state
 
+REJECTED = 1e3
+"""Added to the distance of a rejected candidate: no other is as far."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -80,10 +83,12 @@ def _nearest(
     level: int,
     count: int,
     chunk: int,
+    too_near: float,
 ) -> tuple[Tensor, Tensor, TowerState]:
     """The nearest of `count` candidates for B images: indices (B,), distances (B,), state.
 
-    A candidate whose distance is no number counts as infinitely far.
+    A candidate whose distance is no number counts as infinitely far; one nearer than `too_near`
+    only where all are.
     """
     shape = tower.code_shapes_for(prefix.conditioning)[level]
     device = target[0].device
@@ -94,6 +99,8 @@ def _nearest(
         image, state = tower.step(level, prefix, draw_keyed(shape, keys, indices))
         distances = perceptual.distance(image, target).view(len(keys), -1)
         distances = distances.nan_to_num(nan=torch.inf, posinf=torch.inf)
+        if too_near:
+            distances = torch.where(distances < too_near, distances + REJECTED, distances)
         distance, local = distances.min(dim=1)
         kept = select_state(state, rows * indices.shape[1] + local)
         found = (part.start + local, distance, kept)
@@ -108,7 +115,10 @@ def _nearest(
             _merge(nearer, kept, best[2]),
         )
     assert best is not None
-    return best
+    index, distance, state = best
+    if too_near:
+        distance = torch.where(distance < REJECTED, distance, distance - REJECTED)
+    return index, distance, state
 
 
 @torch.no_grad()
@@ -122,6 +132,7 @@ def search(
     round_: int,
     chunks: Sequence[int],
     purpose: Purpose = "search",
+    too_near: float = 0.0,
 ) -> Choice:
     """Choose a code per level for every image of a batch.
 
@@ -135,6 +146,8 @@ def search(
         chunks: candidates evaluated at once, per level (`chimle.search.chunking`); they change no
             choice.
         purpose: names the candidates: `search` in training, `sample` to find a sample.
+        too_near: candidates at a smaller distance are rejected (RS-IMLE, see
+            `chimle.settings.search`); 0: none is.
     """
     # As many images as the level that takes most at once: each keeps a prefix.
     group = max(max(1, c // k) for c, k in zip(chunks, candidates, strict=True))
@@ -165,6 +178,7 @@ def search(
                         level,
                         count,
                         chunk,
+                        too_near,
                     )
                     for s in slices(len(part), max(1, chunk // count))
                 ]

@@ -12,6 +12,10 @@ class SearchSettings(Settings):
 
     candidates: tuple[int, ...] = (16, 16, 8, 4)
     """Candidates per level, coarse first (published: 200, 200, 20, 10)."""
+    too_near: float = Field(0.0, ge=0)
+    """Candidates nearer to the target than this are rejected, unless all are, so that the codes of
+    training are distributed more like those of sampling (RS-IMLE, Vashist and others, ECCV 2024;
+    hierarchical search only). 0: none is."""
     order: Literal["hierarchical", "whole"] = "hierarchical"
     """`hierarchical`: level by level, each candidate extends the chosen codes of lower levels;
     `whole`: of as many whole codes as there are candidates in all, the nearest (one-code IMLE;

@@ -83,6 +83,7 @@ def choose_codes(
             seed=seed,
             round_=round_,
             chunks=chunks,
+            too_near=own.too_near,
         )
     levels = supervised_levels(settings)
     count = sum(own.candidates)

@@ -46,7 +46,9 @@ def batch_for(tower: Tower, wiring: Wiring) -> Batch:
     )
 
 
-def unoptimised_search(tower: Tower, perceptual: Perceptual, batch: Batch) -> torch.Tensor:
+def unoptimised_search(
+    tower: Tower, perceptual: Perceptual, batch: Batch, too_near: float = 0.0
+) -> torch.Tensor:
     """Search one image and one candidate at a time and recompute all levels for each."""
     rows = []
     for row, key in enumerate(batch.keys):
@@ -65,7 +67,7 @@ def unoptimised_search(tower: Tower, perceptual: Perceptual, batch: Batch) -> to
                 for i, code in enumerate(codes):
                     image, state = tower.step(i, state, code)
                 distances.append(float(perceptual(image, one.targets[level])))
-            chosen.append(min(range(count), key=distances.__getitem__))
+            chosen.append(min(range(count), key=lambda i: (distances[i] < too_near, distances[i])))
         rows.append(chosen)
     return torch.tensor(rows)
 
@@ -78,6 +80,25 @@ def test_equals_the_unoptimised_search(wiring: Wiring, perceptual: Perceptual) -
     choice = search(tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunks=[7] * 3)
     assert torch.equal(choice.indices, unoptimised_search(tower, perceptual, batch))
     assert choice.distances.isfinite().all()
+
+
+@torch.no_grad()
+def test_candidates_that_are_too_near_are_rejected_unless_all_are(perceptual: Perceptual) -> None:
+    tower = small_tower(Wiring.GENERIC)
+    batch = batch_for(tower, Wiring.GENERIC)
+    plain = search(tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunks=[7] * 3)
+    limit = float(plain.distances[:, 0].median()) + 1e-5
+    found = search(
+        tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunks=[2] * 3, too_near=limit
+    )
+    assert not torch.equal(found.indices, plain.indices)
+    assert torch.equal(found.indices, unoptimised_search(tower, perceptual, batch, limit))
+    assert ((found.distances > 0) & (found.distances < 10)).all()
+    all_near = search(
+        tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunks=[7] * 3, too_near=100.0
+    )
+    assert torch.equal(all_near.indices, plain.indices)
+    torch.testing.assert_close(all_near.distances, plain.distances, rtol=0, atol=1e-3)
 
 
 @settings(max_examples=12, deadline=None)
