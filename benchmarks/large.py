@@ -1,6 +1,6 @@
-"""A large photograph through each trained tower: time, memory, and seams between bands.
+"""A large photograph through each trained tower: time, memory, agreement, seams between bands.
 
-    python -m benchmarks.large [--photo FILE] [--models models] [--keep FOLDER]
+    python -m benchmarks.large [--photo FILE] [--models models | --pretrained] [--keep FOLDER]
 
 Each line is one process that does what `chimle sample PHOTO --degrade -n 1` does.
 
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -24,9 +25,12 @@ from PIL import Image
 from skimage import data
 
 from benchmarks.measure import machine, peak_gib
+from chimle.bundles.task_models import PRETRAINED
 from chimle.inference.banded import BandedTower
 from chimle.inference.model import load
 from chimle.inference.sample_files import SampleRequest, SampleTask, sample_file
+from chimle.metrics.agreement import agreement
+from chimle.settings.degradation import DegradationSettings
 from chimle.tasks import TASKS
 from chimle.tower.level import Level
 
@@ -36,7 +40,7 @@ PERIOD = 16
 """Period, in rows, of the differences that the pyramid and JPEG cause."""
 
 
-def measure(bundle: str, photo: Path, out: Path) -> dict[str, float]:
+def measure(bundle: str, photo: Path, out: Path) -> dict[str, Any]:
     """Draw one sample for `photo`; its cost, and the differences across and inside bands."""
     borders: set[tuple[int, int]] = set()
 
@@ -54,7 +58,8 @@ def measure(bundle: str, photo: Path, out: Path) -> dict[str, float]:
         report = sample_file(model, task, SampleRequest(count=1, degrade=True), grid=False)
     peak = peak_gib()
     (file,) = report["samples"].values()
-    image = np.asarray(Image.open(file), dtype=np.float32)
+    sample = np.asarray(Image.open(file))
+    image = sample.astype(np.float32)
     steps = np.abs(np.diff(image, axis=0)).mean(axis=(1, 2))
     # steps[r - 1] lies between the rows r - 1 and r.
     height = len(image)
@@ -63,7 +68,11 @@ def measure(bundle: str, photo: Path, out: Path) -> dict[str, float]:
     for row in across:
         near = {row + PERIOD * k for k in range(-4, 5)} - across
         inside.append(np.mean([steps[other] for other in near if 0 <= other < len(steps)]))
+    definition = model.bundle.settings.definition
+    given = model.degraded(np.asarray(Image.open(photo).convert("RGB")))
+    agreed = agreement(sample[None], given, definition, DegradationSettings())
     return {
+        "agreement": ", ".join(f"{name} {value:.4g}" for name, value in agreed.items()),
         "width": image.shape[1],
         "height": height,
         "seconds": report["seconds"],
@@ -81,11 +90,11 @@ def example(folder: Path) -> Path:
     return path
 
 
-def in_process(bundle: Path, photo: Path, out: Path) -> dict[str, float]:
+def in_process(bundle: str, photo: Path, out: Path) -> dict[str, Any]:
     """`measure` in a process of its own, so that its memory is measured alone."""
     command = [sys.executable, "-m", "benchmarks.large", "--photo", str(photo)]
-    command += ["--keep", str(out), "--bundle", str(bundle)]
-    results: dict[str, float] = json.loads(
+    command += ["--keep", str(out), "--bundle", bundle]
+    results: dict[str, Any] = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout
     )
     return results
@@ -96,6 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photo", type=Path, help="a good photograph; default: a built-in one")
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of bundles")
+    parser.add_argument("--pretrained", action="store_true", help="the package's models instead")
     parser.add_argument("--keep", type=Path, help="folder for the samples; default: none")
     parser.add_argument("--bundle", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -107,14 +117,18 @@ def main() -> None:
             return
         lines = [
             f"{'task':17} {'sample':>10} {'seconds':>7} {'peak GiB':>8} "
-            f"{'borders':>7} {'across':>7} {'inside':>7}"
+            f"{'borders':>7} {'across':>7} {'inside':>7}  agreement"
         ]
         for task in TASKS:
-            results = in_process(arguments.models / task, photo, keep / task)
+            bundle = arguments.models / task
+            if arguments.pretrained:
+                bundle = PRETRAINED / f"{task}.zip"
+            results = in_process(str(bundle), photo, keep / task)
             size = f"{results['width']}x{results['height']}"
             lines.append(
                 f"{task:17} {size:>10} {results['seconds']:7.1f} {results['peak_gib']:8.2f} "
-                f"{results['borders']:7} {results['across']:7.3f} {results['inside']:7.3f}"
+                f"{results['borders']:7} {results['across']:7.3f} {results['inside']:7.3f}  "
+                f"{results['agreement']}"
             )
     print(machine(), *lines, sep="\n")
 
