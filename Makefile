@@ -6,6 +6,7 @@
 # make faults: the tests that kill processes at random moments, twenty times each.
 # make fuzz: damaged files and random arguments for the command line, for SECONDS (3600).
 # make serve: a local Prefect server and worker that run the pipeline every night.
+# make disk: what grows on this machine's disk, with sizes.
 # make bench: search, training and sampling compared with the published algorithm on this machine.
 # make graph: the dependencies in dvc.yaml from the imports, the fields in params.yaml from the settings.
 # make docs: the documentation as a site, in site/; a broken link is an error.
@@ -27,7 +28,7 @@ export PYTHONWARNINGS := ignore
 # With it, every process compiles all that it imports, and the tests take three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install lock run showcase test test-all quick-tests all-tests faults compare serve server-setup bench docs graph \
+.PHONY: install lock run showcase test test-all quick-tests all-tests faults compare serve server-setup disk bench docs graph \
 	lint format clean check-python
 
 install: $(VENV)/.installed
@@ -77,6 +78,9 @@ serve: $(VENV)/.installed .git
 
 server-setup: $(VENV)/.installed
 	python -m flows.setup_server $(if $(SLOTS),--slots $(SLOTS))
+
+disk: $(VENV)/.installed
+	python -m flows.disk
 
 bench: $(VENV)/.installed
 	python -m benchmarks.engine

@@ -16,8 +16,9 @@ from flows.project import open_project
 from flows.setup_server import set_slots
 from flows.sweep import sweep
 from flows.training import evaluate, train
+from flows.trim import trim
 
-FLOWS = {flow.name: flow for flow in (pipeline, train, evaluate, sweep)}
+FLOWS = {flow.name: flow for flow in (pipeline, train, evaluate, sweep, trim)}
 
 
 def read_parameters(words: list[str]) -> dict[str, Any]:

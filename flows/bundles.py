@@ -19,6 +19,11 @@ _CHUNK = 8 * 2**20
 """Bytes per part of an upload, and per read of a check."""
 _FIX = "correct `bundles`, or what boto3 reads: AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL"
 
+_SWITCHES = (
+    "set AWS_REQUEST_CHECKSUM_CALCULATION=when_required and "
+    "AWS_RESPONSE_CHECKSUM_VALIDATION=when_required; what is uploaded is read back anyway"
+)
+
 
 @dataclass(frozen=True)
 class Published:
@@ -96,6 +101,8 @@ def upload(file: Path, task: str, address: str) -> Published:
 
 
 def _refusal(address: str, error: Exception) -> Exception:
+    if s3.code(error) == "NotImplemented":
+        return UserError(f"{address}: the store does not know a header of boto3's: {_SWITCHES}")
     reason = f"{address} cannot be written ({s3.describe(error)})"
     return TransientError(reason) if s3.is_transient(error) else UserError(f"{reason}: {_FIX}")
 

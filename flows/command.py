@@ -33,13 +33,16 @@ _NO_CREDENTIALS = "Unable to locate credentials"
 _BAD_INPUT = re.compile(r"exited with 2\b")
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 """Names the server's database; without it SQLite in `.prefect/`."""
+NOTIFY = "CHIMLE_NOTIFY"
+"""Holds the addresses of notifications; only the setup of the server reads it."""
 SECRETS = (
     "PREFECT_API_AUTH_STRING",
     "PREFECT_SERVER_API_AUTH_STRING",
     DATABASE,
+    NOTIFY,
     "PREFECT_API_DATABASE_CONNECTION_URL",
 )
-"""The server's login and its database's address, which no command of a flow needs."""
+"""Login, database and notifications of the server, which no command of a flow needs."""
 _TAIL_LINES = 40
 _GUARD = str(Path(__file__).resolve().parent / "process_guard.py")
 

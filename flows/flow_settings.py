@@ -1,6 +1,7 @@
 """Typed, validated settings of the flows: the content of `flows.yaml`."""
 
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -65,6 +66,18 @@ class SweepSettings(_Section):
     """Largest grid that a sweep accepts."""
 
 
+class NotificationSettings(_Section):
+    """Notifications; the address is in the environment variable `CHIMLE_NOTIFY`."""
+
+    events: list[Literal["failed", "not published", "late", "crashed"]] = [
+        "failed",
+        "not published",
+        "late",
+        "crashed",
+    ]
+    """What is told; nothing without an address."""
+
+
 class FlowSettings(_Section):
     """All of `flows.yaml`."""
 
@@ -76,6 +89,8 @@ class FlowSettings(_Section):
     """Which models are published."""
     images: ImageSettings = ImageSettings()
     """Images in a summary."""
+    notifications: NotificationSettings = NotificationSettings()
+    """What is told by e-mail, Slack or a webhook."""
     sweep: SweepSettings = SweepSettings()
     """Size of a sweep."""
 

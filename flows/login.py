@@ -18,7 +18,7 @@ def load_login(root: Path) -> str:
         UserError: other users may read the file.
     """
     path = root / FILE
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

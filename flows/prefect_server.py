@@ -6,6 +6,7 @@ Prefect's settings, read from the environment (`PREFECT_SERVER_API_AUTH_STRING`,
 """
 
 import argparse
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,6 +64,8 @@ class _Signed:
 
 def main(host: str, port: int, public: list[str]) -> None:
     """Serve until SIGTERM."""
+    # At lower levels Apprise writes the addresses of notifications.
+    logging.getLogger("apprise").setLevel(logging.WARNING)
     address = PREFECT_API_DATABASE_CONNECTION_URL.value()
     if address.startswith("sqlite"):
         set_database_config(_WritersWait(connection_url=address))

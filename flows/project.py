@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from prefect import get_run_logger
+from prefect.exceptions import MissingContextError
 from pydantic import BaseModel
 
 from chimle.errors import TransientError, UserError
@@ -217,6 +219,14 @@ class Project:
         return read_changes(diff, tasks)
 
 
+def _log_or_print(line: str) -> None:
+    """Write a line to the run's log; outside a run, print it."""
+    try:
+        get_run_logger().info("%s", line)
+    except MissingContextError:
+        print(line, flush=True)
+
+
 @contextmanager
 def open_project() -> Iterator[Project]:
     """The project in the current directory; every command has ended when the block does.
@@ -228,7 +238,7 @@ def open_project() -> Iterator[Project]:
     """
     root = project_root()
     project = Project(root, load_flow_settings(root))
-    remove_orphaned(root)
+    remove_orphaned(root, _log_or_print)
     try:
         yield project
     finally:

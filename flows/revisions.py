@@ -13,7 +13,8 @@ from flows.command import failure
 from flows.worktrees import find_commit as find_commit
 from flows.worktrees import git
 
-_RESULTS = "refs/chimle/results/"
+RESULTS = "refs/chimle/results/"
+"""Where the results of revisions are kept."""
 _FILES = ("dvc.lock", "dvc.yaml", "metrics", "curves", "data/checksums.json", "data/sources")
 """The part of a run's results that Git holds."""
 
@@ -65,7 +66,7 @@ def _over_network(root: Path, *arguments: str) -> None:
 
 def results_ref(commit: str) -> str:
     """The reference of a revision's results."""
-    return _RESULTS + commit
+    return RESULTS + commit
 
 
 def message(root: Path, commit: str) -> str:

@@ -21,14 +21,15 @@ from pathlib import Path
 import psutil
 
 from chimle.errors import UserError, guarded
-from flows.command import DATABASE, environment
+from flows.command import DATABASE, NOTIFY, environment
 from flows.login import FILE, load_login
 from flows.prefect_server import HEADER, TOKEN
 from flows.process_guard import GRACE_SECONDS
 from flows.setup_server import POOL
 from flows.worktrees import remove_orphaned
 
-_START_SECONDS = 120
+_START_SECONDS = 300
+LATE = "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS"
 _GRACE_SECONDS = 20
 _PAUSE_SECONDS = 2.0
 
@@ -145,6 +146,10 @@ def _environment(root: Path, url: str, origins: Sequence[str], token: str) -> di
         PREFECT_SERVER_UI_API_URL="/api",
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         DO_NOT_TRACK="1",
+        # Logs and artifacts of runs that `trim` has removed.
+        PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED="events,orphans",
+        # A worker asks for new runs every 15 seconds: a run that waits longer than that is late.
+        PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS=os.environ.get(LATE, "120"),
         # With leases in memory, slots that were taken when the server ended would stay taken.
         PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE="prefect.server.concurrency.lease_storage.filesystem",
         CHIMLE_ROOT=str(root),
@@ -152,9 +157,9 @@ def _environment(root: Path, url: str, origins: Sequence[str], token: str) -> di
     )
 
 
-def _database() -> dict[str, str]:
-    """The database that the user has named, for the server alone: its address holds a password."""
-    return {DATABASE: os.environ[DATABASE]} if DATABASE in os.environ else {}
+def _named(secret: str) -> dict[str, str]:
+    """A secret that the user has named, for the one process that needs it."""
+    return {secret: os.environ[secret]} if secret in os.environ else {}
 
 
 def _welcome(origin: str, host: str) -> str:
@@ -195,14 +200,15 @@ def serve(root: Path, host: str, port: int, slots: int | None, public: Sequence[
     env = _environment(root, f"{origin}/api", [origin, *public], token)
     start = [sys.executable, "-m", "flows.prefect_server", "--host", host, "--port", str(port)]
     start += [word for each in public for word in ("--public", each)]
-    server = Service("the server", start, root, {**env, **_database()})
+    server = Service("the server", start, root, {**env, **_named(DATABASE)})
     work = ["prefect", "worker", "start", "--pool", POOL, "--name", f"local-{port}"]
     worker = Service("the worker", work, root, env)
     try:
         server.keep_running()
         _wait_for_server(server, f"{origin}/api", token)
         more = ["--slots", str(slots)] if slots else []
-        _once([sys.executable, "-m", "flows.setup_server", *more], root, env)
+        setup = [sys.executable, "-m", "flows.setup_server", *more]
+        _once(setup, root, {**env, **_named(NOTIFY)})
         _once([sys.executable, "-m", "flows.deployments"], root, env)
         print(_welcome(origin, host), flush=True)
         while True:

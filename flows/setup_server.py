@@ -2,7 +2,8 @@
 
 It creates or updates the global concurrency limit of GPU slots, the work pool, and three
 automations that start a run again: one that crashed, one whose process sends no heartbeat, one
-that its worker never began. It may be run again at any time.
+that its worker never began. With `CHIMLE_NOTIFY` in the environment it also sets up notifications.
+It may be run again at any time.
 """
 
 import argparse
@@ -20,13 +21,15 @@ from prefect.workers.process import ProcessWorker
 
 from chimle.errors import guarded
 from chimle.provenance import digest
-from flows.flow_settings import SlotSettings, load_flow_settings
+from flows.command import NOTIFY
+from flows.flow_settings import NotificationSettings, SlotSettings, load_flow_settings
+from flows.notifications import crash_notice, read_address, save_address, state_notices
 from flows.run_states import AGAIN, AGAIN_PREFIX, ENDED, NOT_PUBLISHED, NOTHING_CHANGED
 from flows.slots import list_devices
 
 POOL = "chimle"
 """Name of the work pool, as `prefect.yaml` knows it."""
-FLOWS = ["pipeline", "train", "evaluate", "sweep"]
+FLOWS = ["pipeline", "train", "evaluate", "sweep", "trim"]
 SILENCE = timedelta(seconds=90)
 """A run without a heartbeat for this time is dead; it sends one every 30 seconds."""
 START = timedelta(seconds=120)
@@ -35,13 +38,18 @@ PAUSE = timedelta(seconds=10)
 """Delay before a crashed run starts again. Its worker reports the crash twice, one second apart; a
 run that started again in between would be taken for dead."""
 
-_PREFIX = "chimle: start again what was "
+_PREFIX = "chimle: "
+_START_AGAIN = f"{_PREFIX}start again what was "
+_TELL = f"{_PREFIX}tell of what needs a person"
 _RUN = "prefect.flow-run."
 _STATES = {AGAIN, "Completed", "Failed", "Cancelled", "TimedOut", NOTHING_CHANGED, NOT_PUBLISHED}
 _ENDS = {ENDED, *(_RUN + state for state in _STATES)}
 """Events of a run's end. Without `Crashed`: two automations on one event block each other in
 SQLite."""
-_OURS = {"prefect.resource.role": "flow", "prefect.resource.name": FLOWS}
+_OURS: dict[str, str | list[str]] = {
+    "prefect.resource.role": "flow",
+    "prefect.resource.name": FLOWS,
+}
 
 
 def set_slots(client: SyncPrefectClient, settings: SlotSettings, slots: int | None) -> None:
@@ -53,10 +61,18 @@ def set_slots(client: SyncPrefectClient, settings: SlotSettings, slots: int | No
     client.upsert_global_concurrency_limit_by_name(settings.limit, count)
 
 
-def _start_again(name: str, after: str, expect: set[str], within: timedelta) -> AutomationCore:
-    """Starts a run again if, after one event, none of the expected ones follows in time."""
+def _start_again(
+    name: str, after: str, expect: set[str], within: timedelta, block: str | None
+) -> AutomationCore:
+    """Starts a run again if, after one event, none of the expected ones follows in time.
+
+    With a block of an address, it tells so.
+    """
+    again = ChangeFlowRunState(
+        state=StateType.SCHEDULED, name=AGAIN, message=f"{AGAIN_PREFIX}{name}."
+    )
     return AutomationCore(
-        name=_PREFIX + name,
+        name=_START_AGAIN + name,
         trigger=EventTrigger(
             posture=Posture.Proactive,
             after={_RUN + after},
@@ -67,22 +83,27 @@ def _start_again(name: str, after: str, expect: set[str], within: timedelta) -> 
             threshold=1,
             within=within,
         ),
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.SCHEDULED, name=AGAIN, message=f"{AGAIN_PREFIX}{name}."
-            )
-        ],
+        actions=[again, *([crash_notice(block, name)] if block else [])],
     )
 
 
-def automations() -> list[AutomationCore]:
-    """The automations, each named by the reason of a restart."""
+def automations(
+    settings: NotificationSettings | None = None, block: str | None = None
+) -> list[AutomationCore]:
+    """Three that start a run again, each named by the reason, and one for the other notifications.
+
+    Args:
+        settings: what is told.
+        block: with the address to tell it to; None: nothing is told.
+    """
+    settings = settings or NotificationSettings()
+    crashed = block if "crashed" in settings.events else None
+    alive, begun = {_RUN + "heartbeat", *_ENDS}, {_RUN + "Running", *_ENDS}
     return [
-        _start_again(
-            "silent, its process dead", "heartbeat", {_RUN + "heartbeat", *_ENDS}, SILENCE
-        ),
-        _start_again("never begun by its worker", "Pending", {_RUN + "Running", *_ENDS}, START),
-        _start_again("crashed", "Crashed", {_RUN + AGAIN}, PAUSE),
+        _start_again("silent, its process dead", "heartbeat", alive, SILENCE, crashed),
+        _start_again("never begun by its worker", "Pending", begun, START, crashed),
+        _start_again("crashed", "Crashed", {_RUN + AGAIN}, PAUSE, crashed),
+        *(state_notices(settings, block, _OURS, _TELL) if block else []),
     ]
 
 
@@ -94,12 +115,12 @@ def _definition(automation: AutomationCore) -> str:
     return f"Made by make server-setup, {digest(content)[:12]}."
 
 
-async def set_automations() -> None:
-    """Replace the automations with our prefix by the current ones.
+async def set_automations(wanted_ones: list[AutomationCore]) -> None:
+    """Replace the automations with our prefix by these.
 
     An unchanged one is kept, because a new one would not know the runs that it watches.
     """
-    wanted = {_definition(automation): automation for automation in automations()}
+    wanted = {_definition(automation): automation for automation in wanted_ones}
     async with get_client() as client:
         for existing in await client.read_automations():
             if existing.description in wanted:
@@ -124,13 +145,16 @@ def set_pool(client: SyncPrefectClient) -> None:
 
 def main(root: Path, slots: int | None) -> None:
     """Prepare the server."""
-    settings = load_flow_settings(root).slots
+    settings, address = load_flow_settings(root), read_address()
     with get_client(sync_client=True) as client:
-        set_slots(client, settings, slots)
+        set_slots(client, settings.slots, slots)
         set_pool(client)
-        asyncio.run(set_automations())
-        limit = client.read_global_concurrency_limit_by_name(settings.limit)
+        block = save_address(client, address)
+        asyncio.run(set_automations(automations(settings.notifications, block)))
+        limit = client.read_global_concurrency_limit_by_name(settings.slots.limit)
+        told = ", ".join(settings.notifications.events) if block else ""
         print(f"{client.api_url} has {limit.limit} slots `{limit.name}` and work pool `{POOL}`")
+        print(f"notifications: {told or f'none, {NOTIFY} is not set'}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ orphaned, and the next process removes it. The user's checkout is never changed.
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from dvc.config import Config, ConfigError
 
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 from chimle.io.files import locked
 from chimle.provenance import digest
 from flows.command import environment
@@ -90,9 +90,28 @@ def ask_dvc(folder: Path, *arguments: str) -> str:
 
 
 @contextmanager
-def _list_locked(root: Path) -> Iterator[None]:
+def _list_locked(root: Path, say: Callable[[str], None] = lambda _line: None) -> Iterator[None]:
     """Lock of Git's list of work trees."""
-    with locked(root / _FOLDER / ".lock"):
+    message = "another run makes a work tree or trims the disk: waiting for it"
+    with locked(root / _FOLDER / ".lock", on_wait=lambda: say(message)):
+        yield
+
+
+@contextmanager
+def no_run(root: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Keep runs from beginning while the block lasts.
+
+    Raises:
+        TransientError: runs have work trees, whose results DVC does not know yet.
+    """
+    with _list_locked(root, say):
+        used = []
+        for file in sorted((root / _FOLDER).glob("?*.lock")):
+            with locked(file, wait=False) as lock:
+                if lock is None:
+                    used.append(file.stem)
+        if used:
+            raise TransientError(f"other runs use DVC's cache: {', '.join(used)}")
         yield
 
 
@@ -102,10 +121,10 @@ def _remove(root: Path, tree: Path) -> None:
     tree.with_suffix(".lock").unlink(missing_ok=True)
 
 
-def remove_orphaned(root: Path) -> list[Path]:
+def remove_orphaned(root: Path, say: Callable[[str], None] = lambda _line: None) -> list[Path]:
     """Remove the work trees of dead processes; returns their paths."""
     gone = []
-    with _list_locked(root):
+    with _list_locked(root, say):
         for file in sorted((root / _FOLDER).glob("?*.lock")):
             with locked(file, wait=False) as lock:
                 if lock is not None:
@@ -161,11 +180,16 @@ def _dvc_config(folder: Path) -> Iterator[Config]:
         raise UserError(f"DVC's configuration in {folder}: {error}") from None
 
 
-def _share_cache(root: Path, tree: Path) -> None:
+def cache_folder(root: Path) -> Path:
+    """DVC's cache of a checkout."""
     with _dvc_config(root) as own:
-        cache = own["cache"].get("dir") or str(root / ".dvc" / "cache")
+        return Path(own["cache"].get("dir") or root / ".dvc" / "cache")
+
+
+def _share_cache(root: Path, tree: Path) -> None:
+    cache = cache_folder(root)
     with _dvc_config(tree) as config, config.edit("local") as local:
-        local["cache"]["dir"] = cache
+        local["cache"]["dir"] = str(cache)
 
 
 def set_default_remote(tree: Path, name: str) -> None:

@@ -68,7 +68,11 @@ def port(bundle: Path) -> Iterator[int]:
     chosen = free_port()
     command = [sys.executable, "-W", "ignore", "-m", "chimle", "explore"]
     options = ["--model", str(bundle), "--port", str(chosen)]
-    server = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL)
+    # A closed proxy: the page is not looked for there.
+    env = os.environ | dict.fromkeys(
+        ("http_proxy", "HTTP_PROXY"), f"http://127.0.0.1:{free_port()}"
+    )
+    server = subprocess.Popen([*command, *options], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
     try:
         for _ in range(600):
             if listens_on(chosen) or server.poll() is not None:

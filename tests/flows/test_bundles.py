@@ -1,6 +1,9 @@
 """Bundles on S3: in parts, checked, a version per content, never overwritten."""
 
+import threading
 from collections.abc import Iterator
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
@@ -12,6 +15,7 @@ from tests.support.helpers import ROOT
 from tests.support.servers import CREDENTIALS, free_port, s3_server
 
 BUCKET = "models"
+_PASSED = ("content-type", "etag", "last-modified", "content-length", "location")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,68 @@ def test_a_large_bundle_goes_in_parts_and_comes_back_equal(tmp_path: Path) -> No
     assert upload(file, "colourization", f"s3://{BUCKET}/sets/") == published
     again = boto3.client("s3").head_object(Bucket=BUCKET, Key=key)
     assert again["LastModified"] == head["LastModified"]
+
+
+def checksums_refused(store: str) -> type[BaseHTTPRequestHandler]:
+    """A server before a store that knows no checksum headers, as some stores do not."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _forward(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            names = " ".join(self.headers).lower()
+            chunked = "aws-chunked" in self.headers.get("Content-Encoding", "")
+            if "checksum" in names or "x-amz-trailer" in names or chunked:
+                status, headers = 501, {}
+                content = b"<Error><Code>NotImplemented</Code><Message>no</Message></Error>"
+            else:
+                to = HTTPConnection(store.removeprefix("http://"), timeout=30)
+                to.request(self.command, self.path, body, dict(self.headers))
+                response = to.getresponse()
+                status, content = response.status, response.read()
+                headers = {k.title(): v for k, v in response.getheaders() if k.lower() in _PASSED}
+            self.send_response(status)
+            headers.setdefault("Content-Length", str(len(content)))
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_GET(self) -> None:
+            self._forward()
+
+        def do_PUT(self) -> None:
+            self._forward()
+
+        def do_POST(self) -> None:
+            self._forward()
+
+        def log_message(self, *words: object) -> None:
+            """Print nothing."""
+
+    return Handler
+
+
+@pytest.mark.parametrize("size", [1000, 9 * 2**20])
+def test_a_store_that_refuses_checksum_headers_works_with_boto3_s_switches(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    file = tmp_path / "a.zip"
+    file.write_bytes(bytes(range(250)) * (size // 250))
+    with ThreadingHTTPServer(("127.0.0.1", 0), checksums_refused(endpoint)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(UserError, match="AWS_REQUEST_CHECKSUM_CALCULATION=when_required"):
+            upload(file, "task", f"s3://{BUCKET}/refused")
+        monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+        monkeypatch.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
+        published = upload(file, "task", f"s3://{BUCKET}/refused")
+        server.shutdown()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    key = published.address.removeprefix(f"s3://{BUCKET}/")
+    stored = boto3.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    assert stored == file.read_bytes()
 
 
 def test_a_version_is_never_overwritten(tmp_path: Path) -> None:

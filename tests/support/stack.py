@@ -199,7 +199,7 @@ def serving(root: Path, slots: int, **more: str) -> Iterator[Stack]:
             start_new_session=True,
         )
     try:
-        wait_until(lambda: "Ctrl-C stops" in log.read_text() or process.poll() is not None, 180)
+        wait_until(lambda: "Ctrl-C stops" in log.read_text() or process.poll() is not None, 420)
         assert process.poll() is None, log.read_text()
         yield Stack(root, port, process, log)
     finally:
