@@ -19,6 +19,7 @@ LONGEST = (
     "test_faults.py",
     "test_elsewhere.py",
     "test_stop.py",
+    "test_unattended.py",
     "test_pipeline.py",
 )
 """Files that mostly wait. They start first, so that others use the processors meanwhile;

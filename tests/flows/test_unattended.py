@@ -20,7 +20,7 @@ from tests.support.servers import free_port
 from tests.support.stack import Stack, add_flows, serving, wait_until
 from tests.support.webhook import Webhook, webhook
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
 SECRET = "token-of-the-webhook"
 SECONDS = 10
 CLIENTS = 4
