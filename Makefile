@@ -28,7 +28,7 @@ export PYTHONWARNINGS := ignore
 # With it, every process compiles all that it imports, and the tests take three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install lock run showcase test test-all quick-tests all-tests faults compare serve server-setup disk bench docs graph \
+.PHONY: install lock run showcase test test-all quick-tests all-tests faults fuzz compare serve server-setup disk bench docs graph \
 	lint format clean check-python
 
 install: $(VENV)/.installed

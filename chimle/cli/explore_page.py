@@ -16,6 +16,7 @@ from PIL import Image
 
 from chimle.errors import UserError
 from chimle.images.decode import png_bytes, read_image
+from chimle.images.formats import image_extensions
 from chimle.images.pyramid import resize
 from chimle.inference.model import Model
 from chimle.inference.sample_names import Name, mixture_of, plain, variations
@@ -162,7 +163,10 @@ def build(model: Model, folder: Path) -> Any:
         with gr.Row():
             with gr.Column(scale=1, min_width=260):
                 dropped = gr.File(
-                    label="Image", file_types=["image"], type="filepath", elem_id="drop"
+                    label="Image",
+                    file_types=["image", *sorted(image_extensions())],
+                    type="filepath",
+                    elem_id="drop",
                 )
                 degrade = gr.Checkbox(
                     value=True,

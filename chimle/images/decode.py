@@ -33,6 +33,7 @@ from chimle.images.tiff import (
     seek_full_size,
 )
 from chimle.io.files import write_bytes
+from chimle.io.terminal import c_output_discarded
 
 LARGEST_PIXELS = 200_000_000
 """An image that claims more is refused before it is decoded."""
@@ -205,7 +206,7 @@ def read_image(path: Path) -> DecodedImage:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise UserError(f"{path} is no file: name an image file")
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), c_output_discarded():
             warnings.simplefilter("ignore")
             return _decode(path)
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -49,9 +50,10 @@ def default_candidates(levels: int) -> tuple[int, ...]:
 
 def check_candidates(candidates: Sequence[int], levels: int) -> None:
     """`UserError` unless `candidates` holds a count per level from 1 to `MOST_CANDIDATES`."""
-    if len(candidates) != levels or not all(1 <= count <= MOST_CANDIDATES for count in candidates):
+    fits = all(isinstance(one, Integral) and 1 <= one <= MOST_CANDIDATES for one in candidates)
+    if len(candidates) != levels or not fits:
         raise UserError(
-            f"candidates {','.join(map(str, candidates))}: give a count from 1 to "
+            f"candidates {','.join(map(str, candidates))[:40]}: give a count from 1 to "
             f"{MOST_CANDIDATES:,} for each of the model's {levels} levels"
         )
 

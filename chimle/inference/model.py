@@ -12,6 +12,7 @@ from chimle.bundles.addresses import open_bundle
 from chimle.bundles.bundle import Bundle
 from chimle.bundles.task_models import task_model
 from chimle.device import choose_device
+from chimle.errors import UserError
 from chimle.images.degrade import degrade
 from chimle.images.jpeg import (
     JpegCode,
@@ -31,8 +32,11 @@ from chimle.inference.inputs import (
     image_key,
     like,
 )
-from chimle.inference.match import Match, default_candidates, find_match
+from chimle.inference.match import Match, check_candidates, default_candidates, find_match
 from chimle.inference.sample_names import (
+    LARGEST_NUMBER,
+    LARGEST_SEED,
+    MOST_SAMPLES,
     CodeMixture,
     Codes,
     Name,
@@ -41,6 +45,7 @@ from chimle.inference.sample_names import (
     parse_name,
     plain,
     variations,
+    whole,
 )
 from chimle.perceptual.lpips import load_perceptual
 from chimle.settings.degradation import DegradationSettings
@@ -125,25 +130,41 @@ class Model:
 
         Raises:
             TypeError: `image` is of another type.
-            UserError: a name does not fit this model's levels.
+            UserError: a name does not fit this model's levels, or a number is out of bounds.
         """
-        drawn = plain(n, self.levels, first) if names is None else map(self.name, names)
+        if names is None:
+            count, begin = _count(n), whole("first", first, 0, LARGEST_NUMBER)
+            drawn = plain(count, self.levels, begin)
+        else:
+            drawn = [self.name(name) for name in ([names] if isinstance(names, str) else names)]
+            whole("len(names)", len(drawn), 0, MOST_SAMPLES)
         return self._draw(image, [mixture_of(name) for name in drawn], seed)
 
     def name(self, name: Name | str) -> Name:
-        """`7` or `7.7.2.5` as a sample's name; `UserError` for any other text."""
-        return parse_name(name, self.levels) if isinstance(name, str) else name
+        """`7` or `7.7.2.5` as a sample's name; `UserError` for any other text or another model's.
+
+        Raises:
+            TypeError: it is neither text nor a name.
+        """
+        if not isinstance(name, Name | str):
+            raise TypeError(f"a sample's name is text, as '7', not {type(name).__name__}")
+        if isinstance(name, str):
+            return parse_name(name, self.levels)
+        numbers = [whole("number", number, 0, 2**31 - 1) for number in name.numbers]
+        if len(numbers) != self.levels:
+            raise UserError(f"{name} names no sample of this model: it has {self.levels} levels")
+        return Name(tuple(numbers))
 
     def variations(self, base: Name | str, keep_level: int, n: int = 8) -> list[Name]:
         """Names of n samples with the codes of `base` at the `keep_level` coarsest levels.
 
         Raises:
             ValueError: the model has fewer levels than `keep_level`.
-            UserError: `base` names no sample.
+            UserError: `base` names no sample, or n is out of bounds.
         """
         if not 0 <= keep_level <= self.levels:
             raise ValueError(f"`keep_level` is {keep_level}, of {self.levels} levels")
-        return variations(self.name(base), keep_level, n)
+        return variations(self.name(base), keep_level, _count(n))
 
     def vary(
         self, image: ImageType, base: Name | str, keep_level: int, n: int = 8, seed: int = 0
@@ -160,9 +181,10 @@ class Model:
         Raises:
             TypeError: `image` is of another type.
             ValueError: the model has fewer levels than `keep_level`.
-            UserError: `base` names no sample.
+            UserError: `base` names no sample, or a number is out of bounds.
         """
-        return self.sample(image, seed=seed, names=self.variations(base, keep_level, n))
+        names = self.variations(base, keep_level, n)
+        return self._draw(image, [mixture_of(name) for name in names], seed)
 
     def blend(
         self, image: ImageType, start: Name | str, end: Name | str, n: int = 8, seed: int = 0
@@ -171,9 +193,9 @@ class Model:
 
         Raises:
             TypeError: `image` is of another type.
-            UserError: `start` or `end` names no sample.
+            UserError: `start` or `end` names no sample, or a number is out of bounds.
         """
-        return self._draw(image, blends(self.name(start), self.name(end), n), seed)
+        return self._draw(image, blends(self.name(start), self.name(end), _count(n)), seed)
 
     def match(
         self,
@@ -200,13 +222,15 @@ class Model:
             TypeError: an image is of another type.
             UserError: sizes, counts or weights do not fit.
         """
+        counts = default_candidates(self.levels) if candidates is None else tuple(candidates)
+        check_candidates(counts, self.levels)
+        whole("seed", seed, 0, LARGEST_SEED)
         settings = self.bundle.settings.perceptual
         if weights is None:
             # A file of training is on another machine.
             weights = "random" if settings.weights == "random" else "official"
         settings = settings.model_copy(update={"weights": weights})
         perceptual = load_perceptual(settings, str(self.device))
-        counts = candidates or default_candidates(self.levels)
         jpeg = self._intervals(code or _code_of(image))
         rgb, wanted = as_array(image), as_array(target)
         return find_match(self.bundle, perceptual, rgb, wanted, counts, seed, jpeg)
@@ -242,6 +266,7 @@ class Model:
     def _draw(
         self, image: ImageType, mixtures: Sequence[CodeMixture], seed: int
     ) -> list[ImageType]:
+        whole("seed", seed, 0, LARGEST_SEED)
         drawn = self.draw(as_array(image), mixtures, seed, _code_of(image))
         return [like(image, sample) for sample in drawn]
 
@@ -251,6 +276,11 @@ def _code_of(image: AnyImage) -> JpegCode | None:
     if isinstance(image, Image.Image) and (known := read_jpeg_code(image)):
         return replace(known, orientation=1)  # The image stands as it is stored.
     return None
+
+
+def _count(n: int) -> int:
+    """The number of samples asked for; `UserError` where it is out of bounds."""
+    return whole("n", n, 1, MOST_SAMPLES)
 
 
 def load(address: str | Path) -> Model:

@@ -1,6 +1,5 @@
 """Sampling of image files for `chimle sample`: each image is read, sampled and written in turn."""
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,16 +23,20 @@ from chimle.inference.output_files import (
     output_prefixes,
     write_output,
 )
-from chimle.inference.sample_names import CodeMixture, blends, mixture_of, parse_name, plain
+from chimle.inference.sample_names import (
+    LARGEST_NUMBER,
+    MOST_SAMPLES,
+    CodeMixture,
+    blends,
+    mixture_of,
+    parse_name,
+    plain,
+)
 
 GRID_SIDE = 160
 """Side of an image in the overview grid, pixels."""
 GRID_SAMPLES = 64
 """Samples that the overview grid shows, at most."""
-MOST_SAMPLES = 10_000
-"""Samples of an image in one request."""
-LARGEST_NUMBER = 2**31 - 1
-"""Largest number of a sample."""
 _MISSING = ("does not exist", "matches nothing")
 
 
@@ -77,21 +80,13 @@ class SampleRequest:
             raise UserError(f"`--keep-level` {self.keep_level}: this model has {levels} levels")
         if not 1 <= self.count <= MOST_SAMPLES:
             raise UserError(f"`-n` {self.count}: draw at most {MOST_SAMPLES:,} samples at once")
-        if self.first > LARGEST_NUMBER - MOST_SAMPLES:
+        if self.first > LARGEST_NUMBER:
             raise UserError(f"`--first` {self.first}: numbers end at {LARGEST_NUMBER:,}")
-        for option, names in (("sample", self.names), ("from", (self.base,)), ("to", (self.end,))):
-            for name in names:
-                if name is not None:
-                    _check_name(option, name, levels)
+        for name in (*self.names, self.base, self.end):
+            if name is not None:
+                parse_name(name, levels)
         if self.candidates:
             check_candidates(self.candidates, levels)
-
-
-def _check_name(option: str, name: str, levels: int) -> None:
-    """`UserError` unless `name` names a sample of a model of `levels` levels."""
-    too_long = re.search(r"\d{11}", name) is not None
-    if too_long or max(parse_name(name, levels).numbers) > LARGEST_NUMBER - MOST_SAMPLES:
-        raise UserError(f"`--{option}` {name[:40]}: numbers end at {LARGEST_NUMBER:,}")
 
 
 @dataclass(frozen=True)

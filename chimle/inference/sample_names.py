@@ -5,15 +5,41 @@ A name holds the number of the sample's code at every level: `7` has code 7 at e
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
 
 from chimle.errors import UserError
 from chimle.search.codes import CodeShape, CodeStream, code_keys
+
+MOST_SAMPLES = 10_000
+"""Samples of an image in one request."""
+LARGEST_NUMBER = 2**31 - 1 - MOST_SAMPLES
+"""Largest number of a sample in a request; variations have the numbers above it."""
+LARGEST_SEED = 2**63 - 1
+
+
+def whole(field: str, value: SupportsIndex, lowest: int, largest: int) -> int:
+    """`value` as an int; `UserError` unless it is a whole number in these bounds.
+
+    Args:
+        field: what it is, for the message.
+        value: from a user.
+        lowest: smallest value allowed.
+        largest: largest value allowed.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = lowest - 1
+    if not lowest <= number <= largest:
+        raise UserError(f"`{field}` must be a whole number from {lowest} to {largest:,}")
+    return number
 
 
 @dataclass(frozen=True)
@@ -36,14 +62,20 @@ class CodeMixture:
 
 
 def parse_name(text: str, levels: int) -> Name:
-    """`7` or `7.7.2.5` as a name; `UserError` unless it has one part or `levels` parts."""
+    """`7` or `7.7.2.5` as a name; `UserError` unless it has one part or `levels` parts.
+
+    A number larger than `LARGEST_NUMBER` is an error, too.
+    """
     parts = text.split(".")
     if not all(part.isdecimal() for part in parts) or len(parts) not in (1, levels):
         example = ".".join(str(number) for number in [7] * (levels - 1) + [2])
         raise UserError(
-            f"'{text}' names no sample of this model: write a number, or one for each of its "
+            f"'{text[:40]}' names no sample of this model: write a number, or one for each of its "
             f"{levels} levels, as {example}"
         )
+    longest = len(str(LARGEST_NUMBER))
+    if any(len(part) > longest or int(part) > LARGEST_NUMBER for part in parts):
+        raise UserError(f"'{text[:40]}' names no sample: numbers end at {LARGEST_NUMBER:,}")
     numbers = tuple(map(int, parts))
     return Name(numbers * levels if len(numbers) == 1 else numbers)
 

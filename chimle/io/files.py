@@ -1,6 +1,5 @@
 """Atomic writes of files and folders, hashes, and file locks."""
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -9,6 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+try:
+    import fcntl
+except ImportError:  # Windows; `_held_without_fcntl` takes its place.
+    fcntl = None  # type: ignore[assignment]
 
 
 def _umask() -> int:
@@ -102,8 +108,8 @@ def locked(
 ) -> Iterator[int | None]:
     """Hold an exclusive lock on a file that is created for it.
 
-    The lock is freed when the process ends, however it ends. A child that inherits the descriptor
-    keeps the lock when this process dies.
+    The lock is freed when the process ends, however it ends. Where the system has `fcntl`, a child
+    that inherits the descriptor keeps the lock when this process dies.
 
     Args:
         path: the lock file; its folder is created.
@@ -116,7 +122,11 @@ def locked(
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        yield descriptor if _lock(descriptor, wait, on_wait) else None
+        if fcntl is None:
+            with _held_without_fcntl(path, wait, on_wait) as held:
+                yield descriptor if held else None
+        else:
+            yield descriptor if _lock(descriptor, wait, on_wait) else None
     finally:
         os.close(descriptor)
 
@@ -130,3 +140,21 @@ def _lock(descriptor: int, wait: bool, on_wait: Callable[[], None]) -> bool:
         on_wait()
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     return True
+
+
+@contextmanager
+def _held_without_fcntl(path: Path, wait: bool, on_wait: Callable[[], None]) -> Iterator[bool]:
+    """The lock as a file beside `path`, in the way that the system offers."""
+    lock = FileLock(f"{path}.held")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        if not wait:
+            yield False
+            return
+        on_wait()
+        lock.acquire()
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -4,6 +4,7 @@ import codecs
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -51,6 +52,46 @@ def _discard_output() -> None:
         except BrokenPipeError:
             os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+class _Silence:
+    """How many threads discard the output of C libraries, and where it went before."""
+
+    lock = threading.Lock()
+    holders = 0
+    before: int | None = None
+
+
+@contextmanager
+def c_output_discarded() -> Iterator[None]:
+    """Discard what C libraries write to standard error; libtiff warns there of what it reads.
+
+    The descriptor belongs to the process: output of other threads is discarded, too.
+    """
+    with _Silence.lock:
+        if not _Silence.holders:
+            _Silence.before = _redirected(2, os.devnull)
+        _Silence.holders += 1
+    try:
+        yield
+    finally:
+        with _Silence.lock:
+            _Silence.holders -= 1
+            if not _Silence.holders and _Silence.before is not None:
+                os.dup2(_Silence.before, 2)
+                os.close(_Silence.before)
+
+
+def _redirected(descriptor: int, path: str) -> int | None:
+    """Let a descriptor lead to a file; returns a copy of the old one, None if it was closed."""
+    try:
+        before = os.dup(descriptor)
+    except OSError:
+        return None
+    target = os.open(path, os.O_WRONLY)
+    os.dup2(target, descriptor)
+    os.close(target)
+    return before
 
 
 def emit(text: str) -> None:

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 import chimle
-from chimle.cli.explore_page import begin, page_text
+from chimle.cli.explore_page import begin, build, page_text
+from chimle.images.formats import image_extensions
 from chimle.inference.sample_names import Name
 from tests.support.command import run
 from tests.support.helpers import ROOT
@@ -206,6 +207,15 @@ def test_without_gradio_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(UserError, match="pip install"):
         build(chimle.load(bundle), tmp_path)
+
+
+def test_every_kind_of_file_that_is_decoded_may_be_dropped(bundle: Path, tmp_path: Path) -> None:
+    gradio_client = pytest.importorskip("gradio_client")
+    config = build(chimle.load(bundle), tmp_path).get_config_file()
+    (drop_area,) = (c for c in config["components"] if c["props"].get("elem_id") == "drop")
+    kinds = drop_area["props"]["file_types"]
+    for name in (f"a{extension.upper()}" for extension in sorted(image_extensions())):
+        assert gradio_client.utils.is_valid_file(name, kinds), name
 
 
 @pytest.mark.parametrize(

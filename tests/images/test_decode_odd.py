@@ -6,6 +6,8 @@ import struct
 import sys
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from PIL import Image
 
 from chimle.errors import UserError
 from chimle.images import formats
-from chimle.images.decode import LARGEST_PIXELS, read_image
+from chimle.images.decode import LARGEST_PIXELS, read_image, read_rgb
 
 RGB = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 
@@ -173,3 +175,29 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     for path in (tmp_path / "a.png", tmp_path):
         with pytest.raises(UserError, match="is no file"):
             read_image(path)
+
+
+def test_complaints_of_c_libraries_reach_no_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """libtiff writes them to the descriptor, past Python; several threads decode at once."""
+    paths = [tmp_path / f"damaged{number}.tif" for number in range(8)]
+    for path in paths:
+        tifffile.imwrite(path, RGB, compression="zlib", photometric="rgb", metadata=None)
+        with tifffile.TiffFile(path) as file:
+            start = file.pages.first.dataoffsets[0]
+        content = path.read_bytes()
+        path.write_bytes(content[: start + 9] + b"\xff" * 28 + content[start + 37 :])
+    with suppress(OSError), Image.open(io.BytesIO(paths[0].read_bytes())) as image:
+        image.load()
+    assert "ZIPDecode" in capfd.readouterr().err, "the file is of the kind that is meant"
+
+    def attempt(path: Path) -> None:
+        with suppress(UserError):
+            read_rgb(path)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(attempt, paths * 5))
+    assert capfd.readouterr().err == ""
+    os.write(2, b"afterwards")
+    assert capfd.readouterr().err == "afterwards"

@@ -1,5 +1,7 @@
 """A model in Python: any size, any type, samples by name."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +108,39 @@ def test_a_match_is_nearer_than_sample_0(tmp_path: Path, task: str) -> None:
         model.match(given, target[:-1])
     with pytest.raises(UserError, match="each of the model's 4 levels"):
         model.match(given, target, candidates=[5, 4])
+
+
+def test_numbers_without_bound_are_one_sentence(tmp_path: Path) -> None:
+    """Each argument of each method that takes numbers, far out of its bounds."""
+    model = chimle.load(tiny_bundle(tmp_path / "bundle", "night_to_day"))
+    image, far = noise_image((8, 8)), (-1, 2**63, 10**5000)
+    calls: list[Callable[[], object]] = [
+        lambda: model.sample(image, names=["9" * 5000]),
+        lambda: model.sample(image, names=["2147483648"]),
+        lambda: model.sample(image, names=["0"] * 10_001),
+        lambda: model.sample(image, names=[Name((1, 2))]),
+        lambda: model.sample(image, n=0),
+        lambda: model.sample(image, n=2.5),  # type: ignore[arg-type]
+        lambda: model.match(image, image, [4, 4, 4]),
+        lambda: model.match(image, image, [4, 4, 4, 2.5]),  # type: ignore[list-item]
+        lambda: model.match(image, image, []),
+        *(partial(model.sample, image, n=one) for one in far),
+        *(partial(model.sample, image, first=one) for one in far),
+        *(partial(model.sample, image, n=1, seed=one) for one in far),
+        *(partial(model.sample, image, names=[Name((one,) * 4)]) for one in far),
+        *(partial(model.vary, image, "1", 2, n=one) for one in far),
+        *(partial(model.variations, "1", 2, n=one) for one in far),
+        *(partial(model.variations, "1", one) for one in far),
+        *(partial(model.blend, image, "0", "1", n=one) for one in far),
+        *(partial(model.blend, image, "0", "1", n=1, seed=one) for one in far),
+        *(partial(model.match, image, image, [one, 1, 1, 1]) for one in far),
+        *(partial(model.match, image, image, [1, 1, 1, 1], seed=one) for one in far),
+    ]
+    for call in calls:
+        with pytest.raises((UserError, ValueError)) as caught:
+            call()
+        assert 0 < len(str(caught.value)) < 200
+        assert "\n" not in str(caught.value)
+    with pytest.raises(TypeError, match="a sample's name is text"):
+        model.sample(image, names=[7])  # type: ignore[list-item]
+    assert len(model.sample(image, names="12")) == 1, "a name, not two"

@@ -25,6 +25,46 @@ def test_a_held_lock_is_reported_or_waited_for(tmp_path: Path) -> None:
         assert again is not None
 
 
+WITHOUT_FCNTL = """
+import sys; from pathlib import Path
+sys.modules["fcntl"] = None
+from chimle.io.files import locked
+waits = lambda: print("waits", flush=True)
+with locked(Path(sys.argv[1]), wait="wait" in sys.argv, on_wait=waits) as held:
+    print("held" if held is not None else "not held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_locks_where_the_system_has_no_fcntl(tmp_path: Path) -> None:
+    """One process holds it, another one waits, and a killed one lets go."""
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-W", "ignore", "-c", WITHOUT_FCNTL, str(tmp_path / "lock")]
+        pipe = subprocess.PIPE
+        return subprocess.Popen([*command, *arguments], stdin=pipe, stdout=pipe, text=True)
+
+    def line(process: subprocess.Popen[str]) -> str:
+        assert process.stdout is not None
+        return process.stdout.readline().strip()
+
+    with start() as first:
+        assert line(first) == "held"
+        with start() as second:
+            assert line(second) == "not held"
+            second.communicate()
+        with start("wait") as third:
+            assert line(third) == "waits"
+            first.kill()
+            first.wait()  # Until then its number is taken.
+            assert line(third) == "held"
+            assert third.communicate()[0] == ""
+            assert third.returncode == 0
+        with start() as fourth:
+            assert line(fourth) == "held"
+            fourth.communicate()
+
+
 def test_a_child_keeps_an_inherited_lock(tmp_path: Path) -> None:
     """The descriptor can be handed to a child, which then holds the lock."""
     path = tmp_path / "lock"
