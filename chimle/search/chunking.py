@@ -5,11 +5,14 @@ alone, so that a run repeats exactly on another machine.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from chimle.perceptual.distance import Distance, Features
 from chimle.search.codes import CodeShape
@@ -18,7 +21,24 @@ from chimle.tower.blocks import materialised
 from chimle.tower.generator import LevelCode, Tower, TowerState
 
 _FEW = (2, 3)
-"""Numbers of candidates whose footprints are counted; more grow by the same bytes each."""
+"""Numbers of candidates whose peaks are counted first."""
+_CAST = frozenset((torch.conv2d, F.conv2d, F.linear))
+"""What autocast computes in its own arithmetic here; all else keeps the numbers' own."""
+
+
+class _Autocast(TorchFunctionMode):
+    """What autocast does, on the meta device, which has none."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if func in _CAST:
+            args = [a.to(self.dtype) if isinstance(a, Tensor) else a for a in args]
+        return func(*args, **(kwargs or {}))
 
 
 def _codes(shape: CodeShape, count: int) -> LevelCode:
@@ -26,15 +46,25 @@ def _codes(shape: CodeShape, count: int) -> LevelCode:
     return LevelCode(torch.empty(count, style), torch.empty(count, *noise))
 
 
-def _largest(used: Sequence[int], memory: int) -> int:
-    """The number of candidates that fits, given the bytes that `_FEW` use."""
-    each = max(1, used[1] - used[0])
-    fixed = used[0] - _FEW[0] * each
-    return max(1, (memory - fixed) // each)
+def _largest(peak: Callable[[int], int], memory: int) -> int:
+    """The number of candidates that fits, given the peak in bytes of any number of them.
+
+    The peak is the largest of several stages', each linear in the number: counted at few, it grows
+    too slowly. Where the number that it promises does not fit, the chord between both is above it.
+    """
+    few, more = map(peak, _FEW)
+    fitting = _FEW[0] + (memory - few) // max(1, more - few)
+    if fitting > _FEW[1] and (reached := peak(fitting)) > memory:
+        fitting = _FEW[0] + (memory - few) * (fitting - _FEW[0]) // (reached - few)
+    return max(1, fitting)
 
 
 def plan_chunks(
-    tower: Tower, distance: Distance, conditioning: Sequence[Tensor], memory: int
+    tower: Tower,
+    distance: Distance,
+    conditioning: Sequence[Tensor],
+    memory: int,
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[int, ...]:
     """Candidates at once per level.
 
@@ -44,8 +74,9 @@ def plan_chunks(
         conditioning: of one image or more, as `Tower.begin` takes it; only its shapes matter.
         memory: bytes that all candidates at once may hold. Where not even one fits, one is
             compared at a time.
+        dtype: arithmetic of convolutions and linear layers.
     """
-    with torch.device("meta"), torch.no_grad():
+    with torch.device("meta"), torch.no_grad(), _Autocast(dtype):
         paper = copy.deepcopy(tower).to("meta").eval()
         measured = copy.deepcopy(distance).to("meta")
         state = paper.begin([torch.empty(1, *tensor.shape[1:]) for tensor in conditioning])
@@ -65,7 +96,9 @@ def plan_chunks(
                     images, _kept = paper.step(level, state, _codes(shape, count))
                 measured.distance(images, target)
 
-            used = [peak_bytes(partial(compared, count)) for count in _FEW]
-            chunks.append(_largest(used, memory))
+            def peak(count: int, run: Callable[[int], None] = compared) -> int:
+                return peak_bytes(partial(run, count))
+
+            chunks.append(_largest(peak, memory))
             state = following
     return tuple(chunks)

@@ -36,20 +36,16 @@ def chunks_at_once(
     if settings.train.codes == "none":
         return (1,) * settings.tower.levels
     memory = search_memory(settings, batch.targets[0].device)
-    return plan_chunks(tower, perceptual, batch.conditioning, memory)
+    dtype = torch.bfloat16 if settings.train.precision == "bf16" else torch.float32
+    return plan_chunks(tower, perceptual, batch.conditioning, memory, dtype)
 
 
 def search_memory(settings: ModelSettings, device: torch.device) -> int:
-    """Bytes for candidates that are compared at once: `search.memory`, or by the device.
-
-    The plan counts fp32; bf16 takes half of it.
-    """
+    """Bytes for candidates that are compared at once: `search.memory`, or by the device."""
     mebibytes, free = settings.search.memory, free_bytes(device)
     if mebibytes is not None:
-        planned = mebibytes * 2**20
-    else:
-        planned = CPU_SEARCH_BYTES if free is None else int(FREE_SHARE * free)
-    return planned * (2 if settings.train.precision == "bf16" else 1)
+        return mebibytes * 2**20
+    return CPU_SEARCH_BYTES if free is None else int(FREE_SHARE * free)
 
 
 def choose_codes(

@@ -1,15 +1,22 @@
 """Peak memory counted on meta tensors, and the chunks planned from it."""
 
+import copy
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
 from chimle.baselines.known_modes.mode_problem import PixelDistance
+from chimle.perceptual.distance import Features
+from chimle.perceptual.lpips import Perceptual
 from chimle.search.chunking import plan_chunks
 from chimle.search.peak_memory import peak_bytes
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
-from chimle.tower.generator import Tower
+from chimle.tower.blocks import materialised
+from chimle.tower.generator import LevelCode, Tower, TowerState
 
 MIB = 2**20
 
@@ -49,3 +56,74 @@ def test_more_memory_allows_more_candidates_and_finer_levels_fewer(wiring: Wirin
     assert small[0] > small[1]
     assert plan(1) == (1, 1)
     assert next(tower.parameters()).device.type == "cpu"
+
+
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+    ),
+]
+PRECISIONS = [torch.float32, torch.bfloat16]
+
+
+TOLERANCE = 0.02
+"""Largest relative excess of measured over planned bytes."""
+
+
+def allocated(run: Callable[[], object], device: str) -> int:
+    """Bytes that a computation holds at most, counted on the CPU, by the allocator on CUDA."""
+    if device == "cpu":
+        return peak_bytes(run)
+    run()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    return torch.cuda.max_memory_allocated() - before
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", PRECISIONS, ids=["fp32", "bf16"])
+@pytest.mark.parametrize("wiring", list(Wiring))
+@torch.no_grad()
+def test_the_planned_candidates_take_the_memory_that_was_given(
+    wiring: Wiring, dtype: torch.dtype, device: str, perceptual: Perceptual
+) -> None:
+    """Computed for real at every level, the planned chunk fits, and a quarter more does not."""
+    budget = 12 * MIB
+    sizes = TowerSettings(resolution=64, widths=(16, 16), growth=(16, 16), mapping_width=8)
+    tower = Tower(sizes, wiring).to(device)
+    distance = copy.deepcopy(perceptual).to(device)
+    channels = 1 if wiring is Wiring.COLOURIZATION else 3
+    sides = (16,) if wiring is Wiring.SUPER_RESOLUTION else (32, 64)
+    conditioning = [torch.rand(1, channels, side, side, device=device) for side in sides]
+    chunks = plan_chunks(tower, distance, conditioning, budget, dtype)
+    state = tower.begin(conditioning)
+    low = dtype is torch.bfloat16
+    for level, shape in enumerate(tower.code_shapes_for(conditioning)):
+
+        def codes(count: int, shape: tuple[int, ...] = shape) -> LevelCode:
+            style, *noise = shape
+            return LevelCode(
+                torch.randn(count, style, device=device), torch.randn(count, *noise, device=device)
+            )
+
+        with torch.autocast(device, torch.bfloat16, enabled=low, cache_enabled=False):
+            image, following = tower.step(level, state, codes(1))
+            target = distance.features(image)
+
+            def compared(
+                count: int,
+                level: int = level,
+                state: TowerState = state,
+                target: Features = target,
+                codes: Callable[[int], LevelCode] = codes,
+            ) -> None:
+                with materialised(tower):
+                    images, _kept = tower.step(level, state, codes(count))
+                distance.distance(images, target)
+
+            counts = (chunks[level], chunks[level] + chunks[level] // 4 + 1)
+            planned, more = (allocated(partial(compared, count), device) for count in counts)
+        assert planned < (1 + TOLERANCE) * budget < more
+        state = following
