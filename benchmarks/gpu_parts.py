@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import machine, matrix_product, operations
-from benchmarks.setups import random_vgg
 from chimle.data.batch import Batch, make_batch
 from chimle.data.dataset import Pair
 from chimle.device import choose_device
 from chimle.images.pyramid import reduce
-from chimle.perceptual.lpips import Perceptual
+from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.search.codes import code_keys, codes_at, draw, philox
 from chimle.search.hierarchical import search
+from chimle.settings.perceptual import PerceptualSettings
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
 from chimle.tower.generator import Tower
@@ -33,8 +33,16 @@ ROUNDS, IMAGES, VISITS = 20, 400, 25
 ARITHMETICS = (("fp32", False, False), ("TF32", True, False), ("bf16", False, True))
 """Name, whether convolutions may use TF32, whether autocast is on."""
 DRY = {
-    "tower": {"resolution": 32, "widths": (8, 8, 8, 8), "growth": (4, 4, 4, 4), "blocks": 1},
+    "tower": {
+        "resolution": 32,
+        "widths": (8, 8, 8, 8),
+        "growth": (4, 4, 4, 4),
+        "blocks": 1,
+        "mapping_width": 8,
+    },
     "search": {"candidates": (3, 2, 2, 2)},
+    "train": {"images_per_round": 4, "batch_size": 2, "steps_per_round": 6},
+    "pair": {"size": 32},
 }
 """Sizes of a dry run."""
 
@@ -53,12 +61,15 @@ class Place:
             (root / "presets").symlink_to(Path("presets").resolve())
             (root / "params.yaml").write_text(f"preset: {preset}\ntasks: {{{task}: {{}}}}\n")
             values = load_settings(RunSettings, task, root).model_dump(mode="json")
-        if self.dry:
-            values["tower"] |= DRY["tower"]
-            values["search"] |= DRY["search"]
-            values["pair"]["size"] = 32
         values["train"] |= train
+        if self.dry:
+            values |= {section: values[section] | fields for section, fields in DRY.items()}
         return RunSettings.model_validate(values)
+
+    def perceptual(self) -> Perceptual:
+        """VGG's distance over random features; a dry run takes the smallest network's."""
+        settings = PerceptualSettings(backbone="squeeze" if self.dry else "vgg", weights="random")
+        return load_perceptual(settings, str(self.device))
 
     def synchronize(self) -> None:
         """Wait for the device."""
@@ -95,11 +106,13 @@ def codes(place: Place) -> Iterator[str]:
     yield machine()
     yield f"cuDNN {torch.backends.cudnn.version()}, TF32 in cuDNN {torch.backends.cudnn.allow_tf32}"
     generator = torch.Generator().manual_seed(0)
-    words = tuple(torch.randint(0, 2**32, (10**6,), generator=generator) for _ in range(6))
+    blocks = 10**4 if place.dry else 10**6
+    words = tuple(torch.randint(0, 2**32, (blocks,), generator=generator) for _ in range(6))
     here = philox(words[:4], words[4:])  # type: ignore[arg-type]
     there = philox(*[tuple(w.to(place.device) for w in p) for p in (words[:4], words[4:])])  # type: ignore[arg-type]
-    yield f"Philox words equal to the CPU's: {torch.equal(here, there.cpu())} (1,000,000 blocks)"
-    shape, index = (128, 5, 256, 256), torch.arange(4)[None]
+    yield f"Philox words equal to the CPU's: {torch.equal(here, there.cpu())} ({blocks:,} blocks)"
+    side = 32 if place.dry else 256
+    shape, index = (128, 5, side, side), torch.arange(4)[None]
     pair = [draw(shape, [7], index.to(d), level=3, seed=0) for d in ("cpu", place.device)]
     gaps = [float((a - b.cpu()).abs().max()) for a, b in zip(*pair, strict=True)]
     yield f"largest difference of normals: {max(gaps):.1e}"
@@ -129,7 +142,10 @@ def agreement(place: Place) -> Iterator[str]:
     for task in WIRINGS:
         settings = place.settings("showcase", task)
         batch = make_batch(settings.definition, settings.tower, random_pairs(settings, 2))
-        tower, perceptual = new_state(settings, torch.device("cpu")).network, random_vgg("cpu")
+        tower, perceptual = (
+            new_state(settings, torch.device("cpu")).network,
+            place.perceptual().cpu(),
+        )
         assert isinstance(tower, Tower)
         exact = _losses(tower, perceptual, batch, low=False)
         tower.to(place.device), perceptual.to(place.device)
@@ -198,7 +214,7 @@ def _train(
 
 def repeat(place: Place) -> Iterator[str]:
     """Twelve steps twice, as graphs and one by one; a run resumed; a large state written."""
-    perceptual = random_vgg(str(place.device))
+    perceptual = place.perceptual()
     twelve = {"rounds": 1, "steps_per_round": 12, "images_per_round": 16}
     with TemporaryDirectory() as folder:
         root = Path(folder)
@@ -245,7 +261,7 @@ def _step_of(settings: RunSettings, place: Place, perceptual: Perceptual) -> Cal
 
 
 def _step_lines(place: Place, name: str, settings: RunSettings, rate: float) -> Iterator[str]:
-    perceptual = random_vgg(str(place.device))
+    perceptual = place.perceptual()
     images = settings.train.batch_size
     eager = settings.train.model_copy(update={"graph": False})
     plain = _step_of(settings.model_copy(update={"train": eager}), place, perceptual)
@@ -279,7 +295,7 @@ def speed(place: Place) -> Iterator[str]:
 
 
 def _search_lines(place: Place, settings: RunSettings, rate: float) -> Iterator[str]:
-    perceptual = random_vgg(str(place.device))
+    perceptual = place.perceptual()
     pairs = random_pairs(settings, 2)
     batch = make_batch(settings.definition, settings.tower, pairs).to(place.device)
     trainer = ImleTrainer(settings, pairs, perceptual, Path("unused"), place.device)
