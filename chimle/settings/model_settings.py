@@ -39,6 +39,6 @@ class ModelSettings(SeededSettings):
                 f"task {self.task} enlarges {reduction} times, which takes "
                 f"{reduction.bit_length() - 1} tower levels, not {self.tower.levels}"
             )
-        if self.preset in ("small", "paper") and self.perceptual.weights == "random":
+        if self.preset in ("small", "large", "paper") and self.perceptual.weights == "random":
             raise ValueError(f"preset {self.preset} never uses random features")
         return self
