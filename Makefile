@@ -20,6 +20,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.14 python3; 
 FROM_TORCH := triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti \
 	cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 \
 	nvjitlink nvshmem-cu13 nvtx)
+# All but mlflow and wandb, which are large and which nothing here needs.
+EXTRAS := train s3 diffusion heic tiff explore hub export tensorboard dvclive pipeline flows docs test
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 # A file's tests share servers and models: one process runs them all.
 PYTEST = OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -35,7 +37,7 @@ install: $(VENV)/.installed
 
 lock:
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 \
-		--all-extras --no-annotate $(addprefix --no-emit-package ,$(FROM_TORCH)) \
+		$(addprefix --extra ,$(EXTRAS)) --no-annotate $(addprefix --no-emit-package ,$(FROM_TORCH)) \
 		--output-file requirements.lock pyproject.toml
 
 run: $(VENV)/.installed .git

@@ -6,6 +6,9 @@ until another one of its task begins: should this process be killed before DVC h
 the next writes it again instead of training anew.
 
 Several GPUs train one task together: `torchrun --nproc-per-node=N -m stages.train TASK`.
+
+CHIMLE_LOGGERS=tensorboard (or mlflow, wandb, dvclive, separated by commas) shows curve and samples
+while it goes on, and changes nothing of the result.
 """
 
 import csv
@@ -21,6 +24,9 @@ from chimle.data.dataset import PairIndex, pairs_hash, read_manifest
 from chimle.device import choose_device, device_identity
 from chimle.errors import UserError
 from chimle.io.files import write_text
+from chimle.loggers.log_run import chosen_loggers, log_run
+from chimle.loggers.logger import Run
+from chimle.loggers.preview import Preview
 from chimle.perceptual.training_distance import described, load_training_distance
 from chimle.provenance import code_version, commit, digest
 from chimle.settings.model_settings import ModelSettings
@@ -63,6 +69,14 @@ def _remove_finished(states: Path, own: Path) -> None:
             shutil.rmtree(mark.parent, ignore_errors=True)
 
 
+def _shown_pairs(pairs: Path) -> PairIndex:
+    """The pairs whose samples loggers show: of the validation split, where there is one."""
+    try:
+        return PairIndex(pairs, "validation")
+    except UserError:
+        return PairIndex(pairs, "train")
+
+
 def main(settings: ModelSettings, root: Path) -> None:
     """Train `settings.task`; write `models/TASK` and `curves/TASK.csv` when done."""
     with join_ranks(choose_device()) as (ranks, device):
@@ -85,9 +99,19 @@ def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.devic
     if ranks.first:
         _remove_finished(states, scratch)
     index, state = PairIndex(pairs, "train"), scratch / "state.pt"
-    trained = ImleTrainer(
-        settings, index, distance, state, device, settings.train.seconds, ranks
-    ).run()
+    with log_run(
+        chosen_loggers() if ranks.first else (),
+        Run(
+            settings.task,
+            scratch.name,
+            root / "scratch" / "logs" / settings.task / scratch.name,
+            origin["settings"],
+        ),
+        lambda: Preview(settings, _shown_pairs(pairs), device),
+    ) as logger:
+        trained = ImleTrainer(
+            settings, index, distance, state, device, settings.train.seconds, ranks, logger
+        ).run()
     if not ranks.first:
         return
     save_bundle(

@@ -167,6 +167,10 @@ class DiffusionTrainer(BaseTrainer):
         super().__init__(settings, pairs, state, state_file, device, seconds)
         self.schedule = _schedule()
 
+    def columns(self) -> list[str]:
+        """Names of the training curve's columns."""
+        return ["step", "round", "loss", "velocity"]
+
     def prepare(self, batch: Batch, round_: int) -> None:
         """Nothing is searched."""
 

@@ -12,7 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the packages: the repository's, in a checkout."""
 PACKAGES = ("chimle", "stages")
 """Packages whose files are followed."""
+_LOGGERS = (
+    *("dvclive_logger", "log_run", "logger", "mlflow_logger", "preview"),
+    *("tensorboard_logger", "wandb_logger"),
+)
 EXEMPT = {
+    **{f"chimle/loggers/{name}.py": "it shows a training and changes nothing" for name in _LOGGERS},
     "chimle/__init__.py": "it offers `chimle.load` to users; no program of this repository uses it",
     "chimle/perceptual/torch_cache.py": "how weights are downloaded does not change what they are: "
     "whoever asks for them checks their SHA-256",

@@ -20,7 +20,9 @@ from chimle.settings.model_settings import ModelSettings
 from chimle.training.distributed import ALONE, Ranks
 from chimle.training.progress import Progress
 from chimle.training.round_batches import RoundBatches, step_members
+from chimle.training.run_logger import NoLogger, RunLogger
 from chimle.training.schedules import learning_rate_factor
+from chimle.training.throughput import Throughput
 from chimle.training.timer import Stopwatch
 from chimle.training.training_state import Position, TrainingState
 
@@ -42,6 +44,7 @@ class BaseTrainer(ABC):
         seconds: end after so long, wherever the run stands: to compare methods on equal time. Such
             a run is no longer determined by its settings. None: end after all rounds.
         ranks: the processes that train it.
+        logger: shows the curve and samples while it goes on; of the first rank.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class BaseTrainer(ABC):
         device: torch.device,
         seconds: float | None = None,
         ranks: Ranks = ALONE,
+        logger: RunLogger | None = None,
     ) -> None:
         self.settings, self.pairs, self.device, self.ranks = settings, pairs, device, ranks
         self.state, self.state_file = state, state_file
@@ -61,9 +65,11 @@ class BaseTrainer(ABC):
         self.progress = Progress(settings.task, rounds, train.steps_per_round, verbose=ranks.first)
         self.saved, self.save_seconds = time.monotonic(), 0.0
         self.timer = Stopwatch(seconds)
+        self.logger, self.throughput = logger or NoLogger(), Throughput(device)
         self.batches = RoundBatches(settings, pairs)
         self.first_bad = torch.zeros((), dtype=torch.int64, device=device)
         self.last_losses: list[float] = []
+        self.last_usage: dict[str, float] = {}
         for group in state.optimizer.param_groups:
             group.setdefault("full_lr", group["lr"])
 
@@ -84,6 +90,10 @@ class BaseTrainer(ABC):
             (n,) means over that share of losses whose sum is minimised, still on the device.
         """
 
+    @abstractmethod
+    def columns(self) -> list[str]:
+        """Names of the training curve's columns: `step`, `round`, `loss`, then one per value."""
+
     def more_columns(self) -> list[float]:
         """What the curve's rows hold behind the losses."""
         return []
@@ -99,7 +109,9 @@ class BaseTrainer(ABC):
         if self.state_file.exists():
             self.state.restore(self.state_file, self.device)
             self.progress.resumed(self.state.position.round, self.state.position.step)
-        self.ranks.barrier()  # Before the first of them writes another state.
+        position = self.state.position
+        # Before the first of them writes another state.
+        self.ranks.check_same(torch.tensor([position.round, position.step], device=self.device))
         self.timer.resume(self.state.position.seconds)
         try:
             while not self.timer.over and (
@@ -129,6 +141,7 @@ class BaseTrainer(ABC):
         batch = self.batches.get(round_).to(self.device)
         self.prepare(batch, round_)
         self.last_losses = []
+        self.throughput.start()
         for step, members in enumerate(step_members(settings, len(batch), round_)):
             if step < position.step:
                 continue
@@ -139,7 +152,9 @@ class BaseTrainer(ABC):
             if time.monotonic() - self.saved > self._checkpoint_seconds():
                 self.save()
         if self.last_losses:
-            self.progress.round_done(round_, self.last_losses)
+            self.progress.round_done(round_, self.last_losses, self.last_usage)
+            number = (round_ + 1) * settings.train.steps_per_round
+            self.logger.round_done(number, self.state.average.module)
         self.state.position = Position(
             round=round_ + 1, history=position.history, seconds=position.seconds
         )
@@ -156,6 +171,7 @@ class BaseTrainer(ABC):
         self.state.optimizer.step()
         self.state.average.update(self.state.network, number)
         position.step = step + 1
+        self.throughput.add(len(members))
         if number % LOG_EVERY == 0 or position.step == settings.train.steps_per_round:
             self._log(number, losses)
 
@@ -193,5 +209,7 @@ class BaseTrainer(ABC):
         position, values = self.state.position, losses.tolist()
         row = [float(number), float(position.round + 1), sum(values), *values]
         position.history.append([*row, *self.more_columns()])
-        self.progress.stepped(position.round, position.step, values)
-        self.last_losses = values
+        self.last_losses, self.last_usage = values, self.throughput.read()
+        self.progress.stepped(position.round, position.step, values, self.last_usage)
+        named = dict(zip(self.columns(), position.history[-1], strict=True))
+        self.logger.curve(number, {**named, **self.last_usage})

@@ -47,6 +47,18 @@ class Ranks:
                 f"`train.batch_size` a multiple of {self.count}, or start fewer"
             )
 
+    def check_same(self, values: Tensor) -> None:
+        """`UserError` unless all ranks hold these values, the position from which they go on."""
+        if self.count == 1:
+            return
+        received = [torch.empty_like(values) for _ in range(self.count)]
+        dist.all_gather(received, values)
+        if any(not torch.equal(other, values) for other in received):
+            raise UserError(
+                "the processes read different training states: put `scratch/` on a file system "
+                "that all of them share, or start one machine alone"
+            )
+
     def gathered(self, rows: Tensor, length: int) -> Tensor:
         """All ranks' rows in order, (length, ...), of each one's `shard(length)`."""
         if self.count == 1:

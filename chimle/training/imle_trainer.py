@@ -28,6 +28,7 @@ from chimle.training.code_selection import (
 from chimle.training.distributed import ALONE, Ranks
 from chimle.training.ema import WeightAverage
 from chimle.training.losses import level_losses, supervised_levels
+from chimle.training.run_logger import RunLogger
 from chimle.training.step_graph import StepGraph
 from chimle.training.step_inputs import StepInputs, step_inputs
 from chimle.training.training_state import Position, TrainingState
@@ -96,10 +97,11 @@ class ImleTrainer(BaseTrainer):
         device: torch.device,
         seconds: float | None = None,
         ranks: Ranks = ALONE,
+        logger: RunLogger | None = None,
     ) -> None:
         """As `BaseTrainer`, with a distance on `device`."""
         state = new_state(settings, device)
-        super().__init__(settings, pairs, state, state_file, device, seconds, ranks)
+        super().__init__(settings, pairs, state, state_file, device, seconds, ranks, logger)
         self.perceptual = perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.distance = candidate_distance(settings, self.perceptual)
         self.chunks: tuple[int, ...] | None = None
@@ -181,9 +183,10 @@ class ImleTrainer(BaseTrainer):
         rows, shift = torch.from_numpy(members), self._shift(number)
         if self.graph is not None:
             return self.graph(rows, shift)
-        inputs = self.inputs.rows(rows.to(self.device))
+        inputs = self.inputs.rows(rows.to(self.device, non_blocking=True))
         keys = [batch.keys[row] for row in members]
-        per_level = self.losses(inputs, shift.to(self.device), (keys, number))
+        shift = shift.to(self.device, non_blocking=True)
+        per_level = self.losses(inputs, shift, (keys, number))
         self.state.optimizer.zero_grad(set_to_none=True)
         per_level.sum().backward()
         return per_level.detach()

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.status import Status
 
 from chimle.io.durations import duration
+from chimle.training.throughput import in_words
 
 
 class Progress:
@@ -52,8 +53,10 @@ class Progress:
         """A search over that many candidates ended."""
         self.rate = candidates / max(time.monotonic() - self.started, 1e-9)
 
-    def stepped(self, round_: int, step: int, losses: Sequence[float]) -> None:
-        """Gradient step `step` of a round is done, with these losses per level."""
+    def stepped(
+        self, round_: int, step: int, losses: Sequence[float], usage: dict[str, float]
+    ) -> None:
+        """Gradient step `step` of a round is done, with these losses per level and throughput."""
         done = (round_ + step / self.steps) / (self.rounds or math.inf)
         now = time.monotonic()
         if self.first is None:
@@ -63,15 +66,17 @@ class Progress:
         levels = " ".join(f"{loss:.3f}" for loss in losses)
         self._say(
             f"{self._round(round_)} · step {step}/{self.steps} · loss {levels} · "
-            f"{self.rate:.0f} candidates/s" + (f" · {duration(left)} left" if left else "")
+            f"{self.rate:.0f} candidates/s, {in_words(usage)}"
+            + (f" · {duration(left)} left" if left else "")
         )
 
-    def round_done(self, round_: int, losses: Sequence[float]) -> None:
+    def round_done(self, round_: int, losses: Sequence[float], usage: dict[str, float]) -> None:
         """A round ended; this line stays."""
         levels = " ".join(f"{loss:.3f}" for loss in losses)
         self._line(
             f"{self._round(round_)}: loss per level {levels}, "
-            f"{self.rate:.0f} candidates/s, {duration(time.monotonic() - self.started)}"
+            f"{self.rate:.0f} candidates/s, {in_words(usage)}, "
+            f"{duration(time.monotonic() - self.started)}"
         )
 
     def _line(self, text: str) -> None:

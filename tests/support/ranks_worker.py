@@ -4,6 +4,7 @@ Started by `tests/training/test_distributed.py`:
 [torchrun ... -m] tests.support.ranks_worker FOLDER BATCH_SIZE
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,25 +16,31 @@ from chimle.baselines.known_modes.mode_problem import (
     known_pairs,
     known_settings,
 )
+from chimle.data.batch import Batch
 from chimle.errors import guarded
+from chimle.io.files import replaced_file
 from chimle.settings.reading import build_settings
 from chimle.settings.run import RunSettings
 from chimle.training.distributed import join_ranks
 from chimle.training.imle_trainer import ImleTrainer
 
-ROUNDS = 3
+ROUNDS = int(os.environ.get("CHIMLE_RANK_ROUNDS", "3"))
+"""Rounds of the run; 150 of them, killed and resumed thirty times, take ten minutes."""
 
 
 class Recorder(ImleTrainer):
-    """Records the choice of every round."""
+    """Records the choice of every round, and writes it beside the state."""
 
     choices: tuple[torch.Tensor, ...] = ()
 
-    def _search(self, *given: object) -> None:
-        super()._search(*given)  # type: ignore[arg-type]
+    def _search(self, batch: Batch, round_: int) -> None:
+        super()._search(batch, round_)
         indices = self.state.position.indices
         assert indices is not None
         self.choices = (*self.choices, indices)
+        if self.ranks.first:
+            with replaced_file(self.state_file.parent / f"round_{round_}.pt") as fresh:
+                torch.save(indices, fresh)
 
 
 def main(folder: Path, batch_size: int) -> None:
@@ -52,7 +59,7 @@ def main(folder: Path, batch_size: int) -> None:
         )
         trained = trainer.run()
         found = {
-            "choices": torch.stack(trainer.choices),
+            "choices": torch.stack(trainer.choices) if trainer.choices else torch.empty(0),
             "losses": torch.tensor(trained.history),
             "weights": torch.cat([p.flatten() for p in trained.tower.parameters()]),
         }

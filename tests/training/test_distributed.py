@@ -1,24 +1,31 @@
 """Several ranks train like one process: the same codes, the same losses up to rounding."""
 
+import itertools
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import torch
+import torch.multiprocessing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chimle.errors import UserError
 from chimle.training.distributed import Ranks
 from tests.support.helpers import ROOT
 from tests.support.ranks_worker import ROUNDS
 
 TOLERANCE = 1e-3
 """Relative difference of losses: gradients are summed in another order."""
+LONGEST = 300 + 10 * ROUNDS
+"""Seconds that a run may take."""
 WORKER = ("-m", "tests.support.ranks_worker")
 
 
@@ -45,7 +52,7 @@ def start(folder: Path, ranks: int, batch_size: int = 6) -> subprocess.Popen[str
 
 def results(folder: Path, ranks: int) -> list[dict[str, torch.Tensor]]:
     """Results of each rank, after the run has ended."""
-    _, errors = (process := start(folder, ranks)).communicate(timeout=300)
+    _, errors = (process := start(folder, ranks)).communicate(timeout=LONGEST)
     assert process.returncode == 0, errors
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(ranks)]
 
@@ -55,7 +62,6 @@ def one_rank(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor
     return results(tmp_path_factory.mktemp("one_rank"), 1)[0]
 
 
-@pytest.mark.slow
 def test_two_ranks_choose_and_learn_like_one(
     tmp_path: Path, one_rank: dict[str, torch.Tensor]
 ) -> None:
@@ -67,27 +73,68 @@ def test_two_ranks_choose_and_learn_like_one(
     torch.testing.assert_close(first["losses"], one_rank["losses"], rtol=TOLERANCE, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_a_killed_rank_ends_all_and_one_rank_resumes(
-    tmp_path: Path, one_rank: dict[str, torch.Tensor]
-) -> None:
-    process = start(tmp_path, 2)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "state.pt").exists() and time.monotonic() < deadline:
+def wait_for_states(folder: Path, process: subprocess.Popen[str], count: int) -> bool:
+    """Wait until a run has written so many states; False where it ends before."""
+    state, seen = folder / "state.pt", set()
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        if state.exists():
+            seen.add(state.stat().st_mtime_ns)
+        if len(seen) > count:
+            return True
+        if process.poll() is not None:
+            return False
         time.sleep(0.01)
+    raise AssertionError("no state was written in 300 seconds")
+
+
+def kill_one_rank(process: subprocess.Popen[str]) -> None:
+    """SIGKILL to a rank; torchrun ends the others."""
     processes = psutil.Process(process.pid).children(recursive=True)
-    ranks = [
-        child for child in processes if "tests.support.ranks_worker" in " ".join(child.cmdline())
-    ]
-    ranks[-1].send_signal(signal.SIGKILL)
+    ranks = [child for child in processes if WORKER[-1] in " ".join(child.cmdline())]
+    (ranks[-1] if ranks else process).send_signal(signal.SIGKILL)
     process.communicate(timeout=120)
     assert process.returncode != 0
     assert not any(child.is_running() for child in processes)
-    _, errors = (process := start(tmp_path, 1)).communicate(timeout=300)
-    assert process.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_with_another_number_of_ranks(
+    tmp_path: Path, one_rank: dict[str, torch.Tensor]
+) -> None:
+    """Once; with more rounds (`CHIMLE_RANK_ROUNDS`) every five rounds, by two, one and three."""
+    numbers, moments = itertools.cycle((2, 1, 3)), random.Random(5)
+    for _ in range(max(1, ROUNDS // 5)):
+        process = start(tmp_path, next(numbers))
+        if wait_for_states(tmp_path, process, moments.randint(1, 8 * min(ROUNDS // 3, 5))):
+            kill_one_rank(process)
+    ranks = next(numbers)
+    process = start(tmp_path, ranks)
+    _, errors = process.communicate(timeout=LONGEST)
+    assert process.returncode == 0, errors
     assert "continues from round" in errors
+    choices = torch.stack([torch.load(tmp_path / f"round_{n}.pt") for n in range(ROUNDS)])
+    assert torch.equal(choices, one_rank["choices"])
     resumed = torch.load(tmp_path / "0.pt", weights_only=True)
     torch.testing.assert_close(resumed["losses"], one_rank["losses"], rtol=TOLERANCE, atol=1e-6)
+
+
+def _disagree(rank: int, folder: str) -> None:
+    """A rank whose position differs from the other's (in a process of its own)."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+    )
+    ranks = Ranks(rank, 2)
+    ranks.check_same(torch.tensor([3, 7]))
+    with pytest.raises(UserError, match="file system that all of them share"):
+        ranks.check_same(torch.tensor([3, 7 * rank]))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_ranks_that_read_different_states_stop(tmp_path: Path) -> None:
+    start_processes: Any = torch.multiprocessing.start_processes  # type: ignore[attr-defined]
+    start_processes(_disagree, (str(tmp_path),), nprocs=2, start_method="spawn")
 
 
 @pytest.mark.slow
