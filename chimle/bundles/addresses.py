@@ -1,10 +1,10 @@
-"""Addresses of bundles: a folder, a zip file, S3, or a revision of a Git repository with DVC."""
+"""Addresses of bundles: a folder, a zip file, S3, a model hub, or Git with DVC at a revision."""
 
 import re
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from chimle.bundles import git_repository
+from chimle.bundles import git_repository, hub
 from chimle.bundles.bundle import (
     DESCRIPTION,
     LARGEST_DESCRIPTION,
@@ -52,15 +52,16 @@ def _split_s3(address: str) -> tuple[str, str] | None:
 
 def is_remote(address: str) -> bool:
     """Whether the bundle must be downloaded first."""
-    return bool(_split_s3(address) or _GIT.fullmatch(address))
+    return bool(_split_s3(address) or address.startswith(hub.SCHEME) or _GIT.fullmatch(address))
 
 
 def open_bundle(address: str, device: str = "cpu") -> Bundle:
     """Load a bundle from any address.
 
     Args:
-        address: a folder or zip file; `s3://bucket/prefix` or `s3://bucket/name.zip`; or
-            `git+REPOSITORY@REVISION:PATH`, where the path is tracked by DVC or Git.
+        address: a folder or zip file; `s3://bucket/prefix` or `s3://bucket/name.zip`;
+            `hf://user/name` or `hf://user/name@revision`; or `git+REPOSITORY@REVISION:PATH`, where
+            the path is tracked by DVC or Git.
         device: of the tower.
 
     Raises:
@@ -69,6 +70,8 @@ def open_bundle(address: str, device: str = "cpu") -> Bundle:
     with tempfile.TemporaryDirectory(prefix="chimle-") as name:
         if place := _split_s3(address):
             return load_bundle(_fetch_s3(*place, Path(name)), device)
+        if at_hub := hub.split_address(address):
+            return load_bundle(hub.fetch(at_hub), device)
         if match := _GIT.fullmatch(address):
             wanted = (match["repository"], match["revision"], match["path"])
             found = git_repository.fetch(*wanted, Path(name))

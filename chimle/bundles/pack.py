@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from chimle.bundles.bundle import Bundle, save_bundle
+from chimle.bundles.hub_licenses import hub_license
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
 from chimle.images.decode import read_rgb, write_png
@@ -73,7 +74,9 @@ def _draw_samples(folder: Path, out: Path) -> bool:
     return True
 
 
-def _card(bundle: Bundle, measured: dict[str, Any], license_: str, has_samples: bool) -> str:
+def _card(
+    bundle: Bundle, measured: dict[str, Any], license_: str, has_samples: bool, address: str
+) -> str:
     environment = Environment(
         loader=PackageLoader("chimle.bundles", "."),
         undefined=StrictUndefined,
@@ -94,7 +97,9 @@ def _card(bundle: Bundle, measured: dict[str, Any], license_: str, has_samples: 
         origin=measured.get("provenance", {}),
         provenance=bundle.provenance,
         license=license_,
+        hub_license=hub_license(license_),
         has_samples=has_samples,
+        address=address,
     )
 
 
@@ -107,7 +112,9 @@ def _zipped(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _fill(folder: Path, bundle: Bundle, license_: str, project: Path, half: bool) -> None:
+def _fill(
+    folder: Path, bundle: Bundle, license_: str, project: Path, half: bool, address: str
+) -> None:
     """Write a bundle with metrics, samples and card into an empty folder."""
     measured = _measured(bundle, project)
     tower = copy.deepcopy(bundle.tower).half() if half else bundle.tower
@@ -116,10 +123,17 @@ def _fill(folder: Path, bundle: Bundle, license_: str, project: Path, half: bool
     has_samples = bool(measured) and _draw_samples(gallery, folder / SAMPLES)
     if measured:
         write_text(folder / METRICS, json.dumps(measured, indent=1, sort_keys=True) + "\n")
-    write_text(folder / CARD, _card(bundle, measured, license_, has_samples))
+    write_text(folder / CARD, _card(bundle, measured, license_, has_samples, address))
 
 
-def pack(bundle: Bundle, out: Path, license_: str, project: Path, half: bool = False) -> None:
+def pack(
+    bundle: Bundle,
+    out: Path,
+    license_: str,
+    project: Path,
+    half: bool = False,
+    address: str = "path/to/this/bundle",
+) -> None:
     """Write a bundle with license, metrics, samples and a model card.
 
     Args:
@@ -129,6 +143,7 @@ def pack(bundle: Bundle, out: Path, license_: str, project: Path, half: bool = F
         project: folder with `metrics/` and `galleries/` of the model.
         half: store the weights in half precision, which halves the file; metrics and samples are
             those of the full weights.
+        address: where the card says that the bundle is.
 
     Raises:
         UserError: `out` exists, or the project's metrics are those of another model.
@@ -137,7 +152,7 @@ def pack(bundle: Bundle, out: Path, license_: str, project: Path, half: bool = F
         raise UserError(f"{out} exists already: name another path or remove it")
     with tempfile.TemporaryDirectory(prefix="chimle-") as name:
         folder = Path(name) / "bundle"
-        _fill(folder, bundle, license_, project, half)
+        _fill(folder, bundle, license_, project, half, address)
         if out.suffix == ".zip":
             write_bytes(out, _zipped(folder))
             return

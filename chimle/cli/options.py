@@ -16,7 +16,8 @@ ModelOption = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="Bundle: folder, zip file, s3://bucket/name or git+REPOSITORY@REVISION:PATH.  "
+        help="Bundle: folder, zip file, s3://bucket/name, hf://user/name@revision or "
+        "git+REPOSITORY@REVISION:PATH.  "
         "[default: models/TASK]",
         show_default=False,
     ),

@@ -1,5 +1,6 @@
-"""`chimle pack`: make a bundle to publish."""
+"""`chimle pack`: make a bundle to publish, in a folder, a zip file or on a model hub."""
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -7,12 +8,25 @@ import typer
 
 from chimle.cli.open_model import open_model
 from chimle.cli.options import DebugOption, ModelOption, TaskOption
-from chimle.errors import guarded
+from chimle.errors import UserError, guarded
 from chimle.io.terminal import emit
 
 
 def pack_command(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder, or file ending in .zip.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder, or file ending in .zip.", show_default=False),
+    ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            help="Upload to a model hub: hf://user/name, or hf://user/name@branch.",
+            show_default=False,
+        ),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="With --push: a repository that is made is private.")
+    ] = False,
     task: TaskOption = None,
     model: ModelOption = None,
     license_: Annotated[str, typer.Option("--license", help="As apache-2.0.")] = "unknown",
@@ -27,10 +41,22 @@ def pack_command(
     """Make a bundle to publish: weights, license, metrics, and a model card with samples."""
 
     def run() -> None:
+        from chimle.bundles import hub
         from chimle.bundles.pack import pack
 
-        loaded = open_model(model, task)
-        pack(loaded.bundle, out, license_, project, half)
-        emit(f"{out}")
+        if out is None and push is None:
+            raise UserError("name where the bundle goes: `-o FOLDER`, or `--push hf://USER/NAME`")
+        address = hub.split_address(push) if push is not None else None
+        if push is not None and address is None:
+            raise UserError(f"{push} is no address of a hub: write hf://USER/NAME")
+        bundle = open_model(model, task).bundle
+        if out is not None:
+            pack(bundle, out, license_, project, half)
+            emit(f"{out}")
+        if address is not None:
+            with tempfile.TemporaryDirectory(prefix="chimle-") as name:
+                folder = Path(name) / "bundle"
+                pack(bundle, folder, license_, project, half, str(address))
+                emit(hub.push(folder, address, private))
 
     guarded(run, debug)

@@ -287,8 +287,9 @@ def load(address: str | Path) -> Model:
     """Load a model bundle, on the device of `CHIMLE_DEVICE` or the fastest one available.
 
     Args:
-        address: a folder or file, `s3://bucket/name`, `git+REPOSITORY@REVISION:models/task`, or
-            the name of a task: its model of this project, else the pretrained one of the package.
+        address: a folder or file, `s3://bucket/name`, `hf://user/name@revision`,
+            `git+REPOSITORY@REVISION:models/task`, or the name of a task: its model of this project,
+            else the pretrained one of the package.
 
     Raises:
         UserError: there is no bundle of this version at `address`, or it is damaged.
