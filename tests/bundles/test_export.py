@@ -41,6 +41,7 @@ def flat(inputs: list[list[torch.Tensor]]) -> list[torch.Tensor]:
     return [tensor for group in inputs for tensor in group]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["super_resolution", "colourization", "night_to_day"])
 def test_onnx_takes_any_batch_and_size(tmp_path: Path, task: str) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is absent")
@@ -66,6 +67,7 @@ def test_onnx_takes_any_batch_and_size(tmp_path: Path, task: str) -> None:
             np.testing.assert_allclose(found, tower(*inputs).numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["super_resolution", "colourization"])
 def test_an_exported_program_of_one_size(tmp_path: Path, task: str) -> None:
     bundle = small(task)
@@ -85,6 +87,7 @@ def test_a_graph_with_other_outputs_is_not_written(
     assert not (tmp_path / "tower.pt2").exists()
 
 
+@pytest.mark.slow
 def test_the_example_without_torch(tmp_path: Path) -> None:
     """The documentation's example, as printed, on an image and an exported tower."""
     pytest.importorskip("onnxruntime", reason="the extra `export` is absent")
