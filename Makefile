@@ -24,7 +24,7 @@ FROM_TORCH := triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvid
 EXTRAS := train s3 diffusion heic tiff explore hub export tensorboard dvclive pipeline flows docs test
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 # A file's tests share servers and models: one process runs them all.
-PYTEST = OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST = OMP_NUM_THREADS=1 pytest --dist loadfile --no-loadscope-reorder
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PYTHONWARNINGS := ignore
 # With it, every process compiles all that it imports, and the tests take three times as long.
@@ -58,10 +58,11 @@ test-all: $(VENV)/.installed
 	$(MAKE) --jobs 2 lint all-tests
 
 quick-tests: $(VENV)/.installed
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -n 2 -m "not slow"
 
+# Tests of servers wait half of their time: three processes keep two cores busy.
 all-tests: $(VENV)/.installed
-	$(PYTEST)
+	$(PYTEST) -n 3
 
 faults: $(VENV)/.installed
 	OMP_NUM_THREADS=1 CHIMLE_KILLS=20 pytest tests/flows/test_faults.py tests/data/test_kills.py \

@@ -21,6 +21,10 @@ LONGEST = (
     "test_stop.py",
     "test_unattended.py",
     "test_pipeline.py",
+    "test_serve.py",
+    "test_disk.py",
+    "test_slots.py",
+    "test_export.py",
 )
 """Files that mostly wait. They start first, so that others use the processors meanwhile;
 pytest-xdist keeps this order with --no-loadscope-reorder."""

@@ -155,6 +155,7 @@ def test_another_commit_than_the_run_s_gets_no_comment(found: Path) -> None:
     assert set(calls(found, "b" * 40, [], branch=False)) == {"list"}
 
 
+@pytest.mark.timeout(1800)
 def test_the_demo_s_step_writes_table_and_image(reference: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(reference, project, symlinks=True)
