@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,9 @@ import pytest
 
 from chimle.errors import UserError
 from chimle.loggers.log_run import LOGGERS, LoggedRun, chosen_loggers
-from chimle.loggers.logger import Run, flat
+from chimle.loggers.logger import Logger, Run, flat
+from chimle.loggers.mlflow_logger import MlflowLogger
+from chimle.loggers.wandb_logger import WandbLogger
 from tests.training.test_training import TASK, make_project, outputs, train
 
 ROUNDS, STEPS, SIDE = 2, 6, 32
@@ -73,6 +75,40 @@ def test_dvclive_holds_the_curve(projects: tuple[Path, Path]) -> None:
     assert steps == [STEPS, 10, ROUNDS * STEPS]  # Every tenth, and the last of a round.
     assert (folder / "plots" / "images" / "samples.png").stat().st_size > 0
     assert not list(projects[1].glob("**/dvc.yaml"))
+
+
+def log_twice(kind: Callable[[Run], Logger], folder: Path) -> None:
+    """Two processes' worth of one run: four steps, two sheets."""
+    run = Run(TASK, "0123456789abcdef", folder, {"seed": 0, "tower": {"widths": [8, 8]}})
+    for before in (0, 2):
+        logger = kind(run)
+        for step in (1, 2):
+            logger.curve(before + step, {"loss": 1 / (before + step)})
+        logger.samples(before + 2, np.zeros((64, 96, 3), np.uint8))
+        logger.close()
+
+
+def test_mlflow_continues_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    log_twice(MlflowLogger, tmp_path / "log")
+    (losses,) = tmp_path.glob("runs/*/*/metrics/loss")
+    rows = [line.split()[1:] for line in losses.read_text().splitlines()]
+    assert [(int(step), float(loss)) for loss, step in rows] == [(n, 1 / n) for n in range(1, 5)]
+    assert (losses.parents[1] / "params" / "tower.widths").read_text() == "[8, 8]"
+    assert len(list(tmp_path.glob("runs/*/*/artifacts/images/samples*.png"))) == 2
+
+
+@pytest.mark.slow
+def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    log_twice(WandbLogger, tmp_path / "log")
+    runs = list(tmp_path.glob(f"log/wandb/offline-run-*-{TASK}-0123456789abcdef"))
+    assert len(runs) == 2
+    for run in runs:
+        assert len(list(run.glob("files/media/images/samples_*.png"))) == 1
 
 
 @pytest.mark.parametrize("name", LOGGERS)

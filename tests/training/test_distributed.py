@@ -99,6 +99,7 @@ def kill_one_rank(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600 + 60 * ROUNDS)
 def test_a_killed_run_resumes_with_another_number_of_ranks(
     tmp_path: Path, one_rank: dict[str, torch.Tensor]
 ) -> None:
