@@ -25,7 +25,7 @@ from chimle.training.distributed import join_ranks
 from chimle.training.imle_trainer import ImleTrainer
 
 ROUNDS = int(os.environ.get("CHIMLE_RANK_ROUNDS", "3"))
-"""Rounds of the run; 150 of them, killed and resumed thirty times, take ten minutes."""
+"""Rounds of the run; 45 of them, killed and resumed nine times, take about ten minutes."""
 
 
 class Recorder(ImleTrainer):
