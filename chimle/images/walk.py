@@ -148,6 +148,8 @@ class _Search:
         self._excluded = frozenset(folder.resolve() for folder in excluded)
         self._excluded_as = excluded_as
         self._seen: set[str] = set()
+        self._visited: dict[tuple[int, int], str] = {}
+        self._finished: set[str] = set()
 
     def argument(self, argument: str) -> None:
         """Search one argument."""
@@ -200,14 +202,14 @@ class _Search:
             self.found.left_out.append(LeftOut(path, reason, named))
 
     def _is_new(self, path: Path) -> bool:
-        key = os.path.abspath(path)  # noqa: PTH100 - `resolve` would merge links
+        key = _absolute(path)
         new = key not in self._seen
         self._seen.add(key)
         return new
 
     def _folder(self, top: Path, inside: PurePath = PurePath()) -> None:  # noqa: B008
         """Search a folder that an argument names or matches."""
-        real_top, visited = top.resolve(), set[tuple[int, int]]()
+        real_top = top.resolve()
         pending = [(top, inside)]
         while pending:
             folder, inside = pending.pop()
@@ -217,10 +219,14 @@ class _Search:
             except OSError as error:
                 self._leave_out(folder, (error.strerror or "unreadable folder").lower())
                 continue
-            if (status.st_dev, status.st_ino) in visited:
+            here = _absolute(folder)
+            before = self._visited.setdefault((status.st_dev, status.st_ino), here)
+            if before != here:
                 self._leave_out(folder, "a folder that is searched already")
                 continue
-            visited.add((status.st_dev, status.st_ino))
+            if here in self._finished:  # An earlier argument names it, or a folder above it.
+                continue
+            self._finished.add(here)
             below = []
             for name in names:
                 path = folder / name
@@ -248,6 +254,10 @@ class _Search:
             return self._excluded_as if folder.resolve() in self._excluded else None
         except OSError as error:
             return (error.strerror or "unreadable folder").lower()
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - `resolve` would merge links
 
 
 def _matches_system(match: Match) -> bool:

@@ -46,6 +46,15 @@ leaves nothing half-written. `tests/data/test_bad_inputs.py` checks all of them;
 from its table: `python -m tests.data.bad_inputs > docs/bad-inputs.md`.
 """
 
+ODD_INPUTS = """# What happens to odd images and folders
+
+`chimle sample`, `chimle score` and all sources read images and search folders in the same way. The
+tables of `tests/images/odd_images.py` and `tests/images/odd_folders.py` make each input and check
+what stands here; `…` stands for text that varies. A refused file is one sentence and exit code 2,
+and the others of its batch are still processed. Sources of the pipeline refuse some names beyond
+that (above), since their files are to live on every system.
+"""
+
 
 def all_bad_inputs() -> list[BadInput]:
     """The whole table."""
@@ -67,6 +76,31 @@ def document() -> Iterator[str]:
             if row.kind == kind:
                 yield f"| {row.what} | {row.stage} | {row.says.replace('|', '¦')} |"
         yield ""
+    yield from odd_inputs()
+
+
+def odd_inputs() -> Iterator[str]:
+    """Lines on odd images and folders, and on what is read of each format."""
+    from tests.images import odd_folders, odd_images
+    from tests.images.test_decode_kinds import TURNS, format_rows
+
+    yield ODD_INPUTS
+    for kind, rows in odd_images.TABLE.items():
+        yield f"## {kind}\n\n| file | what happens |\n| --- | --- |"
+        yield from (f"| {row.what} | {row.happens} |" for row in rows)
+        yield ""
+    yield "## Folders of images\n"
+    yield "| folder with, or argument that is | what happens |\n| --- | --- |"
+    yield from (f"| {row.what} | {row.happens} |" for row in odd_folders.TABLE)
+    yield f"""
+## Formats
+
+Each row is one image in all these modes and, where the format has EXIF, in all {len(TURNS)}
+orientations. It reads as the same pixels, to the precision of the format.
+
+| format | modes or values | written with | orientations |
+| --- | --- | --- | --- |"""
+    yield from (f"| {' | '.join(row)} |" for row in format_rows())
 
 
 if __name__ == "__main__":

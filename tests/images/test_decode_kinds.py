@@ -194,6 +194,23 @@ def test_every_depth_of_tiff(
     assert_shows(path, shown, alpha, orientation, 1)
 
 
+def format_rows() -> list[tuple[str, str, str, str]]:
+    """The tables above as rows of a page: format, modes or values, options, orientations."""
+    turned = {True: "1 to 8", False: "1"}
+    rows = [
+        (
+            kind.extension,
+            ", ".join(kind.modes),
+            ", ".join(f"{key} {value}" for key, value in kind.options.items()),
+            turned[kind.turns],
+        )
+        for kind in KINDS
+    ]
+    layouts = "strips or tiles, planes, either byte order, BigTIFF, deflate"
+    channels = "L, LA, RGB, RGBA"
+    return [*rows, *(("tif", f"{channels} of {dtype}", layouts, "1 to 8") for dtype in DTYPES)]
+
+
 def test_the_table_is_long_enough() -> None:
     """Formats times modes times orientations, counted once."""
     pillow = sum(len(TURNS) if kind.turns else 1 for kind, _ in CASES)
