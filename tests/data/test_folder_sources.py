@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from chimle.data.fetch.fetching import fetch
+from chimle.data.fetch.source_record import source_record
 from chimle.data.fetch.sources.selection import find_images
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.data.pair.pair_specs import pair_id
@@ -117,3 +118,15 @@ def test_ids_of_pairs() -> None:
     assert pair_id("a_b") == "a_b"
     alike = ["a/b", "a__b", "a_/_b", "a/__b", "a__/b", "a//b", "x" * 300, "x" * 301]
     assert len({pair_id(name) for name in alike}) == len(alike)
+
+
+@pytest.mark.parametrize("name", ["a\\b", "n" * 300, "a\tb"])
+def test_a_listing_with_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
+    """Before anything is fetched, by `check` as by `fetch`."""
+    save(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text(f"name,address\n{name},a.png\n")
+    listing = {"file": "list.csv", "name_column": "name", "address_column": "address"}
+    write_project(tmp_path, {TASK: {"source": {"kind": "url", "listing": listing}}})
+    settings = load_settings(RunSettings, TASK, tmp_path)
+    with pytest.raises(UserError, match=r"list\.csv, line 2: .*: rename it"):
+        source_record(settings, tmp_path)

@@ -9,6 +9,7 @@ from chimle.data.fetch.source_addresses import file_name, local_path
 from chimle.data.fetch.sources.pinned import LocalFile, PinnedFile, RemoteFile
 from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
+from chimle.data.file_names import BadNameError, printable, safe_name
 from chimle.errors import UserError
 from chimle.io.files import sha256_of
 from chimle.io.http import HttpFile
@@ -38,6 +39,12 @@ def read_listing(listing: ListingSettings, root: Path) -> dict[str, str]:
                     raise UserError(
                         f"{path}, line {reader.line_num}: needs a plain name and an address"
                     )
+                try:
+                    safe_name(stem)
+                except BadNameError as error:
+                    raise UserError(
+                        f"{path}, line {reader.line_num}: {printable(stem)} {error}: rename it"
+                    ) from None
                 if stem in found:
                     raise UserError(f"{path}, line {reader.line_num}: `{stem}` is there twice")
                 found[stem] = address
