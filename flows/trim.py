@@ -106,7 +106,8 @@ def trim(
 ) -> State:
     """Remove what is old and can be made again, on this machine alone.
 
-    It waits while other runs work here. `python -m flows.disk` lists what there is.
+    While other runs work here, it is tried again after the delays of `retry`, and then fails.
+    `python -m flows.disk` lists what there is.
 
     Args:
         results_days: kept results of revisions that are older; those on a branch stay there.
