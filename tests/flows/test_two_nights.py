@@ -1,6 +1,6 @@
 """Two nights in a row, each with four faults, give the hashes of undisturbed runs.
 
-About a quarter of an hour: `CHIMLE_NIGHTS=2 pytest tests/flows/test_two_nights.py`.
+Ten minutes and more: `CHIMLE_NIGHTS=2 pytest tests/flows/test_two_nights.py`.
 """
 
 import os
@@ -24,7 +24,7 @@ TASK = TASKS[1]
 pytestmark = [
     pytest.mark.timeout(5400),
     pytest.mark.slow,
-    pytest.mark.skipif(not NIGHTS, reason="takes a quarter of an hour: set CHIMLE_NIGHTS=2"),
+    pytest.mark.skipif(not NIGHTS, reason="takes ten minutes and more: set CHIMLE_NIGHTS=2"),
 ]
 
 
@@ -52,7 +52,7 @@ def is_own(process: psutil.Process, newest: float) -> bool:
     """Whether it is no guard or DVC, but the training, and began before the newest state."""
     try:
         line = process.cmdline()
-        return line[1:3] == ["-m", "stages.train"] and process.create_time() < newest
+        return bool(line[1:3] == ["-m", "stages.train"] and process.create_time() < newest)
     except psutil.Error:
         return False
 
