@@ -123,7 +123,10 @@ def test_nights_do_not_pile_up(stack: Stack, root: Path) -> None:
         wait_until(lambda: len(cancelled()) >= 3, 240)
         assert all("concurrency limit" in each["state"]["message"] for each in cancelled())
         assert not [each for each in nights() if each["state"]["type"] in ("RUNNING", "PENDING")]
-        assert len(stack.processes("-m prefect.engine")) == 1
+        engines = [each.environ() for each in stack.processes("-m prefect.engine")]
+        at_work = {each["PREFECT__FLOW_RUN_ID"] for each in engines}
+        assert first in at_work
+        assert not at_work & {each["id"] for each in nights()}
         for each in stack.client.get(f"/deployments/{found['id']}").json()["schedules"]:
             stack.client.delete(f"{path}/{each['id']}").raise_for_status()
         cancelling = {"type": "CANCELLING", "name": "Cancelling"}
