@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.helpers import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TASKS = ("decompression", "super_resolution", "colourization")
 PRECISIONS = ("fp32", "bf16")
 CANNOT = 77

@@ -38,6 +38,7 @@ EXPECTED = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_dry_run_finds_everything_and_writes_it(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "benchmarks.gpu", "--dry", "--out", str(tmp_path)],
