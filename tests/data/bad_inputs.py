@@ -46,7 +46,7 @@ leaves nothing half-written. `tests/data/test_bad_inputs.py` checks all of them;
 from its table: `python -m tests.data.bad_inputs > docs/bad-inputs.md`.
 """
 
-ODD_INPUTS = """# What happens to odd images and folders
+ODD_INPUTS = """## Odd images and folders
 
 `chimle sample`, `chimle score` and all sources read images and search folders in the same way. The
 tables of `tests/images/odd_images.py` and `tests/images/odd_folders.py` make each input and check
