@@ -96,6 +96,8 @@ def test_every_page_opens_and_asks_no_other_server(site: Path, address: str, bro
 def test_a_field_is_found_by_the_search(address: str, browser: Any) -> None:
     page = browser.new_page()
     page.goto(address)
-    page.locator("input.md-search__input").fill("checkpoint_seconds")
+    field = page.locator("input.md-search__input")
+    field.click()  # The search is loaded when its field is entered.
+    field.press_sequentially("checkpoint_seconds")
     page.locator(".md-search-result__link", has_text="Settings").first.wait_for()
     page.close()
