@@ -1,4 +1,4 @@
-"""Make tests independent of the machine: no network, no proxy, no cached weights."""
+"""Make tests independent of the machine: no network, proxy, cached weights, make."""
 
 import importlib
 import os
@@ -7,6 +7,8 @@ from pathlib import Path
 
 BLOCK = Path(__file__).parent / "no_network"
 """Folder whose `sitecustomize` blocks the network in child processes."""
+_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "VENV")
+"""A make around the tests would hand its own variables to a make inside them."""
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 
 
@@ -15,6 +17,8 @@ def isolate() -> None:
     importlib.import_module("tests.support.no_network.sitecustomize")
     paths = [str(BLOCK), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    for name in _MAKE:
+        os.environ.pop(name, None)
     for name in _PROXIES:
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)
