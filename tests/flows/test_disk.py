@@ -16,6 +16,7 @@ from flows.disk import list_usage
 from flows.revisions import RESULTS
 from flows.trim import trim
 from flows.worktrees import no_run, work_tree
+from tests.support.helpers import ROOT
 from tests.support.repositories import commit, run
 from tests.support.stack import FAST
 
@@ -105,7 +106,8 @@ def test_what_grows_is_listed_with_sizes(root: Path) -> None:
     assert found["refs/chimle/results"].count == 2
     assert found["refs/chimle/results"].size > 0
     assert found["scratch/train"].size == 3 * 2**20
-    lines = run(root, "python", "-m", "flows.disk").splitlines()
+    paths = os.pathsep.join((str(ROOT), os.environ["PYTHONPATH"]))
+    lines = run(root, "python", "-m", "flows.disk", env={"PYTHONPATH": paths}).splitlines()
     assert lines[0].split() == ["what", "size", "count", "trimmed", "by"]
     assert any(
         line.split() == ["scratch/train", "3.0", "MiB", "1", "scratch_days"] for line in lines
