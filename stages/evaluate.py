@@ -8,13 +8,12 @@ import numpy as np
 
 from chimle.bundles.bundle import Bundle, load_bundle
 from chimle.data.augmentation import centre
-from chimle.data.batch import batch_intervals, pair_conditioning
-from chimle.data.dataset import Pair, PairIndex, image_key, pairs_hash, read_manifest
+from chimle.data.dataset import Pair, PairIndex, pairs_hash, read_manifest
 from chimle.data.manifests import PAIRS
 from chimle.device import choose_device
 from chimle.images.decode import write_png
 from chimle.images.pyramid import enlarge
-from chimle.inference.sampling import plain_names, sample
+from chimle.inference.sampling import sample_pairs
 from chimle.io.files import replaced_folder, write_text
 from chimle.metrics.evaluator import EvaluationConfig, Scores, evaluate, flat_values
 from chimle.metrics.inception import load_inception
@@ -78,24 +77,6 @@ def provenance(
     }
 
 
-def draw_samples(
-    settings: EvaluateStageSettings, bundle: Bundle, pairs: list[Pair], device: str
-) -> np.ndarray:
-    """(N, S, H, W, 3) uint8 samples of the inputs of N pairs."""
-    tower = bundle.settings.tower
-    levels = pair_conditioning(settings.definition, tower, pairs)
-    jpeg = batch_intervals(pairs)
-    return sample(
-        bundle.tower,
-        [level.to(device) for level in levels],
-        [image_key(pair.id) for pair in pairs],
-        plain_names(settings.evaluate.samples, tower.levels),
-        jpeg=None if jpeg is None else jpeg.to(device),
-        seed=settings.seed,
-        batch_size=settings.evaluate.batch_size,
-    )
-
-
 def load_evaluation(
     settings: EvaluateStageSettings, root: Path, device: str, pairs: Path
 ) -> EvaluationConfig:
@@ -123,7 +104,15 @@ def main(settings: EvaluateStageSettings, root: Path) -> None:
     resolution = bundle.settings.tower.resolution
     pairs = [centre(p, settings.definition, resolution) for p in PairIndex(folder, "test")]
     config = load_evaluation(settings, root, device, folder)
-    samples = draw_samples(settings, bundle, pairs, device)
+    own = settings.evaluate
+    samples = sample_pairs(
+        bundle.tower,
+        settings.definition,
+        pairs,
+        own.samples,
+        seed=settings.seed,
+        batch_size=own.batch_size,
+    )
     ids = [pair.id for pair in pairs]
     predictions = predictions_of(ids, samples, [p.target for p in pairs], [p.input for p in pairs])
     scores, baseline = evaluate(predictions, config)

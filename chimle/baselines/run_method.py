@@ -12,9 +12,9 @@ from chimle.baselines.adversarial import AdversarialTrainer
 from chimle.baselines.diffusion import DiffusionTrainer, sample_diffusion
 from chimle.baselines.methods import Method, TrainerKind
 from chimle.baselines.parameter_matching import count_parameters, tower_parameters
-from chimle.data.batch import batch_intervals, pair_conditioning
+from chimle.data.batch import pair_conditioning
 from chimle.data.dataset import Pair, image_key
-from chimle.inference.sampling import plain_names, sample
+from chimle.inference.sampling import sample_pairs
 from chimle.perceptual.distance import Distance
 from chimle.perceptual.training_distance import trained_features
 from chimle.settings.model_settings import ModelSettings
@@ -58,24 +58,14 @@ class TrainedMethod:
         """Draw S samples for the inputs of N pairs: (N, S, H, W, 3) uint8."""
         settings, device = self.settings, next(self.network.parameters()).device
         task, tower = settings.definition, settings.tower
-        levels = [level.to(device) for level in pair_conditioning(task, tower, pairs)]
-        keys = [image_key(pair.id) for pair in pairs]
         if isinstance(self.network, Tower):
-            jpeg = batch_intervals(pairs)
-            return sample(
-                self.network,
-                levels,
-                keys,
-                plain_names(count, tower.levels),
-                jpeg=None if jpeg is None else jpeg.to(device),
-                seed=seed,
-                batch_size=batch_size,
-            )
+            return sample_pairs(self.network, task, pairs, count, seed=seed, batch_size=batch_size)
+        levels, _ = pair_conditioning(task, tower, pairs)
         return sample_diffusion(
             self.network,
             task,
-            levels[-1],
-            keys,
+            levels[-1].to(device),
+            [image_key(pair.id) for pair in pairs],
             count,
             tower.resolution,
             seed=seed,

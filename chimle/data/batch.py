@@ -108,10 +108,11 @@ def conditioning(task: Task, tower: TowerSettings, images: Tensor) -> tuple[Tens
 
 def pair_conditioning(
     task: Task, tower: TowerSettings, pairs: Sequence[Pair]
-) -> tuple[Tensor, ...]:
-    """`conditioning` of a tower for the inputs of pairs."""
-    inputs = [pair.input for pair in pairs]
-    return conditioning(task, tower, starting_images(tower, inputs, batch_intervals(pairs)))
+) -> tuple[tuple[Tensor, ...], JpegIntervals | None]:
+    """`conditioning` of a tower for the inputs of pairs, and `batch_intervals` of the pairs."""
+    jpeg = batch_intervals(pairs)
+    images = starting_images(tower, [pair.input for pair in pairs], jpeg)
+    return conditioning(task, tower, images), jpeg
 
 
 def make_batch(task: Task, tower: TowerSettings, pairs: Sequence[Pair]) -> Batch:
@@ -121,4 +122,5 @@ def make_batch(task: Task, tower: TowerSettings, pairs: Sequence[Pair]) -> Batch
         for size in tower.output_sizes()
     )
     keys = tuple(image_key(pair.id) for pair in pairs)
-    return Batch(keys, pair_conditioning(task, tower, pairs), targets, batch_intervals(pairs))
+    levels, jpeg = pair_conditioning(task, tower, pairs)
+    return Batch(keys, levels, targets, jpeg)

@@ -6,9 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chimle.data.batch import pair_conditioning
+from chimle.data.dataset import Pair, image_key
 from chimle.images.jpeg import JpegIntervals
 from chimle.images.pyramid import to_uint8
 from chimle.search.codes import code_keys, draw_keyed
+from chimle.tasks import Task
 from chimle.tower.blocks import materialised
 from chimle.tower.generator import Tower, select_state
 
@@ -23,6 +26,41 @@ def varied_names(number: int, keep: int, count: int, levels: int, first: int = 0
     names = plain_names(count, levels, first).clone()
     names[:, :keep] = number
     return names
+
+
+def sample_pairs(
+    tower: Tower,
+    task: Task,
+    pairs: Sequence[Pair],
+    count: int,
+    *,
+    seed: int = 0,
+    batch_size: int = 16,
+) -> np.ndarray:
+    """Draw S samples for the inputs of N pairs, whose ids determine the codes.
+
+    Args:
+        tower: the generator.
+        task: the pairs'.
+        pairs: N pairs of the tower's resolution.
+        count: S, samples of each input.
+        seed: seed of the samples.
+        batch_size: samples in one forward pass.
+
+    Returns:
+        (N, S, H, W, 3) uint8.
+    """
+    device = next(tower.parameters()).device
+    levels, jpeg = pair_conditioning(task, tower.settings, pairs)
+    return sample(
+        tower,
+        [level.to(device) for level in levels],
+        [image_key(pair.id) for pair in pairs],
+        plain_names(count, tower.settings.levels),
+        jpeg=None if jpeg is None else jpeg.to(device),
+        seed=seed,
+        batch_size=batch_size,
+    )
 
 
 @torch.no_grad()
