@@ -1,5 +1,6 @@
 """What every distance offers to search and training."""
 
+import torch
 from torch import Tensor, nn
 
 Features = tuple[Tensor, ...]
@@ -19,3 +20,18 @@ class Distance(nn.Module):
         Row i is compared with target i // K.
         """
         raise NotImplementedError
+
+
+def squared_distance(found: Features, target: Features) -> Tensor:
+    """Squared differences, summed over channels and features, averaged over space: (B*K,) fp32.
+
+    Args:
+        found: of B*K images; row i is compared with target i // K.
+        target: of B targets.
+    """
+    total = torch.zeros((), device=target[0].device)
+    for mine, theirs in zip(found, target, strict=True):
+        area = theirs.shape[2] * theirs.shape[3]
+        difference = mine.unflatten(0, (len(theirs), -1)) - theirs.unsqueeze(1)
+        total = total + difference.square().sum(dim=(2, 3, 4)).flatten() / area
+    return total

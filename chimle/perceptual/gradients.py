@@ -16,7 +16,7 @@ from torch import Tensor
 
 from chimle.device import without_autocast
 from chimle.images.colour import RGB_TO_YCC
-from chimle.perceptual.distance import Distance, Features
+from chimle.perceptual.distance import Distance, Features, squared_distance
 
 NAME = "gradients"
 """In provenance."""
@@ -81,8 +81,4 @@ class GradientDistance(Distance):
 
         Row i is compared with target i // K.
         """
-        total = torch.zeros((), device=images.device)
-        for mine, theirs in zip(self.features(images), target, strict=True):
-            difference = mine.unflatten(0, (len(theirs), -1)) - theirs.unsqueeze(1)
-            total = total + difference.square().mean(dim=(3, 4)).sum(dim=2).flatten()
-        return total
+        return squared_distance(self.features(images), target)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from chimle.errors import UserError
 from chimle.images.resample import enlarged
-from chimle.perceptual.distance import Distance, Features
+from chimle.perceptual.distance import Distance, Features, squared_distance
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.perceptual.weights import RANDOM_NAME, Backbone, Origin, find_weights
 from chimle.settings.perceptual import PerceptualSettings
@@ -132,11 +132,7 @@ class Perceptual(Distance):
 
         Row i is compared with target i // K.
         """
-        total = torch.zeros((), device=images.device)
-        for mine, theirs in zip(self.features(images), target, strict=True):
-            area = theirs.shape[2] * theirs.shape[3]
-            difference = mine.unflatten(0, (len(theirs), -1)) - theirs.unsqueeze(1)
-            total = total + difference.square().sum(dim=(2, 3, 4)).flatten() / area
+        total = squared_distance(self.features(images), target)
         return total / (len(target) // self.layers)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
