@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from chimle.errors import TransientError, UserError
+from chimle.io import s3
 from flows.stall import StallLimit, StallWatch
 
 _TRANSIENT = re.compile(
@@ -29,7 +30,6 @@ _TRANSIENT = re.compile(
     r"|SlowDown|ServiceUnavailable|InternalError|Service Unavailable|Bad Gateway"
     r"|\b(HTTP|status|code)[ :]*5\d\d\b|An error occurred \(5\d\d\)|EndpointConnectionError"
 )
-_NO_CREDENTIALS = "Unable to locate credentials"
 _BAD_INPUT = re.compile(r"exited with 2\b")
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 """Names the server's database; without it SQLite in `.prefect/`."""
@@ -61,10 +61,9 @@ def failure(code: int, output: str) -> Exception:
     lines = [line for line in output.splitlines() if line.strip()] or [f"exit code {code}"]
     errors = [line for line in lines if line.lower().startswith("error: ")]
     sentence = (errors or lines)[-1].strip()
-    if _NO_CREDENTIALS in sentence:
+    if s3.BOTO_NO_CREDENTIALS in sentence:
         return UserError(
-            "this machine has no credentials for S3: set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, where the worker starts"
+            f"this machine has no credentials for S3: {s3.SET_CREDENTIALS}, where the worker starts"
         )
     if _BAD_INPUT.search(output) or (code == 2 and errors):
         own = next((line for line in lines if line.startswith("error: ")), sentence)

@@ -39,7 +39,7 @@ def _fetch_s3(bucket: str, key: str, folder: Path) -> Path:
             client.download_file(bucket, object_key, str(folder / file))
     except s3.errors() as error:
         reason = s3.describe(error)
-        fix = f": {git_repository.CREDENTIALS}" if "no credentials" in reason else ""
+        fix = f": {s3.SET_CREDENTIALS}" if reason == s3.NO_CREDENTIALS else ""
         raise UserError(f"s3://{bucket}/{key} cannot be read ({reason}){fix}") from None
     return folder / name if name.endswith(".zip") else folder
 

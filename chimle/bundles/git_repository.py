@@ -17,14 +17,13 @@ from urllib.parse import urlsplit
 import yaml
 
 from chimle.errors import UserError
+from chimle.io import s3
 
 _REMOTE = re.compile(r"""'?remote "(?P<name>[\w.-]+)"'?""")
 _KEYS = ("url", "endpointurl", "region", "allow_anonymous_login", "version_aware", "user", "port")
 """What is taken from a DVC remote's section: where it is, nothing that acts or names a file."""
 _CACHE = "cache-of-the-checkout"
 """Name of a remote: the DVC cache of a checkout on this machine."""
-CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-"""What to do where S3 asks for credentials and there are none."""
 _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 Remotes = dict[str, dict[str, str]]
 
@@ -216,5 +215,5 @@ def fetch(repository: str, revision: str, path: str, folder: Path) -> Path:
             shown_place = f" from {_without_password(place)}" if place else ""
     except UserError as error:
         raise UserError(f"{shown} ({_without_password(str(error))})") from None
-    fix = f": {CREDENTIALS}" if "locate credentials" in str(reason) else ""
+    fix = f": {s3.SET_CREDENTIALS}" if s3.BOTO_NO_CREDENTIALS in str(reason) else ""
     raise UserError(f"{shown}{shown_place} ({reason}){fix}")

@@ -30,6 +30,12 @@ _WORDS = {
     "429": "its server is busy",
 }
 """Meaning of the service's error codes."""
+NO_CREDENTIALS = "no credentials were found"
+"""`describe` where S3 asks for credentials and there are none."""
+BOTO_NO_CREDENTIALS = "Unable to locate credentials"
+"""What boto3, and so DVC, says of the same."""
+SET_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+"""What to do then."""
 
 
 _ADDRESS = re.compile(r"s3://(?P<bucket>[^/]+)(?:/(?P<key>.*))?")
@@ -126,7 +132,7 @@ def describe(error: BaseException) -> str:
         return _WORDS.get(known, f"the service says {known}")
     match type(error).__name__:
         case "NoCredentialsError" | "PartialCredentialsError" | "CredentialRetrievalError":
-            return "no credentials were found"
+            return NO_CREDENTIALS
         case "ProfileNotFound":
             return "there is no such profile in the credentials"
         case "EndpointConnectionError" | "ConnectTimeoutError" | "ConnectionError":

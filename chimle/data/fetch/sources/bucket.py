@@ -122,7 +122,7 @@ class Bucket:
 
 def _fix(error: BaseException) -> str:
     match s3.describe(error):
-        case "no credentials were found":
+        case s3.NO_CREDENTIALS:
             return "set some up for boto3, or `source.unsigned: true` for a public bucket"
         case "access is denied":
             return "ask its owner, or choose another `source.profile`"
