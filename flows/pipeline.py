@@ -16,7 +16,7 @@ from chimle.tasks import TASKS
 from flows import publish
 from flows.compare import MetricChange, gate_rejection
 from flows.project import Project, Span, open_project
-from flows.revisions import check_branch, find_commit, get_commit, message, results_ref
+from flows.revisions import check_branch, get_commit, message, results_ref
 from flows.run_states import NOT_PUBLISHED, NOTHING_CHANGED, emit_end_event, skip_if_ended
 from flows.run_summary import write_summary
 from flows.steps import (
@@ -32,7 +32,7 @@ from flows.steps import (
     train_task,
 )
 from flows.training import write_spans
-from flows.worktrees import WorkTree
+from flows.worktrees import WorkTree, find_commit
 
 
 class Plan(BaseModel):

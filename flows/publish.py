@@ -10,13 +10,12 @@ from flows.bundles import Published, check_address, list_artifacts, upload
 from flows.project import Project, Say
 from flows.revisions import (
     commit_results,
-    find_commit,
     move,
     push,
     results_ref,
     same_content,
 )
-from flows.worktrees import WorkTree
+from flows.worktrees import WorkTree, find_commit
 
 
 class PublishOptions(BaseModel):

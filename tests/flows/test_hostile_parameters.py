@@ -6,8 +6,8 @@ import pytest
 
 from chimle.errors import TransientError, UserError
 from flows.publish import PublishOptions
-from flows.revisions import check_branch, fetch, find_commit, get_commit, push
-from flows.worktrees import set_default_remote, work_tree
+from flows.revisions import check_branch, fetch, get_commit, push
+from flows.worktrees import find_commit, set_default_remote, work_tree
 from tests.support.repositories import commit, run
 
 
