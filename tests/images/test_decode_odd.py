@@ -155,10 +155,11 @@ def test_the_limit_of_pixels_is_the_one_that_is_named(tmp_path: Path) -> None:
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heic = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(40)
     (tmp_path / "a.heic").write_bytes(heic)
-    monkeypatch.setattr(formats, "find_spec", lambda _: None)
-    formats._registered.cache_clear()
-    with pytest.raises(UserError, match=r"pip install 'chimle\[heic\]'"):
-        read_image(tmp_path / "a.heic")
+    with monkeypatch.context() as absent:
+        absent.setattr(formats, "find_spec", lambda _: None)
+        formats._registered.cache_clear()
+        with pytest.raises(UserError, match=r"pip install 'chimle\[heic\]'"):
+            read_image(tmp_path / "a.heic")
     formats._registered.cache_clear()
     tifffile.imwrite(tmp_path / "a.tif", RGB.astype(np.float32) / 255, photometric="rgb")
     content = bytearray((tmp_path / "a.tif").read_bytes())
