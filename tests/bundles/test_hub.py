@@ -1,6 +1,7 @@
 """Bundles on a model hub, over HTTP from a server of its protocol, by the hub's own library."""
 
 import pickle
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,10 +52,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_bundle(tmp_path_factory.mktemp("tiny") / "bundle", "night_to_day")
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no model was trained: `pack` takes metrics from the current project."""
-    monkeypatch.chdir(tmp_path)
+def run_pack(bundle: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """`chimle pack` in a project without metrics: this one's are of other models."""
+    return run("pack", "--model", bundle, "--project", bundle.parent, *arguments)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -62,8 +62,8 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_pushed_bundle_is_read_again(hub: Hub, bundle: Path) -> None:
-    arguments = ("--model", bundle, "--license", "CC-BY-4.0", "--push", "hf://ada/night")
-    done = run("pack", *arguments)
+    arguments = ("--license", "CC-BY-4.0", "--push", "hf://ada/night")
+    done = run_pack(bundle, *arguments)
     assert done.returncode == 0, done.stderr
     commit = hub.repositories["ada/night"].branches["main"]
     assert done.stdout == f"{hub.address}/ada/night/commit/{commit}\n"
@@ -88,14 +88,14 @@ def test_a_pushed_bundle_is_read_again(hub: Hub, bundle: Path) -> None:
 
 
 def test_a_branch_and_a_private_repository(hub: Hub, bundle: Path) -> None:
-    done = run("pack", "--model", bundle, "--push", "hf://ada/secret@v2", "--private")
+    done = run_pack(bundle, "--push", "hf://ada/secret@v2", "--private")
     assert done.returncode == 0, done.stderr
     repository = hub.repositories["ada/secret"]
     assert repository.private
     assert "bundle.json" in repository.commits[repository.branches["v2"]]
     assert "bundle.json" not in repository.commits[repository.branches["main"]]
     assert chimle.load("hf://ada/secret@v2").levels == chimle.load(bundle).levels
-    again = run("pack", "--model", bundle, "--push", "hf://ada/secret@v2", "--private")
+    again = run_pack(bundle, "--push", "hf://ada/secret@v2", "--private")
     assert again.returncode == 0, again.stderr
 
 
@@ -162,7 +162,7 @@ def test_a_hub_that_is_not_there_or_refuses(
     from huggingface_hub import constants
 
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    done = run("pack", "--model", bundle, "--push", "hf://ada/refused")
+    done = run_pack(bundle, "--push", "hf://ada/refused")
     assert done.returncode == 2
     assert "cannot be written (log in by HF_TOKEN or `hf auth login`)" in done.stderr
     assert "hf_wrong" not in done.stdout + done.stderr
@@ -177,10 +177,10 @@ def test_a_hub_that_is_not_there_or_refuses(
 
 
 def test_pack_says_what_is_missing(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = run("pack", "--model", bundle)
+    done = run_pack(bundle)
     assert done.returncode == 2
     assert "name where the bundle goes: `-o FOLDER`, or `--push hf://USER/NAME`" in done.stderr
-    assert run("pack", "--model", bundle, "--push", "s3://a/b").returncode == 2
+    assert run_pack(bundle, "--push", "s3://a/b").returncode == 2
     monkeypatch.setitem(sys.modules, LIBRARY, None)
     with pytest.raises(UserError, match=r"pip install 'chimle\[hub\]'"):
         chimle.load("hf://ada/night")
