@@ -22,6 +22,9 @@ def isolate() -> None:
     for name in _PROXIES:
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)
+    # DVC's usage statistics and its look for newer versions: processes of their own, in a project
+    # whose configuration forbids neither.
+    os.environ["DVC_TEST"] = "1"
     # Nothing is ever stored there: downloads are blocked.
     empty = Path(tempfile.gettempdir()) / f"chimle-tests-without-torch-cache-{os.getpid()}"
     os.environ["TORCH_HOME"] = str(empty)
