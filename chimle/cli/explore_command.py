@@ -1,4 +1,4 @@
-"""`chimle explore`: a local page to browse the samples of a dropped image."""
+"""`chimle explore`: a local page to browse the samples of an image."""
 
 from typing import Annotated
 
@@ -15,11 +15,11 @@ def explore_command(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
     debug: DebugOption = False,
 ) -> None:
-    """Open a page on this machine: drop an image, pick a sample, vary its finer levels."""
+    """Open a page on this machine: drop an image, choose a sample, vary its finer levels."""
 
     def run() -> None:
-        from chimle.cli.explore_page import serve
+        from chimle.cli.explore.serve_page import serve_page
 
-        serve(open_model(model, task), port)
+        serve_page(open_model(model, task), port)
 
     guarded(run, debug)
