@@ -21,6 +21,10 @@ class TrainSettings(Settings):
     """Gradient steps per round (published: 10,000 of batch 1)."""
     batch_size: int = Field(8, ge=1)
     """Images per gradient step (published: 1)."""
+    micro_batches: int = Field(1, ge=1)
+    """Equal parts of a step's images that are computed one after another, their gradients averaged
+    (gradient accumulation): less memory for the same step. Several processes share the parts. With
+    2 parts, two processes give the same bits as one."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's learning rate (published: 1e-4 at batch 1)."""
     schedule: Literal["constant", "cosine"] = "constant"

@@ -105,7 +105,8 @@ class BaseTrainer(ABC):
             UserError: the loss stops being finite, or the ranks cannot share a step's images.
         """
         train = self.settings.train
-        self.ranks.check_batch(min(train.batch_size, train.images_per_round, len(self.pairs)))
+        size = min(train.batch_size, train.images_per_round, len(self.pairs))
+        self.ranks.check_batch(size, train.micro_batches)
         if self.state_file.exists():
             self.state.restore(self.state_file, self.device)
             self.progress.resumed(self.state.position.round, self.state.position.step)

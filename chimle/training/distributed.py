@@ -8,7 +8,7 @@ and orders are named by the run, never by who computes them.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -39,8 +39,18 @@ class Ranks:
         """Its part of `length` rows: contiguous, and as long as the others' or one off."""
         return slice(self.rank * length // self.count, (self.rank + 1) * length // self.count)
 
-    def check_batch(self, size: int) -> None:
-        """`UserError` unless steps of so many images can be shared out equally."""
+    def check_batch(self, size: int, micro_batches: int = 1) -> None:
+        """`UserError` unless steps of so many images can be split and shared out equally."""
+        if size % micro_batches:
+            raise UserError(
+                f"a step's {size} images cannot be split into {micro_batches} equal parts: make "
+                f"`train.batch_size` a multiple of `train.micro_batches`"
+            )
+        if micro_batches > 1 and micro_batches % self.count:
+            raise UserError(
+                f"{micro_batches} parts of a step cannot be shared by {self.count} processes: make "
+                f"`train.micro_batches` 1 or a multiple of {self.count}"
+            )
         if size % self.count:
             raise UserError(
                 f"a step's {size} images cannot be shared by {self.count} processes: make "
@@ -88,6 +98,18 @@ class Ranks:
         if self.count == 1:
             return network
         return nn.parallel.DistributedDataParallel(network, find_unused_parameters=unused)
+
+    def added_up(self, network: nn.Module, last: bool) -> AbstractContextManager[None]:
+        """Around a forward and backward pass whose gradients are added to those that are there.
+
+        Args:
+            network: what `shared` returned.
+            last: whether gradients become means over ranks now.
+        """
+        if last or not isinstance(network, nn.parallel.DistributedDataParallel):
+            return nullcontext()
+        unsynchronised: AbstractContextManager[None] = network.no_sync()
+        return unsynchronised
 
     def barrier(self) -> None:
         """Wait until all are here."""

@@ -118,9 +118,10 @@ class ImleTrainer(BaseTrainer):
 
     @property
     def recorded(self) -> bool:
-        """Whether steps run as a CUDA graph: alone on a GPU, with nothing drawn by the host."""
+        """Whether steps run as a CUDA graph: whole, alone on a GPU, nothing drawn by the host."""
+        train = self.settings.train
         alone = self.ranks.count == 1 and self.device.type == "cuda"
-        return alone and self.settings.train.graph and not self.settings.train.code_noise
+        return alone and train.graph and train.micro_batches == 1 and not train.code_noise
 
     def run(self) -> Trained:
         """Train to the end; `UserError` when the loss stops being finite."""
@@ -180,15 +181,35 @@ class ImleTrainer(BaseTrainer):
     def step(self, batch: Batch, members: np.ndarray, number: int) -> Tensor:
         """Pull the images of the chosen codes towards the targets."""
         assert self.inputs is not None
-        rows, shift = torch.from_numpy(members), self._shift(number)
+        shift = self._shift(number)
         if self.graph is not None:
-            return self.graph(rows, shift)
-        inputs = self.inputs.rows(rows.to(self.device, non_blocking=True))
-        keys = [batch.keys[row] for row in members]
+            return self.graph(torch.from_numpy(members), shift)
         shift = shift.to(self.device, non_blocking=True)
-        per_level = self.losses(inputs, shift, (keys, number))
         self.state.optimizer.zero_grad(set_to_none=True)
-        per_level.sum().backward()
+        parts = np.split(members, max(1, self.settings.train.micro_batches // self.ranks.count))
+        return torch.stack(
+            [
+                self._add_gradients(batch, part, shift, number, len(parts), part is parts[-1])
+                for part in parts
+            ]
+        ).mean(dim=0)
+
+    def _add_gradients(
+        self,
+        batch: Batch,
+        members: np.ndarray,
+        shift: Tensor,
+        number: int,
+        parts: int,
+        last: bool,
+    ) -> Tensor:
+        """(n,) losses of one of a step's parts, its share of the gradients added to the others'."""
+        assert self.inputs is not None
+        rows = torch.from_numpy(members).to(self.device, non_blocking=True)
+        keys = [batch.keys[row] for row in members]
+        with self.ranks.added_up(self.model, last):
+            per_level = self.losses(self.inputs.rows(rows), shift, (keys, number))
+            (per_level.sum() / parts).backward()
         return per_level.detach()
 
     def _shift(self, number: int) -> Tensor:

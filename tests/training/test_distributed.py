@@ -1,4 +1,7 @@
-"""Several ranks train like one process: the same codes, the same losses up to rounding."""
+"""Several ranks train like one process: the same codes, the same losses up to rounding.
+
+With two micro-batches, one process and two give the same bits, however long they train.
+"""
 
 import itertools
 import os
@@ -36,13 +39,15 @@ def test_every_row_belongs_to_one_rank(length: int, count: int) -> None:
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def start(folder: Path, ranks: int, batch_size: int = 6) -> subprocess.Popen[str]:
+def start(
+    folder: Path, ranks: int, batch_size: int = 6, micro_batches: int = 1
+) -> subprocess.Popen[str]:
     """Start one process, or several ranks under torchrun."""
     folder.mkdir(exist_ok=True)
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
     command = [sys.executable, "-W", "ignore", *(torchrun if ranks > 1 else []), *WORKER]
     return subprocess.Popen(
-        [*command, str(folder), str(batch_size)],
+        [*command, str(folder), str(batch_size), str(micro_batches)],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
@@ -50,9 +55,10 @@ def start(folder: Path, ranks: int, batch_size: int = 6) -> subprocess.Popen[str
     )
 
 
-def results(folder: Path, ranks: int) -> list[dict[str, torch.Tensor]]:
+def results(folder: Path, ranks: int, micro_batches: int = 1) -> list[dict[str, torch.Tensor]]:
     """Results of each rank, after the run has ended."""
-    _, errors = (process := start(folder, ranks)).communicate(timeout=LONGEST)
+    process = start(folder, ranks, micro_batches=micro_batches)
+    _, errors = process.communicate(timeout=LONGEST)
     assert process.returncode == 0, errors
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(ranks)]
 
@@ -71,6 +77,39 @@ def test_two_ranks_choose_and_learn_like_one(
         assert torch.equal(first[name], second[name])
     assert torch.equal(first["choices"], one_rank["choices"])
     torch.testing.assert_close(first["losses"], one_rank["losses"], rtol=TOLERANCE, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def one_rank_in_parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    return results(tmp_path_factory.mktemp("one_rank"), 1, micro_batches=2)[0]
+
+
+def test_micro_batches_learn_like_a_whole_step(
+    one_rank: dict[str, torch.Tensor], one_rank_in_parts: dict[str, torch.Tensor]
+) -> None:
+    assert torch.equal(one_rank_in_parts["choices"], one_rank["choices"])
+    losses = one_rank_in_parts["losses"], one_rank["losses"]
+    torch.testing.assert_close(*losses, rtol=TOLERANCE, atol=1e-6)
+
+
+def test_two_ranks_give_the_bits_of_one_that_computes_two_micro_batches(
+    tmp_path: Path, one_rank_in_parts: dict[str, torch.Tensor]
+) -> None:
+    for found in results(tmp_path, 2, micro_batches=2):
+        assert found.keys() == one_rank_in_parts.keys()
+        assert all(torch.equal(found[name], one_rank_in_parts[name]) for name in found)
+
+
+@given(size=st.integers(1, 40), micro_batches=st.integers(1, 8), count=st.integers(1, 8))
+def test_a_step_is_split_equally_or_refused(size: int, micro_batches: int, count: int) -> None:
+    ranks = Ranks(0, count)
+    equal = size % micro_batches == 0 and size % count == 0
+    if equal and (micro_batches == 1 or micro_batches % count == 0):
+        ranks.check_batch(size, micro_batches)
+        assert size // count % max(1, micro_batches // count) == 0
+    else:
+        with pytest.raises(UserError, match=r"`train\.(batch_size|micro_batches)`"):
+            ranks.check_batch(size, micro_batches)
 
 
 def wait_for_states(folder: Path, process: subprocess.Popen[str], count: int) -> bool:
@@ -98,26 +137,45 @@ def kill_one_rank(process: subprocess.Popen[str]) -> None:
     assert not any(child.is_running() for child in processes)
 
 
+def killed_and_resumed(
+    folder: Path, ranks: tuple[int, ...], micro_batches: int
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Choices and results of a run that was killed and resumed, by those numbers in turn.
+
+    It is killed once; with more rounds (`CHIMLE_RANK_ROUNDS`) every five rounds.
+    """
+    numbers, moments = itertools.cycle(ranks), random.Random(5)
+    for _ in range(max(1, ROUNDS // 5)):
+        process = start(folder, next(numbers), micro_batches=micro_batches)
+        if wait_for_states(folder, process, moments.randint(1, 8 * min(ROUNDS // 3, 5))):
+            kill_one_rank(process)
+    process = start(folder, next(numbers), micro_batches=micro_batches)
+    _, errors = process.communicate(timeout=LONGEST)
+    assert process.returncode == 0, errors
+    assert "continues from round" in errors
+    choices = torch.stack([torch.load(folder / f"round_{n}.pt") for n in range(ROUNDS)])
+    return choices, torch.load(folder / "0.pt", weights_only=True)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600 + 60 * ROUNDS)
 def test_a_killed_run_resumes_with_another_number_of_ranks(
     tmp_path: Path, one_rank: dict[str, torch.Tensor]
 ) -> None:
-    """Once; with more rounds (`CHIMLE_RANK_ROUNDS`) every five rounds, by two, one and three."""
-    numbers, moments = itertools.cycle((2, 1, 3)), random.Random(5)
-    for _ in range(max(1, ROUNDS // 5)):
-        process = start(tmp_path, next(numbers))
-        if wait_for_states(tmp_path, process, moments.randint(1, 8 * min(ROUNDS // 3, 5))):
-            kill_one_rank(process)
-    ranks = next(numbers)
-    process = start(tmp_path, ranks)
-    _, errors = process.communicate(timeout=LONGEST)
-    assert process.returncode == 0, errors
-    assert "continues from round" in errors
-    choices = torch.stack([torch.load(tmp_path / f"round_{n}.pt") for n in range(ROUNDS)])
+    choices, resumed = killed_and_resumed(tmp_path, (2, 1, 3), micro_batches=1)
     assert torch.equal(choices, one_rank["choices"])
-    resumed = torch.load(tmp_path / "0.pt", weights_only=True)
     torch.testing.assert_close(resumed["losses"], one_rank["losses"], rtol=TOLERANCE, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600 + 60 * ROUNDS)
+def test_a_killed_run_of_micro_batches_resumes_to_the_same_bits(
+    tmp_path: Path, one_rank_in_parts: dict[str, torch.Tensor]
+) -> None:
+    choices, resumed = killed_and_resumed(tmp_path, (2, 1), micro_batches=2)
+    assert torch.equal(choices, one_rank_in_parts["choices"])
+    for name in ("losses", "weights"):
+        assert torch.equal(resumed[name], one_rank_in_parts[name])
 
 
 def _disagree(rank: int, folder: str) -> None:
