@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chimle.cli.explore.sample_grid import SampleGrid
-from chimle.errors import UserError
+from chimle.errors import UserError, first_line
 from chimle.images.decode import png_bytes, read_image
 from chimle.images.pyramid import resize
 from chimle.inference.model import Model
@@ -48,9 +48,14 @@ def draw_events(model: Model, request: DrawRequest) -> Generator[Event, None, No
     grid = request.grid
     rows = [[str(name) for name in row] for row in grid.rows]
     yield {"input": _text_of(given), "rows": rows, "shared": grid.shared, "text": grid.text}
-    drawn = model.draw(given, [mixture_of(name) for name in grid.names])
-    for name, sample in zip(grid.names, drawn, strict=True):
-        yield {"name": str(name), "png": _text_of(sample)}
+    try:
+        drawn = model.draw(given, [mixture_of(name) for name in grid.names])
+        for name, sample in zip(grid.names, drawn, strict=True):
+            yield {"name": str(name), "png": _text_of(sample)}
+    except (MemoryError, RuntimeError) as error:  # A full GPU is a RuntimeError.
+        reason = first_line(error)
+        yield {"error": f"{request.file_name} cannot be drawn ({reason}): try a smaller image"}
+        return
     yield {"end": True}
 
 

@@ -12,6 +12,7 @@ import chimle
 from chimle.cli.explore import draw_events as events
 from chimle.cli.explore.sample_grid import grid_of
 from chimle.images.decode import png_bytes
+from chimle.inference.model import Model
 from tests.support.projects import noise_image, tiny_bundle
 
 
@@ -45,6 +46,23 @@ def test_large_images_are_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     model = chimle.load(tiny_bundle(tmp_path / "bundle", "super_resolution"))
     assert events.fitted(noise_image((100, 200)), model, degrade=True).shape == (2, 4, 3)
     assert events.fitted(noise_image((100, 200)), model, degrade=False).shape == (2, 4, 3)
+
+
+def test_a_full_memory_is_one_sentence(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee documentation")
+
+    monkeypatch.setattr(Model, "draw", out_of_memory)
+    file = tmp_path / "a.png"
+    file.write_bytes(png_bytes(noise_image((8, 8))))
+    request = events.DrawRequest(file, "street.png", True, grid_of({}, 4))
+    *_, event = events.draw_events(chimle.load(bundle), request)
+    assert event["error"] == (
+        "street.png cannot be drawn (CUDA out of memory. Tried to allocate 20.00 GiB.): "
+        "try a smaller image"
+    )
 
 
 def test_an_image_that_cannot_be_read_is_named_as_the_user_names_it(

@@ -4,12 +4,15 @@ import base64
 import io
 import os
 import re
+import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,7 +20,9 @@ from PIL import Image
 import chimle
 from chimle.images.formats import image_extensions
 from tests.support.command import run
+from tests.support.helpers import ROOT
 from tests.support.projects import noise_image
+from tests.support.servers import free_port
 
 DROP = """(zone, [text, name]) => {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -349,6 +354,27 @@ def test_who_stops_leaves_the_queue(open_page: Callable[..., Any]) -> None:
     assert first.locator("#text").inner_text().startswith("Stopped.")
     wait_for_text(second, "share nothing")
     assert first.locator("#samples .cell img").count() < 36
+
+
+def test_ctrl_c_ends_it_quietly(bundle: Path) -> None:
+    pytest.importorskip("uvicorn", reason="the extra `explore` is absent")
+    port = str(free_port())
+    command = [sys.executable, "-W", "ignore", "-m", "chimle", "explore", "--port", port]
+    with subprocess.Popen(
+        [*command, "--model", str(bundle)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        assert (
+            server.stdout.readline() == f"Open http://127.0.0.1:{port} in a browser; Ctrl-C ends.\n"
+        )
+        httpx.get(f"http://127.0.0.1:{port}", timeout=60, trust_env=False).raise_for_status()
+        server.send_signal(signal.SIGINT)
+        _, complaints = server.communicate(timeout=60)
+    assert (server.returncode, complaints) == (0, "")
 
 
 def test_a_taken_port_is_one_sentence(bundle: Path) -> None:

@@ -136,6 +136,17 @@ def test_an_upload_is_bounded(client: httpx.Client) -> None:
     assert got.text == "large.png has more than 128 MiB: reduce it first."
 
 
+def test_connections_are_bounded(client: httpx.Client, port: int) -> None:
+    with ExitStack() as stack:
+        for _ in range(64):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        assert client.get("/").status_code == 503
+    deadline = time.monotonic() + 20
+    while (status := client.get("/").status_code) != 200 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert status == 200
+
+
 def test_two_people_get_what_each_asked_for(client: httpx.Client, bundle: Path) -> None:
     model = chimle.load(bundle)
     with ExitStack() as stack:
