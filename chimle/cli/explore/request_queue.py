@@ -65,11 +65,11 @@ class Ticket:
 
         The consumer must not wait for anything else between two of them.
         """
-        told = None
+        last = None
         while place := self.queue.place_of(self):
-            if place != told:
+            if place != last:
                 yield place
-            told = place
+            last = place
             await self.queue.changed()
 
     def leave(self) -> None:

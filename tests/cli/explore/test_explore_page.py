@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -354,6 +355,19 @@ def test_who_stops_leaves_the_queue(open_page: Callable[..., Any]) -> None:
     assert first.locator("#text").inner_text().startswith("Stopped.")
     wait_for_text(second, "share nothing")
     assert first.locator("#samples .cell img").count() < 36
+
+
+def test_a_full_queue_is_said_by_the_page(page: Any, port: int) -> None:
+    address, large, small = f"http://127.0.0.1:{port}/samples", png((400, 400)), png((16, 16))
+    with httpx.Client(timeout=60, trust_env=False) as client, ExitStack() as stack:
+        for query, image in [("kind=map&columns=6&rows=6", large), *[("count=1", small)] * 8]:
+            stack.enter_context(client.stream("POST", f"{address}?{query}", content=image))
+        drop(page, small, "street.png")
+        sentence = "8 requests are waiting already: try again in a minute."
+        page.locator("#error", has_text=sentence).wait_for(timeout=60_000)
+    page.locator("#draw").click()
+    wait_for_text(page, "share nothing but the input")
+    assert page.locator("#error").is_hidden()
 
 
 def test_ctrl_c_ends_it_quietly(bundle: Path) -> None:
