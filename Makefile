@@ -8,6 +8,7 @@
 # make serve: a local Prefect server and worker that run the pipeline every night.
 # make disk: what grows on this machine's disk, with sizes.
 # make bench: search, training and sampling compared with the published algorithm on this machine.
+# make tour: the notebook docs/tour.ipynb with new outputs.
 # make graph: the dependencies in dvc.yaml from the imports, the fields in params.yaml from the settings.
 # make docs: the documentation as a site, in site/; a broken link is an error.
 # make install: the virtual environment alone, from requirements.lock.
@@ -30,7 +31,7 @@ export PYTHONWARNINGS := ignore
 # With it, every process compiles all that it imports, and the tests take three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install lock run showcase test test-all quick-tests all-tests faults fuzz compare serve server-setup disk bench docs graph \
+.PHONY: install lock run showcase test test-all quick-tests all-tests faults fuzz compare serve server-setup disk bench docs tour graph \
 	lint format clean check-python
 
 install: $(VENV)/.installed
@@ -91,6 +92,9 @@ bench: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+tour: $(VENV)/.installed
+	OMP_NUM_THREADS=1 python -m tests.support.notebooks docs/tour.ipynb
 
 graph: $(VENV)/.installed
 	python -m stages.write_deps

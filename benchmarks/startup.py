@@ -8,6 +8,7 @@ Files are in the system's cache; processor time does not depend on what else the
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -20,10 +21,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.measure import machine
+from chimle.bundles.task_models import PRETRAINED
 
 SIDE = 512
 """Side of the image that is sampled, pixels."""
 _SAMPLE = ("sample", "photo.png", "--task", "colourization", "--degrade")
+_SCORE = ("score", "outputs", "--targets", "targets", "--weights", "random")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ CASES = (
     Case("chimle sample --help", ("sample", "--help"), 1.5),
     Case("chimle sample -n 1", (*_SAMPLE, "-n", "1"), 6),
     Case("chimle sample", _SAMPLE),
+    Case("chimle score", _SCORE),
+    Case("chimle show", ("show", "model.zip")),
 )
 
 
@@ -76,10 +81,19 @@ def measure(python: Path, case: Case, folder: Path) -> tuple[float, float]:
     return spent, user + after.children_system - before.children_system
 
 
-def write_image(path: Path) -> None:
+def write_image(path: Path, seed: int = 0) -> None:
     """A smooth random colour image."""
-    coarse = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    path.parent.mkdir(exist_ok=True)
+    coarse = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path)
+
+
+def write_files(folder: Path) -> None:
+    """What the commands read: an image, a sample with its target, and a bundle."""
+    write_image(folder / "photo.png")
+    write_image(folder / "targets" / "photo.png")
+    write_image(folder / "outputs" / "photo_0.png", seed=1)
+    shutil.copy(PRETRAINED / "colourization.zip", folder / "model.zip")
 
 
 def main() -> None:
@@ -93,7 +107,7 @@ def main() -> None:
     print(machine())
     print(f"{'command':22} {'seconds':>8} {'processor':>9} {'limit':>6}")
     with tempfile.TemporaryDirectory() as name:
-        write_image(Path(name) / "photo.png")
+        write_files(Path(name))
         for case in CASES:
             measure(python, case, Path(name))
             runs = [measure(python, case, Path(name)) for _ in range(arguments.repeats)]

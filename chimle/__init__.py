@@ -6,15 +6,26 @@ Paper: arXiv 2211.14286. Start with `chimle.load(bundle).sample(image)`; torch i
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chimle.api.score_images import score as score
+    from chimle.api.train_images import train as train
     from chimle.inference.model import load as load
 
-__all__ = ["load"]
+__all__ = ["load", "score", "train"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    if name == "load":
-        from chimle.inference.model import load
+    match name:
+        case "load":
+            from chimle.inference.model import load
 
-        return load
+            return load
+        case "score":
+            from chimle.api.score_images import score
+
+            return score
+        case "train":
+            from chimle.api.train_images import train
+
+            return train
     raise AttributeError(f"module `chimle` has no `{name}`")

@@ -79,6 +79,13 @@ def test_docstrings_of_fields_and_methods_are_shown(site: Path) -> None:
     assert "Draw samples of an input image" in reference
 
 
+def test_the_notebook_links_to_pages(site: Path) -> None:
+    links = re.findall(r'href="([^"#:]+)"', (site / "tour" / "index.html").read_text())
+    assert "../howto-train/" in links
+    missing = [link for link in links if not (site / "tour" / link).exists()]
+    assert missing == []
+
+
 def test_every_page_opens_and_asks_no_other_server(site: Path, address: str, browser: Any) -> None:
     page = browser.new_page()
     asked: list[str] = []

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from chimle.bundles.addresses import open_bundle
-from chimle.bundles.bundle import Bundle
+from chimle.bundles.bundle import Bundle, save_bundle
 from chimle.bundles.task_models import task_model
 from chimle.device import choose_device
 from chimle.errors import UserError
@@ -81,6 +81,23 @@ class Model:
             DegradationSettings, self.bundle.degradation, "the model's `degradation`"
         )
         return degrade(rgb, definition, parameters, seed=0)[0]
+
+    def save(self, folder: str | Path, license_: str | None = None) -> None:
+        """Write the model as a bundle, which `load` reads; it replaces `folder` when complete.
+
+        Args:
+            folder: where to.
+            license_: SPDX identifier of the model's license; None: as loaded.
+        """
+        bundle = self.bundle
+        save_bundle(
+            Path(folder),
+            bundle.tower,
+            bundle.settings,
+            bundle.provenance,
+            license_ or bundle.license,
+            bundle.degradation,
+        )
 
     @property
     def takes_jpeg(self) -> bool:

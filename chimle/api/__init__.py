@@ -1,0 +1,1 @@
+"""What a Python program calls beside `chimle.load`: training and scoring of images in memory."""

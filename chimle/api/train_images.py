@@ -1,0 +1,161 @@
+"""Training on images in memory: `chimle.train`. A run that is to resume is the pipeline's."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from chimle.bundles.bundle import Bundle
+from chimle.data.dataset import Pair
+from chimle.device import choose_device
+from chimle.errors import UserError
+from chimle.images.degrade import degrade, parameters_of
+from chimle.images.jpeg import JpegCode, quality_tables
+from chimle.images.pyramid import resize
+from chimle.inference.inputs import AnyImage, as_array
+from chimle.inference.model import Model
+from chimle.perceptual.training_distance import described, load_training_distance
+from chimle.provenance import digest
+from chimle.settings.degradation import DegradationSettings
+from chimle.settings.model_settings import ModelSettings
+from chimle.settings.reading import build_settings
+from chimle.tasks import Degradation, Task
+from chimle.training.imle_trainer import ImleTrainer
+
+SECTIONS = ("tower", "perceptual", "search", "train")
+"""Sections of the settings that a training reads."""
+PRESET = "none"
+"""Name of the preset in the bundle of a model that no preset made."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Result of a training: the model, and the training curve as columns of equal length."""
+
+    model: Model
+    curve: dict[str, list[float]]
+
+
+def train(
+    images: Sequence[AnyImage],
+    task: str,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    inputs: Sequence[AnyImage] | None = None,
+    degradation: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> TrainedModel:
+    """Train a model on target images.
+
+    Each image becomes its largest central square, reduced to the tower's resolution. Nothing is
+    written and a killed run is lost: to resume, train in a project (`docs/howto-train.md`).
+
+    Args:
+        images: targets: PIL images, (H, W, 3) uint8 arrays or (3, H, W) tensors in [0, 1].
+        task: name of a task.
+        settings: sections `tower`, `perceptual`, `search` and `train` with their fields, as in a
+            preset's file; a field that is not given has its default.
+        inputs: the observed input of every target; None: made by the task's degradation.
+        degradation: parameters of the degradation, as `{"jpeg_quality": 5}`; None: the defaults.
+        seed: of weights, codes, order and orientation of the images, and of the degradation.
+
+    Raises:
+        TypeError: an image is of another type.
+        UserError: there is no image, an image is too small, inputs and targets differ in number, or
+            a setting is unknown or out of range.
+    """
+    given = _checked_sections(settings or {})
+    model_settings = build_settings(
+        ModelSettings, {**given, "task": task, "preset": PRESET, "seed": seed}, "settings"
+    )
+    degrading = build_settings(DegradationSettings, degradation or {}, "degradation")
+    pairs = _pairs(images, inputs, model_settings, degrading)
+    device = choose_device()
+    distance = load_training_distance(model_settings.perceptual, str(device))
+    seconds = model_settings.train.seconds
+    with TemporaryDirectory(prefix="chimle-train-") as folder:
+        state = Path(folder) / "state.pt"
+        trained = ImleTrainer(model_settings, pairs, distance, state, device, seconds).run()
+    plain = model_settings.model_dump(mode="json", exclude={"preset"})
+    provenance = {
+        "pairs_sha256": _pairs_hash(pairs),
+        "settings": plain,
+        "settings_sha256": digest(plain),
+        "preset": PRESET,
+        "seed": seed,
+        "extractor": described(distance),
+    }
+    tower = trained.tower.eval().requires_grad_(False)
+    parameters = parameters_of(model_settings.definition, degrading)
+    bundle = Bundle(tower, model_settings, provenance, degradation=parameters)
+    columns = zip(*trained.history, strict=True)
+    curve = {name: list(values) for name, values in zip(trained.columns, columns, strict=True)}
+    return TrainedModel(Model(bundle, device), curve)
+
+
+def _checked_sections(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The settings, by section; `UserError` for another section."""
+    unknown = sorted(set(settings) - set(SECTIONS))
+    if unknown:
+        raise UserError(f"settings: unknown section `{unknown[0]}`: use {', '.join(SECTIONS)}")
+    return dict(settings)
+
+
+def _pairs(
+    images: Sequence[AnyImage],
+    inputs: Sequence[AnyImage] | None,
+    settings: ModelSettings,
+    degrading: DegradationSettings,
+) -> list[Pair]:
+    """Pairs of the tower's resolution, named by their numbers."""
+    if not images:
+        raise UserError("there is no image to train on: give at least one")
+    if inputs is not None and len(inputs) != len(images):
+        raise UserError(
+            f"{len(inputs)} inputs for {len(images)} images: every image needs its own input"
+        )
+    size, task = settings.tower.resolution, settings.definition
+    pairs = []
+    for number, image in enumerate(images):
+        target = _square(as_array(image), size, f"image {number}")
+        if inputs is None:
+            degraded, _ = degrade(target, task, degrading, settings.seed + number)
+            pairs.append(Pair(str(number), degraded, target, _jpeg_code(task, degrading)))
+            continue
+        small = size // task.reduction
+        own = _square(as_array(inputs[number]), small, f"input {number}")
+        pairs.append(Pair(str(number), own, target))
+    return pairs
+
+
+def _jpeg_code(task: Task, degrading: DegradationSettings) -> JpegCode | None:
+    """How the degradation encodes its inputs, where that is JPEG."""
+    if task.degradation is not Degradation.JPEG:
+        return None
+    return JpegCode(quality_tables(degrading.jpeg_quality))
+
+
+def _square(rgb: np.ndarray, size: int, name: str) -> np.ndarray:
+    """The largest central square, reduced to `size`; `UserError` where it is smaller."""
+    height, width = rgb.shape[:2]
+    side = min(height, width)
+    if side < size:
+        raise UserError(
+            f"{name} has {width}x{height} pixels, fewer than {size}x{size}: leave it out or lower "
+            "`tower.resolution`"
+        )
+    top, left = (height - side) // 2, (width - side) // 2
+    return resize(rgb[top : top + side, left : left + side], (size, size))
+
+
+def _pairs_hash(pairs: Sequence[Pair]) -> str:
+    """SHA-256 of the pixels of all pairs."""
+    state = hashlib.sha256()
+    for pair in pairs:
+        for image in (pair.input, pair.target):
+            state.update(repr(image.shape).encode() + image.tobytes())
+    return state.hexdigest()

@@ -1,0 +1,104 @@
+"""`chimle.train`: images in memory become a model; wrong ones are named in one sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import chimle
+from chimle.api.train_images import SECTIONS
+from chimle.errors import UserError
+from chimle.images.degrade import grey
+from chimle.tasks import TASKS
+from tests.support.projects import TINY, noise_image
+
+SETTINGS: dict[str, Any] = {name: TINY[name] for name in SECTIONS}
+IMAGES = [noise_image((32 + number, 40)) for number in range(5)]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_trained_model_samples_and_is_saved(tmp_path: Path, task: str) -> None:
+    trained = chimle.train(IMAGES, task, SETTINGS)
+    steps = TINY["train"]["rounds"] * TINY["train"]["steps_per_round"]
+    assert trained.curve["step"][-1] == steps
+    assert {len(values) for values in trained.curve.values()} == {len(trained.curve["step"])}
+    given = trained.model.degraded(IMAGES[0])
+    samples = trained.model.sample(given, n=2)
+    assert not np.array_equal(samples[0], samples[1])
+    trained.model.save(tmp_path / "model", "CC0-1.0")
+    loaded = chimle.load(tmp_path / "model")
+    assert loaded.bundle.license == "CC0-1.0"
+    assert np.array_equal(np.stack(loaded.sample(given, n=2)), np.stack(samples))
+    loaded.save(tmp_path / "copy")
+    for name in ("bundle.json", "weights.safetensors"):
+        assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "model" / name).read_bytes()
+
+
+def test_images_settings_and_seed_determine_the_model() -> None:
+    weights = [
+        chimle.train(images, "colourization", SETTINGS, seed=seed).model.bundle.tower.state_dict()
+        for images, seed in (
+            (IMAGES, 0),
+            ([Image.fromarray(image) for image in IMAGES], 0),
+            (IMAGES, 1),
+            (IMAGES[1:], 0),
+        )
+    ]
+    same = [all(torch.equal(weights[0][name], own[name]) for name in own) for own in weights]
+    assert same == [True, True, False, False]
+
+
+def test_given_inputs_are_those_of_the_degradation() -> None:
+    square = [image[:32, :32] for image in IMAGES]
+    made = chimle.train(square, "colourization", SETTINGS)
+    given = chimle.train(square, "colourization", SETTINGS, inputs=[grey(one) for one in square])
+    assert given.curve == made.curve
+
+
+def test_the_model_remembers_its_degradation() -> None:
+    trained = chimle.train(
+        IMAGES, "decompression", SETTINGS, degradation={"jpeg_quality": 40}
+    ).model
+    assert trained.bundle.degradation == {"jpeg_quality": 40}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": []}, "there is no image to train on: give at least one"),
+        (
+            {"images": [IMAGES[0], noise_image((20, 50))]},
+            "image 1 has 50x20 pixels, fewer than 32x32: leave it out or lower `tower.resolution`",
+        ),
+        (
+            {"inputs": IMAGES[:2]},
+            "2 inputs for 5 images: every image needs its own input",
+        ),
+        (
+            {"settings": {"pair": {}}},
+            "settings: unknown section `pair`: use tower, perceptual, search, train",
+        ),
+        (
+            {"settings": {"train": {"round": 3}}},
+            "settings: unknown parameter `train.round`: remove it or fix its spelling",
+        ),
+        ({"task": "colours"}, "unknown task 'colours'"),
+        (
+            {"degradation": {"quality": 3}},
+            "degradation: unknown parameter `quality`: remove it or fix its spelling",
+        ),
+    ],
+)
+def test_bad_input_is_named(changes: dict[str, Any], message: str) -> None:
+    arguments = {"images": IMAGES, "task": "colourization", "settings": SETTINGS}
+    with pytest.raises(UserError) as raised:
+        chimle.train(**{**arguments, **changes})
+    assert message in str(raised.value)
+
+
+def test_other_types_are_refused() -> None:
+    with pytest.raises(TypeError, match="takes a PIL image"):
+        chimle.train(["photo.png"], "colourization", SETTINGS)  # type: ignore[list-item]
