@@ -1,0 +1,141 @@
+"""Ablations of the training recipe: one field changed at a time, on equal processor time.
+
+    python -m benchmarks.ablation TASK [--root DIR] [--seconds 300] [--seeds 0 1] [--only NAME ...]
+
+Trains each variant of the task's settings on the training split of `data/pairs/TASK`, and evaluates
+it on the validation split, with the perceptual weights that the settings name. Prints a table of
+means over seeds, and the two ends where there are several. A training that was interrupted
+continues: its state lies in `scratch/ablation`. Time is that of the processor, on one thread, so
+that other processes of the machine take nothing from it.
+"""
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.measure import machine
+from chimle.data.augmentation import centre
+from chimle.data.dataset import PairIndex
+from chimle.inference.sampling import sample_pairs
+from chimle.metrics.evaluator import EvaluationConfig, evaluate
+from chimle.metrics.prediction import predictions_of
+from chimle.perceptual.lpips import load_perceptual
+from chimle.settings.model_settings import ModelSettings
+from chimle.settings.reading import build_settings, load_settings
+from chimle.training.imle_trainer import ImleTrainer
+from chimle.training.timer import Stopwatch
+
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "base": {},
+    "scale1": {"perceptual": {"scales": [1]}},
+    "noshift": {"perceptual": {"shift": 0}},
+    "cosine": {"train": {"schedule": "cosine", "warmup": 50}},
+    "rate": {"train": {"learning_rate": 2e-3}},
+    "wide_search": {"search": {"candidates": [40, 40, 10, 5]}},
+    "levels": {"train": {"level_weights": [0.5, 0.5, 1, 2]}},
+    "too_near": {"search": {"too_near": 0.1}},
+    "batch32": {"train": {"batch_size": 32}},
+}
+"""Fields that differ from the task's settings, per variant."""
+SAMPLES = 10
+"""Samples per input."""
+MEASURES = {
+    "lpips_{}": "LPIPS",
+    "lpips_{}_best_of_10": "best of 10",
+    "lpips_{}_x2": "LPIPS x2",
+    "spectrum": "spectrum",
+    "spectrum_excess": "excess",
+    "sliced_wasserstein_fine": "SW fine",
+    "sliced_wasserstein_middle": "middle",
+    "sliced_wasserstein_coarse": "coarse",
+    "diversity_lpips_{}": "diversity",
+}
+"""Measures of the table and their titles; `{}` is the backbone."""
+
+
+class ProcessorTime(Stopwatch):
+    """The seconds of processor time that a run has spent."""
+
+    def resume(self, spent: float) -> None:
+        """Start now, with the seconds that earlier processes took."""
+        self._before, self._started = spent, time.process_time()
+
+    @property
+    def spent(self) -> float:
+        """Seconds so far."""
+        return self._before + time.process_time() - self._started
+
+
+def variant_settings(base: ModelSettings, name: str, seed: int) -> ModelSettings:
+    """The settings of a variant, which time ends and not a number of rounds."""
+    values = base.model_dump(mode="json")
+    for group, fields in VARIANTS[name].items():
+        values[group] |= fields
+    values["train"]["rounds"], values["seed"] = 10_000, seed
+    return build_settings(ModelSettings, values, f"variant {name}")
+
+
+def measured(
+    settings: ModelSettings, name: str, root: Path, seconds: float
+) -> tuple[int, Mapping[str, float]]:
+    """Train, or continue, and evaluate: gradient steps and metrics."""
+    folder = root / "data" / "pairs" / settings.task
+    perceptual = load_perceptual(settings.perceptual, "cpu", root)
+    state = root / "scratch" / "ablation" / f"{settings.task}-{name}-{settings.seed}.pt"
+    state.parent.mkdir(parents=True, exist_ok=True)
+    pairs = PairIndex(folder, "train")
+    trainer = ImleTrainer(settings, pairs, perceptual, state, torch.device("cpu"), seconds)
+    trainer.timer = ProcessorTime(seconds)
+    trained = trainer.run()
+    held = [
+        centre(pair, settings.definition, settings.tower.resolution)
+        for pair in PairIndex(folder, "validation")
+    ]
+    samples = sample_pairs(trained.tower, settings.definition, held, SAMPLES)
+    predictions = predictions_of(
+        [pair.id for pair in held],
+        samples,
+        [pair.target for pair in held],
+        [pair.input for pair in held],
+    )
+    scores, _ = evaluate(predictions, EvaluationConfig(perceptual.at_scales(1), resamples=100))
+    return int(trained.history[-1][0]), scores.values
+
+
+def cell(values: Sequence[float]) -> str:
+    """A mean over seeds, with the two ends where there are several."""
+    mean = f"{np.mean(values):.4g}"
+    return mean if len(values) < 2 else f"{mean} ({min(values):.4g} to {max(values):.4g})"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task")
+    parser.add_argument("--root", type=Path, default=Path())
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    base = load_settings(ModelSettings, options.task, options.root)
+    print(f"{machine()}; {options.seconds:g} s of processor time, seeds {options.seeds}\n")
+    print(f"| variant | steps | {' | '.join(MEASURES.values())} |\n|{'---|' * (len(MEASURES) + 2)}")
+    for name in options.only:
+        runs = [
+            measured(variant_settings(base, name, seed), name, options.root, options.seconds)
+            for seed in options.seeds
+        ]
+        keys = [key.format(base.perceptual.backbone) for key in MEASURES]
+        cells = [cell([metrics[key] for _, metrics in runs]) for key in keys]
+        steps = cell([float(steps) for steps, _ in runs])
+        print(f"| {name} | {steps} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
