@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
 from chimle.images.decode import png_bytes, read_rgb
+from chimle.io.html_templates import render_html
 from chimle.metrics.metric import Group
 from chimle.metrics.metric_table import MetricRow, metric_rows, trained_features
 from chimle.report.charts import best_of_chart, training_charts
@@ -121,15 +120,8 @@ def render(root: Path, tasks: Sequence[str]) -> str:
     Raises:
         UserError: a file is missing or damaged.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     sections = [_section(root, task) for task in tasks]
-    return environment.get_template("page.html.j2").render(sections=sections) + "\n"
+    return render_html(Path(__file__).with_name("page.html.j2"), sections=sections) + "\n"
 
 
 def overview(root: Path, tasks: Sequence[str], side: int = 128) -> bytes:

@@ -13,7 +13,6 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
-import jinja2
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -28,6 +27,7 @@ from chimle.errors import UserError
 from chimle.images.decode import png_bytes
 from chimle.images.formats import extension_of, image_extensions
 from chimle.inference.model import Model
+from chimle.io.html_templates import render_html
 from chimle.io.loopback import App, Message, OwnPageOnly, Receive, Send
 
 MOST_WAITING = 8
@@ -104,14 +104,8 @@ async def save_upload(request: Request, folder: Path, extension: str) -> Path:
 
 def render_page(model: Model) -> str:
     """The page for a model, as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("explore.html.j2").render(
+    return render_html(
+        Path(__file__).with_name("explore.html.j2"),
         title=model.bundle.settings.definition.title,
         levels=model.levels,
         extensions=",".join(["image/*", *sorted(image_extensions())]),
