@@ -1,7 +1,18 @@
-"""Hook of the site: links of a notebook to files of the repository become links to their pages."""
+"""Hook of the site, for what mkdocs-jupyter makes of a notebook.
+
+Links to files of the repository become links to their pages, and MathJax, which pages would load
+from another server, is left out: the notebooks have no formulas.
+"""
 
 import re
 from typing import Any
+
+MATHJAX = re.compile(
+    r"<!-- Load mathjax -->.*?<!-- End of mathjax configuration -->"
+    r"|<script data-mkdocs-jupyter-mathjax=.*?</script>",
+    re.DOTALL,
+)
+"""As mkdocs-jupyter writes it, before version 0.27 and since."""
 
 
 def on_page_content(html: str, page: Any, files: Any, **_: Any) -> str:
@@ -16,3 +27,8 @@ def on_page_content(html: str, page: Any, files: Any, **_: Any) -> str:
         return f'href="{target.url_relative_to(page.file)}"'
 
     return re.sub(r'href="([\w.-]+\.md)"', to_page, html)
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """A page without MathJax; since version 0.27 every page has its loader."""
+    return MATHJAX.sub("", output)
