@@ -11,6 +11,7 @@ import numpy as np
 
 from chimle.bundles.bundle import Bundle
 from chimle.data.dataset import Pair
+from chimle.data.pair.pair_specs import centre_square
 from chimle.device import choose_device
 from chimle.errors import UserError
 from chimle.images.degrade import degrade, parameters_of
@@ -142,13 +143,12 @@ def _jpeg_code(task: Task, degrading: DegradationSettings) -> JpegCode | None:
 def _square(rgb: np.ndarray, size: int, name: str) -> np.ndarray:
     """The largest central square, reduced to `size`; `UserError` where it is smaller."""
     height, width = rgb.shape[:2]
-    side = min(height, width)
+    left, top, side = centre_square(width, height)
     if side < size:
         raise UserError(
             f"{name} has {width}x{height} pixels, fewer than {size}x{size}: leave it out or lower "
             "`tower.resolution`"
         )
-    top, left = (height - side) // 2, (width - side) // 2
     return resize(rgb[top : top + side, left : left + side], (size, size))
 
 

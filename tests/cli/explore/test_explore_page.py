@@ -117,6 +117,20 @@ def shown(page: Any, selector: str) -> np.ndarray:
     return np.array(image.evaluate(COLOUR), np.uint8).reshape(height, width, 4)[..., :3]
 
 
+def input_and_sample(bundle: Path, size: tuple[int, int], name: str) -> tuple[Any, Any]:
+    """The input that is made of the dropped image of that size, and its sample of that name."""
+    model = chimle.load(bundle)
+    given = model.degraded(noise_image(size))
+    return given, model.sample(given, names=[name])[0]
+
+
+def assert_downloads(page: Any, bundle: Path, size: tuple[int, int], name: str) -> None:
+    """The chosen sample is downloaded under its name, with the pixels of `Model.sample`."""
+    file, found = downloaded(page)
+    assert file == f"sample_{name}.png"
+    np.testing.assert_array_equal(found, input_and_sample(bundle, size, name)[1])
+
+
 def test_from_drop_to_download(page: Any, bundle: Path) -> None:
     drop(page, png((48, 64)), "street.png")
     wait_for_text(page, "share nothing but the input")
@@ -136,11 +150,7 @@ def test_from_drop_to_download(page: Any, bundle: Path) -> None:
     assert captions(page)[:2] == ["3.5.5.5", "3.5.6.6"]
 
     page.locator("#samples .cell").nth(1).click()
-    name, found = downloaded(page)
-    assert name == "sample_3.5.6.6.png"
-    model = chimle.load(bundle)
-    given = model.degraded(noise_image((48, 64)))
-    np.testing.assert_array_equal(found, model.sample(given, names=["3.5.6.6"])[0])
+    assert_downloads(page, bundle, (48, 64), "3.5.6.6")
 
     page.locator("#back").click()
     wait_for_text(page, "Variations of 03")
@@ -185,11 +195,7 @@ def test_the_map_of_the_hierarchy(page: Any, bundle: Path) -> None:
     screenshot(page, "map.png")
 
     page.locator("#samples .cell").nth(4).click()
-    name, found = downloaded(page)
-    assert name == "sample_1.2.2.2.png"
-    model = chimle.load(bundle)
-    given = model.degraded(noise_image((40, 56)))
-    np.testing.assert_array_equal(found, model.sample(given, names=["1.2.2.2"])[0])
+    assert_downloads(page, bundle, (40, 56), "1.2.2.2")
     page.locator("#map-from").click()
     wait_for_text(page, "All share the coarsest level of 1.2.2.2.", 6)
     assert captions(page) == ["1.2.2.2", "1.3.3.3", "1.4.4.4", "1.2.3.3", "1.3.4.4", "1.4.5.5"]
@@ -224,10 +230,9 @@ def test_the_slider_compares_input_and_sample(page: Any, bundle: Path) -> None:
     drop(page, png((48, 64)), "street.png")
     wait_for_text(page, "share nothing but the input")
     page.locator("#samples .cell").nth(2).click()
-    model = chimle.load(bundle)
-    given = model.degraded(noise_image((48, 64)))
+    given, sample = input_and_sample(bundle, (48, 64), "2")
     np.testing.assert_array_equal(shown(page, "#before"), given)
-    np.testing.assert_array_equal(shown(page, "#after"), model.sample(given, names=["2"])[0])
+    np.testing.assert_array_equal(shown(page, "#after"), sample)
     boxes = [page.locator(image).bounding_box() for image in ("#before", "#after")]
     assert boxes[0] == boxes[1]
 
