@@ -32,6 +32,7 @@ from chimle.provenance import code_version, commit, digest
 from chimle.settings.model_settings import ModelSettings
 from chimle.training.distributed import Ranks, join_ranks
 from chimle.training.imle_trainer import ImleTrainer, Trained
+from chimle.training.training_origin import training_origin
 from stages._command import run_stage
 
 _DONE = "done"
@@ -40,16 +41,8 @@ _DONE = "done"
 
 def provenance(settings: ModelSettings, pairs: Path, extractor: dict[str, str]) -> dict[str, Any]:
     """What the bundle says of its origin; its hash keys the resume state."""
-    relevant = settings.model_dump(mode="json", exclude={"preset"})
-    return {
-        "pairs_sha256": pairs_hash(pairs),
-        "code_sha256": code_version(Path(__file__)),
-        "settings": relevant,
-        "settings_sha256": digest(relevant),
-        "preset": settings.preset,
-        "seed": settings.seed,
-        "extractor": extractor,
-    }
+    origin = training_origin(settings, pairs_hash(pairs), extractor)
+    return {**origin, "code_sha256": code_version(Path(__file__))}
 
 
 def write_curve(path: Path, trained: Trained) -> None:

@@ -11,21 +11,20 @@ import numpy as np
 
 from chimle.bundles.bundle import Bundle
 from chimle.data.dataset import Pair
-from chimle.data.pair.pair_specs import centre_square
+from chimle.data.pair.pair_specs import centre_square, same_aspect
 from chimle.device import choose_device
 from chimle.errors import UserError
 from chimle.images.degrade import degrade, parameters_of
-from chimle.images.jpeg import JpegCode, quality_tables
+from chimle.images.jpeg import code_of_degradation
 from chimle.images.pyramid import resize
 from chimle.inference.inputs import AnyImage, as_array
 from chimle.inference.model import Model
 from chimle.perceptual.training_distance import described, load_training_distance
-from chimle.provenance import digest
 from chimle.settings.degradation import DegradationSettings
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
-from chimle.tasks import Degradation, Task
 from chimle.training.imle_trainer import ImleTrainer
+from chimle.training.training_origin import training_origin
 
 SECTIONS = ("tower", "perceptual", "search", "train")
 """Sections of the settings that a training reads."""
@@ -81,15 +80,7 @@ def train(
     with TemporaryDirectory(prefix="chimle-train-") as folder:
         state = Path(folder) / "state.pt"
         trained = ImleTrainer(model_settings, pairs, distance, state, device, seconds).run()
-    plain = model_settings.model_dump(mode="json", exclude={"preset"})
-    provenance = {
-        "pairs_sha256": _pairs_hash(pairs),
-        "settings": plain,
-        "settings_sha256": digest(plain),
-        "preset": PRESET,
-        "seed": seed,
-        "extractor": described(distance),
-    }
+    provenance = training_origin(model_settings, _pairs_hash(pairs), described(distance))
     tower = trained.tower.eval().requires_grad_(False)
     parameters = parameters_of(model_settings.definition, degrading)
     bundle = Bundle(tower, model_settings, provenance, degradation=parameters)
@@ -122,22 +113,26 @@ def _pairs(
     size, task = settings.tower.resolution, settings.definition
     pairs = []
     for number, image in enumerate(images):
-        target = _square(as_array(image), size, f"image {number}")
+        whole = as_array(image)
+        target = _square(whole, size, f"image {number}")
         if inputs is None:
-            degraded, _ = degrade(target, task, degrading, settings.seed + number)
-            pairs.append(Pair(str(number), degraded, target, _jpeg_code(task, degrading)))
+            degraded, how = degrade(target, task, degrading, settings.seed + number)
+            pairs.append(Pair(str(number), degraded, target, code_of_degradation(how)))
             continue
-        small = size // task.reduction
-        own = _square(as_array(inputs[number]), small, f"input {number}")
+        given = as_array(inputs[number])
+        if not same_aspect(given.shape[:2], whole.shape[:2]):
+            raise UserError(
+                f"input {number} ({_sides(given)}) has another shape than image {number} "
+                f"({_sides(whole)}): crop one of them"
+            )
+        own = _square(given, size // task.reduction, f"input {number}")
         pairs.append(Pair(str(number), own, target))
     return pairs
 
 
-def _jpeg_code(task: Task, degrading: DegradationSettings) -> JpegCode | None:
-    """How the degradation encodes its inputs, where that is JPEG."""
-    if task.degradation is not Degradation.JPEG:
-        return None
-    return JpegCode(quality_tables(degrading.jpeg_quality))
+def _sides(rgb: np.ndarray) -> str:
+    """Width and height as a message states them."""
+    return f"{rgb.shape[1]}x{rgb.shape[0]}"
 
 
 def _square(rgb: np.ndarray, size: int, name: str) -> np.ndarray:
@@ -146,7 +141,7 @@ def _square(rgb: np.ndarray, size: int, name: str) -> np.ndarray:
     left, top, side = centre_square(width, height)
     if side < size:
         raise UserError(
-            f"{name} has {width}x{height} pixels, fewer than {size}x{size}: leave it out or lower "
+            f"{name} has {_sides(rgb)} pixels, fewer than {size}x{size}: leave it out or lower "
             "`tower.resolution`"
         )
     return resize(rgb[top : top + side, left : left + side], (size, size))

@@ -17,7 +17,7 @@ import numpy as np
 from chimle.data.manifests import PAIRS, lines_file, parse_record, read_header
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
-from chimle.images.jpeg import JpegCode, quality_tables
+from chimle.images.jpeg import JpegCode, code_of_degradation
 
 CACHE_BYTES = 2**30
 """Bytes of decoded images that an index keeps in memory."""
@@ -69,12 +69,6 @@ def _checked(root: Path, entry: dict[str, Any], kind: str) -> np.ndarray:
     if hashlib.sha256(path.read_bytes()).hexdigest() != entry[f"{kind}_sha256"]:
         raise UserError(f"{path} is not the file that its manifest names: run stages.pair again")
     return read_rgb(path)
-
-
-def _jpeg_code(entry: dict[str, Any]) -> JpegCode | None:
-    """How a pair's input was encoded, as far as the manifest says."""
-    how = entry.get("degradation") or {}
-    return JpegCode(quality_tables(how["quality"])) if how.get("kind") == "jpeg" else None
 
 
 def _split_of(line: bytes, path: Path, number: int) -> str:
@@ -135,7 +129,7 @@ class PairIndex(Sequence[Pair]):
             return self._cache[position]
         entry = self.entry(position)
         given, target = (_checked(self.root, entry, kind) for kind in ("input", "target"))
-        pair = Pair(entry["id"], given, target, _jpeg_code(entry))
+        pair = Pair(entry["id"], given, target, code_of_degradation(entry.get("degradation") or {}))
         self._add_to_cache(position, pair)
         return pair
 

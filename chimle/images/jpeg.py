@@ -5,11 +5,11 @@ interval every coefficient of its original lay (ITU-T T.81, annexes A.3.4 and K.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -104,6 +104,11 @@ def quality_tables(quality: int) -> np.ndarray:
     code = read_jpeg_code(Image.open(buffer))
     assert code is not None
     return code.tables
+
+
+def code_of_degradation(how: Mapping[str, Any]) -> JpegCode | None:
+    """How `degrade` encoded an input, by what it returns of it; None where that was no JPEG."""
+    return JpegCode(quality_tables(how["quality"])) if how.get("kind") == "jpeg" else None
 
 
 class JpegIntervals(NamedTuple):

@@ -78,6 +78,10 @@ def test_the_model_remembers_its_degradation() -> None:
             "2 inputs for 5 images: every image needs its own input",
         ),
         (
+            {"inputs": [*IMAGES[:4], noise_image((32, 80))]},
+            "input 4 (80x32) has another shape than image 4 (40x36): crop one of them",
+        ),
+        (
             {"settings": {"pair": {}}},
             "settings: unknown section `pair`: use tower, perceptual, search, train",
         ),

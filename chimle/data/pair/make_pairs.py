@@ -17,7 +17,7 @@ import numpy as np
 
 from chimle.data.manifests import PAIRS, SOURCE, read_header, write_records
 from chimle.data.pair.pair_plan import make_plan
-from chimle.data.pair.pair_specs import Half, PairSpec
+from chimle.data.pair.pair_specs import Half, PairSpec, same_aspect
 from chimle.data.pair.splits import SPLITS, unit_hash
 from chimle.errors import UserError
 from chimle.images.decode import png_bytes, read_rgb
@@ -70,12 +70,12 @@ class _Maker:
         assert pair.input is not None
         image = _half(_read(self.raw / pair.input), pair.input_half)
         (height, width), shape = image.shape[:2], image.shape
-        scale = width / shape[1]
-        if abs(height - shape[0] * scale) > max(1.0, 0.01 * height):
+        if not same_aspect((height, width), shape[:2]):
             raise UserError(
                 f"{pair.input} ({width}x{height}) has another shape than {pair.target} "
                 f"({shape[1]}x{shape[0]}): crop one of them"
             )
+        scale = width / shape[1]
         left, top, side = pair.input_box or (round(value * scale) for value in pair.box)
         side = min(side, height - top, width - left)
         small = self.settings.pair.size // self.settings.definition.reduction

@@ -86,6 +86,12 @@ def centre_square(width: int, height: int) -> Box:
     return (width - side) // 2, (height - side) // 2, side
 
 
+def same_aspect(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Whether two images (height, width) have one aspect ratio, but for a pixel or a hundredth."""
+    height, width = first
+    return abs(height - second[0] * width / second[1]) <= max(1.0, 0.01 * height)
+
+
 @dataclass
 class SizeFilter:
     """Checks that images are large enough, and lists those that are not.

@@ -1,0 +1,28 @@
+"""What every model says of its training, whoever asked for it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chimle.provenance import digest
+from chimle.settings.model_settings import ModelSettings
+
+
+def training_origin(
+    settings: ModelSettings, pairs_sha256: str, extractor: Mapping[str, str]
+) -> dict[str, Any]:
+    """The part of a model's provenance that its training determines.
+
+    Args:
+        settings: of the training.
+        pairs_sha256: SHA-256 of its pairs.
+        extractor: name and origin of the distance (`chimle.perceptual.training_distance`).
+    """
+    relevant = settings.model_dump(mode="json", exclude={"preset"})
+    return {
+        "pairs_sha256": pairs_sha256,
+        "settings": relevant,
+        "settings_sha256": digest(relevant),
+        "preset": settings.preset,
+        "seed": settings.seed,
+        "extractor": dict(extractor),
+    }
