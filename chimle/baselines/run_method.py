@@ -21,6 +21,7 @@ from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import Tower
 from chimle.training.base_trainer import BaseTrainer
 from chimle.training.imle_trainer import ImleTrainer
+from chimle.training.timer import Stopwatch, fair_clock
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class TrainedMethod:
         method: which.
         settings: of its run.
         network: averaged weights: a tower, or the diffusion model's U-Net.
-        seconds: training time, search included.
+        seconds: training time by `fair_clock`, search included.
         steps: gradient steps done.
     """
 
@@ -91,7 +92,7 @@ def train_method(
         distance: that towers minimise, on `device`.
         state_file: training state; a killed run resumes from it.
         device: where it computes.
-        seconds: training time.
+        seconds: training time by `fair_clock`.
     """
     trainer: BaseTrainer
     match method.trainer:
@@ -102,6 +103,7 @@ def train_method(
         case TrainerKind.DIFFUSION:
             count = tower_parameters(settings)
             trainer = DiffusionTrainer(settings, pairs, count, state_file, device, seconds)
+    trainer.timer = Stopwatch(seconds, fair_clock(device))
     trainer.run_rounds()
     position = trainer.state.position
     steps = position.round * settings.train.steps_per_round + position.step

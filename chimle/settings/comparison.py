@@ -21,7 +21,8 @@ class KnownModesSettings(Settings):
     seeds: tuple[int, ...] = Field(min_length=1)
     """Every method is trained once per seed."""
     seconds: float = Field(60.0, gt=0)
-    """Training time of each run, search included."""
+    """Training time of each run, search included: processor seconds of all its threads on a CPU,
+    elapsed seconds on a GPU."""
     pairs: int = Field(480, ge=12)
     """Training pairs, each with one of its input's targets: too many to memorise."""
     inputs: int = Field(12, ge=1)
@@ -40,7 +41,8 @@ class RunMethodSettings(Settings):
     seeds: tuple[int, ...] = Field(min_length=1)
     """Every method is trained once per task and seed."""
     seconds: float = Field(300.0, gt=0)
-    """Training time of each run, search included."""
+    """Training time of each run, search included: processor seconds of all its threads on a CPU,
+    elapsed seconds on a GPU."""
     shown: int = Field(4, ge=1)
     """Test inputs in the image grid."""
 

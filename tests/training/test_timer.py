@@ -1,0 +1,30 @@
+"""Runs are compared by a clock that other programs do not advance."""
+
+import time
+
+import torch
+
+from chimle.training.timer import Stopwatch, fair_clock
+
+
+def test_waiting_takes_no_processor_time() -> None:
+    timer = Stopwatch(60, fair_clock(torch.device("cpu")))
+    timer.resume(20)
+    time.sleep(0.2)
+    waited = timer.spent
+    sum(range(10**6))
+    assert 20 <= waited < 20.1
+    assert timer.spent > waited
+    assert not timer.over
+    timer.resume(60)
+    assert timer.over
+
+
+def test_on_a_gpu_waiting_counts() -> None:
+    timer = Stopwatch(0.01, fair_clock(torch.device("cuda")))
+    time.sleep(0.02)
+    assert timer.over
+
+
+def test_without_a_limit_it_is_never_over() -> None:
+    assert not Stopwatch().over
