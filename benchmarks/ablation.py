@@ -10,7 +10,6 @@ that other processes of the machine take nothing from it.
 """
 
 import argparse
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,13 @@ from chimle.perceptual.lpips import load_perceptual
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings, load_settings
 from chimle.training.imle_trainer import ImleTrainer
-from chimle.training.timer import Stopwatch
+from chimle.training.timer import Stopwatch, fair_clock
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "base": {},
     "scale1": {"perceptual": {"scales": [1]}},
     "noshift": {"perceptual": {"shift": 0}},
+    "turn": {"perceptual": {"turn": True}},
     "cosine": {"train": {"schedule": "cosine", "warmup": 50}},
     "rate": {"train": {"learning_rate": 2e-3}},
     "wide_search": {"search": {"candidates": [40, 40, 10, 5]}},
@@ -58,19 +58,6 @@ MEASURES = {
 """Measures of the table and their titles; `{}` is the backbone."""
 
 
-class ProcessorTime(Stopwatch):
-    """The seconds of processor time that a run has spent."""
-
-    def resume(self, spent: float) -> None:
-        """Start now, with the seconds that earlier processes took."""
-        self._before, self._started = spent, time.process_time()
-
-    @property
-    def spent(self) -> float:
-        """Seconds so far."""
-        return self._before + time.process_time() - self._started
-
-
 def variant_settings(base: ModelSettings, name: str, seed: int) -> ModelSettings:
     """The settings of a variant, which time ends and not a number of rounds."""
     values = base.model_dump(mode="json")
@@ -90,7 +77,7 @@ def measured(
     state.parent.mkdir(parents=True, exist_ok=True)
     pairs = PairIndex(folder, "train")
     trainer = ImleTrainer(settings, pairs, perceptual, state, torch.device("cpu"), seconds)
-    trainer.timer = ProcessorTime(seconds)
+    trainer.timer = Stopwatch(seconds, fair_clock(torch.device("cpu")))
     trained = trainer.run()
     held = [
         centre(pair, settings.definition, settings.tower.resolution)

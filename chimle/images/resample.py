@@ -1,4 +1,4 @@
-"""Resampling of images by whole factors and pixels, as matrix products per axis.
+"""Resampling of images as matrix products per axis.
 
 Interpolation and indexing by other means have backward passes on CUDA that add in no fixed order,
 or need several launches where they do. A product of matrices is one launch and gives the same bits
@@ -23,7 +23,8 @@ def _bilinear(size: int, factor: int, device: torch.device) -> Tensor:
     return weights.to(device=device, dtype=torch.float32)
 
 
-def _resampled(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+def resampled(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """(..., H, W) as rows @ image @ columns.T, fp32: (H', H) and (W', W) to (..., H', W')."""
     with without_autocast(images.device):
         return rows @ images.float().contiguous() @ columns.T
 
@@ -32,22 +33,4 @@ def enlarged(images: Tensor, factor: int) -> Tensor:
     """(..., H, W) enlarged bilinearly by a whole factor, edges repeated, fp32."""
     height, width = images.shape[-2:]
     rows, columns = (_bilinear(side, factor, images.device) for side in (height, width))
-    return _resampled(images, rows, columns)
-
-
-def shifted(images: Tensor, shift: Tensor) -> Tensor:
-    """Images moved down and right, reflected at the upper and left border, fp32.
-
-    Args:
-        images: (..., H, W).
-        shift: (2,) int64 rows and columns on the images' device; at most one less than a side
-            counts.
-    """
-
-    def moves(side: int, by: Tensor) -> Tensor:
-        pixels = torch.arange(side, device=by.device)
-        sources = (pixels - by.clamp(max=side - 1)).abs()
-        return (sources[:, None] == pixels[None]).float()
-
-    rows, columns = (moves(side, by) for side, by in zip(images.shape[-2:], shift, strict=True))
-    return _resampled(images, rows, columns)
+    return resampled(images, rows, columns)

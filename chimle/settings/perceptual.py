@@ -27,6 +27,14 @@ class PerceptualSettings(Settings):
     """Pixels by which images and targets are shifted together, at random up to this many in each
     direction and reflected at the border, before they are compared in a gradient step: a strided
     backbone else sees one phase of its stride. 0: never."""
+    turn: bool = False
+    """Flip and turn images and targets together, at random, before they are compared in a gradient
+    step: a backbone's filters else favour textures along one diagonal."""
+
+    @property
+    def random_views(self) -> bool:
+        """Whether images are moved before they are compared (`chimle.perceptual.random_view`)."""
+        return self.shift > 0 or self.turn
 
     @model_validator(mode="after")
     def _scales_of_backbone(self) -> "PerceptualSettings":

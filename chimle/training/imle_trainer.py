@@ -11,8 +11,8 @@ from torch import Tensor
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.device import deterministic, free_bytes
-from chimle.images.resample import shifted
 from chimle.perceptual.distance import Distance, Features
+from chimle.perceptual.random_view import draw_view, viewed
 from chimle.search.codes import code_keys, codes_at
 from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import LevelCode, Tower
@@ -37,8 +37,6 @@ FEATURE_CACHE_BYTES = 2 * 2**30
 """Target features of a round are kept when they fit; else computed per step. Same numbers."""
 FREE_SHARE = 0.25
 """Share of a GPU's free memory that they may take instead."""
-SHIFT_PURPOSE = 3
-"""Keeps the random numbers of shifts apart from those of images, orders and poses."""
 
 
 def feature_cache_bytes(device: torch.device) -> int:
@@ -164,7 +162,7 @@ class ImleTrainer(BaseTrainer):
             round_=round_,
             device=self.device,
         )
-        features = None if self.settings.perceptual.shift else self._target_features(batch)
+        features = None if self.settings.perceptual.random_views else self._target_features(batch)
         self._take(step_inputs(batch, features, keys, indices))
 
     def _take(self, inputs: StepInputs) -> None:
@@ -181,15 +179,15 @@ class ImleTrainer(BaseTrainer):
     def step(self, batch: Batch, members: np.ndarray, number: int) -> Tensor:
         """Pull the images of the chosen codes towards the targets."""
         assert self.inputs is not None
-        shift = self._shift(number)
+        view = draw_view(self.settings.perceptual, self.settings.seed, number)
         if self.graph is not None:
-            return self.graph(torch.from_numpy(members), shift)
-        shift = shift.to(self.device, non_blocking=True)
+            return self.graph(torch.from_numpy(members), view)
+        view = view.to(self.device, non_blocking=True)
         self.state.optimizer.zero_grad(set_to_none=True)
         parts = np.split(members, max(1, self.settings.train.micro_batches // self.ranks.count))
         return torch.stack(
             [
-                self._add_gradients(batch, part, shift, number, len(parts), part is parts[-1])
+                self._add_gradients(batch, part, view, number, len(parts), part is parts[-1])
                 for part in parts
             ]
         ).mean(dim=0)
@@ -198,7 +196,7 @@ class ImleTrainer(BaseTrainer):
         self,
         batch: Batch,
         members: np.ndarray,
-        shift: Tensor,
+        view: Tensor,
         number: int,
         parts: int,
         last: bool,
@@ -208,24 +206,18 @@ class ImleTrainer(BaseTrainer):
         rows = torch.from_numpy(members).to(self.device, non_blocking=True)
         keys = [batch.keys[row] for row in members]
         with self.ranks.added_up(self.model, last):
-            per_level = self.losses(self.inputs.rows(rows), shift, (keys, number))
+            per_level = self.losses(self.inputs.rows(rows), view, (keys, number))
             (per_level.sum() / parts).backward()
         return per_level.detach()
 
-    def _shift(self, number: int) -> Tensor:
-        """(2,) int64 rows and columns of a step's shift, named by its number."""
-        most = self.settings.perceptual.shift
-        generator = np.random.default_rng((self.settings.seed, SHIFT_PURPOSE, number))
-        return torch.from_numpy(generator.integers(0, most + 1, 2))
-
     def losses(
-        self, inputs: StepInputs, shift: Tensor, named: tuple[Sequence[int], int] | None = None
+        self, inputs: StepInputs, view: Tensor, named: tuple[Sequence[int], int] | None = None
     ) -> Tensor:
         """(n,) losses of a step's images at the supervised levels, with a graph for gradients.
 
         Args:
             inputs: of the step's images.
-            shift: (2,) int64 rows and columns.
+            view: (3,) int64 of `draw_view`.
             named: image keys and number of the step, which name a perturbation of the codes.
         """
         settings, levels = self.settings, supervised_levels(self.settings)
@@ -236,9 +228,9 @@ class ImleTrainer(BaseTrainer):
             images = self.model(inputs.conditioning, codes, inputs.jpeg)
             targets: Sequence[Features] = inputs.features or ()
             if inputs.features is None:
-                images = [shifted(image, shift) for image in images]
+                images = [viewed(image, view) for image in images]
                 with torch.no_grad():
-                    moved = [shifted(target, shift) for target in inputs.targets]
+                    moved = [viewed(target, view) for target in inputs.targets]
                     targets = [self.perceptual.features(target) for target in moved]
             return level_losses(
                 images, self.perceptual, targets, levels, settings.train.level_weights

@@ -25,7 +25,7 @@ class StepGraph:
     """Losses of a step, with their gradients left in the parameters.
 
     Args:
-        losses: makes the losses (n,) of a step of its inputs and shift; their sum is minimised.
+        losses: makes the losses (n,) of a step of its inputs and view; their sum is minimised.
         parameters: what gets gradients.
         inputs: of the first round; the graph keeps their memory.
         size: images of a step.
@@ -41,13 +41,13 @@ class StepGraph:
         device = inputs.keys.device
         self.inputs = inputs
         self.members = torch.arange(size, device=device)
-        self.shift = torch.zeros(2, dtype=torch.int64, device=device)
+        self.view = torch.zeros(3, dtype=torch.int64, device=device)
         parameters = list(parameters)
 
         def compute() -> Tensor:
             for parameter in parameters:
                 parameter.grad = None
-            found = losses(self.inputs.rows(self.members), self.shift)
+            found = losses(self.inputs.rows(self.members), self.view)
             found.sum().backward()
             return found.detach()
 
@@ -70,9 +70,9 @@ class StepGraph:
         for old, new in zip(_tensors(self.inputs), _tensors(inputs), strict=True):
             old.copy_(new)
 
-    def __call__(self, members: Tensor, shift: Tensor) -> Tensor:
-        """A step on those rows of the round, with that shift (both on any device)."""
+    def __call__(self, members: Tensor, view: Tensor) -> Tensor:
+        """A step on those rows of the round, with that view (both on any device)."""
         self.members.copy_(members, non_blocking=True)
-        self.shift.copy_(shift, non_blocking=True)
+        self.view.copy_(view, non_blocking=True)
         self.graph.replay()
         return self.losses.clone()

@@ -1,10 +1,8 @@
-"""Variants of the ablation are valid settings, and their time is the processor's."""
-
-import time
+"""Variants of the ablation are valid settings."""
 
 import pytest
 
-from benchmarks.ablation import VARIANTS, ProcessorTime, cell, variant_settings
+from benchmarks.ablation import VARIANTS, cell, variant_settings
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import load_settings
 from tests.support.helpers import ROOT
@@ -19,19 +17,6 @@ def test_a_variant_changes_its_fields_alone(name: str) -> None:
         expected[group] |= fields
     expected["train"]["rounds"], expected["seed"] = 10_000, 3
     assert changed == expected
-
-
-def test_waiting_takes_no_processor_time() -> None:
-    timer = ProcessorTime(60)
-    timer.resume(20)
-    time.sleep(0.2)
-    waited = timer.spent
-    sum(range(10**6))
-    assert 20 <= waited < 20.1
-    assert timer.spent > waited
-    assert not timer.over
-    timer.resume(60)
-    assert timer.over
 
 
 def test_a_cell_names_the_mean_and_the_ends() -> None:

@@ -64,7 +64,7 @@ def settings_of(task: str, precision: str, **train: Any) -> ModelSettings:
             "mapping_width": 8,
             "mapping_depth": 2,
         },
-        "perceptual": {"weights": "random", "scales": (1, 2), "shift": 2},
+        "perceptual": {"weights": "random", "scales": (1, 2), "shift": 2, "turn": True},
         "search": {"candidates": CANDIDATES},
         "train": {
             "rounds": 1,
