@@ -56,7 +56,7 @@ METHODS: dict[str, Method] = {
             "weights, LPIPS at the images' own size, no agreement",
             changes={
                 "tower": {"initialisation": "published", "agreement": "none"},
-                "perceptual": {"scales": [1], "shift": 0},
+                "perceptual": {"scales": [1], "shift": 0, "turn": False},
                 "search": {"distance": "projected", "projections": 1000},
                 "train": {
                     "batch_size": 1,
