@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from chimle.bundles.bundle import save_bundle
+from chimle.bundles.start_weights import StartWeights, load_start
 from chimle.data.dataset import PairIndex, pairs_hash, read_manifest
 from chimle.device import choose_device, device_identity
 from chimle.errors import UserError
@@ -39,9 +40,11 @@ _DONE = "done"
 """Beside a state: its run has written its outputs."""
 
 
-def provenance(settings: ModelSettings, pairs: Path, extractor: dict[str, str]) -> dict[str, Any]:
+def provenance(
+    settings: ModelSettings, pairs: Path, extractor: dict[str, str], start: StartWeights | None
+) -> dict[str, Any]:
     """What the bundle says of its origin; its hash keys the resume state."""
-    origin = training_origin(settings, pairs_hash(pairs), extractor)
+    origin = training_origin(settings, pairs_hash(pairs), extractor, start)
     return {**origin, "code_sha256": code_version(Path(__file__))}
 
 
@@ -86,7 +89,8 @@ def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.devic
             f"{manifest['size']} pixels: lower it, or raise `pair.size` and run stages.pair again"
         )
     distance = load_training_distance(settings.perceptual, str(device), root)
-    origin = provenance(settings, pairs, described(distance))
+    start = load_start(settings, root)
+    origin = provenance(settings, pairs, described(distance), start)
     states = root / "scratch" / "train" / settings.task
     scratch = states / digest([origin, device_identity(device)])[:16]
     if ranks.first:
@@ -103,7 +107,15 @@ def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.devic
         lambda: Preview(settings, _shown_pairs(pairs), device),
     ) as logger:
         trained = ImleTrainer(
-            settings, index, distance, state, device, settings.train.seconds, ranks, logger
+            settings,
+            index,
+            distance,
+            state,
+            device,
+            settings.train.seconds,
+            ranks,
+            logger,
+            None if start is None else start.state,
         ).run()
     if not ranks.first:
         return

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from chimle.bundles.bundle import Bundle
+from chimle.bundles.bundle import Bundle, load_bundle
+from chimle.bundles.start_weights import SCRATCH, load_start, start_address
 from chimle.data.dataset import Pair
 from chimle.data.pair.pair_specs import centre_square, same_aspect
 from chimle.device import choose_device
@@ -23,6 +24,7 @@ from chimle.perceptual.training_distance import described, load_training_distanc
 from chimle.settings.degradation import DegradationSettings
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
+from chimle.tasks import get_task
 from chimle.training.imle_trainer import ImleTrainer
 from chimle.training.training_origin import training_origin
 
@@ -58,7 +60,8 @@ def train(
         images: targets: PIL images, (H, W, 3) uint8 arrays or (3, H, W) tensors in [0, 1].
         task: name of a task.
         settings: sections `tower`, `perceptual`, `search` and `train` with their fields, as in a
-            preset's file; a field that is not given has its default.
+            preset's file; a field that is not given has its default. With `train.start`, fields of
+            `tower` that are not given are those of the model that training starts from.
         inputs: the observed input of every target; None: made by the task's degradation.
         degradation: parameters of the degradation, as `{"jpeg_quality": 5}`; None: the defaults.
         seed: of weights, codes, order and orientation of the images, and of the degradation.
@@ -68,7 +71,7 @@ def train(
         UserError: there is no image, an image is too small, inputs and targets differ in number, or
             a setting is unknown or out of range.
     """
-    given = _checked_sections(settings or {})
+    given = _with_tower(_checked_sections(settings or {}), task)
     model_settings = build_settings(
         ModelSettings, {**given, "task": task, "preset": PRESET, "seed": seed}, "settings"
     )
@@ -76,11 +79,19 @@ def train(
     pairs = _pairs(images, inputs, model_settings, degrading)
     device = choose_device()
     distance = load_training_distance(model_settings.perceptual, str(device))
-    seconds = model_settings.train.seconds
+    seconds, start = model_settings.train.seconds, load_start(model_settings)
     with TemporaryDirectory(prefix="chimle-train-") as folder:
         state = Path(folder) / "state.pt"
-        trained = ImleTrainer(model_settings, pairs, distance, state, device, seconds).run()
-    provenance = training_origin(model_settings, _pairs_hash(pairs), described(distance))
+        trained = ImleTrainer(
+            model_settings,
+            pairs,
+            distance,
+            state,
+            device,
+            seconds,
+            start=None if start is None else start.state,
+        ).run()
+    provenance = training_origin(model_settings, _pairs_hash(pairs), described(distance), start)
     tower = trained.tower.eval().requires_grad_(False)
     parameters = parameters_of(model_settings.definition, degrading)
     bundle = Bundle(tower, model_settings, provenance, degradation=parameters)
@@ -95,6 +106,16 @@ def _checked_sections(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, An
     if unknown:
         raise UserError(f"settings: unknown section `{unknown[0]}`: use {', '.join(SECTIONS)}")
     return dict(settings)
+
+
+def _with_tower(sections: dict[str, Any], task: str) -> dict[str, Any]:
+    """The sections; the model that training starts from gives what they lack of the tower."""
+    start = sections.get("train", {}).get("start", SCRATCH)
+    address = start_address(str(start), get_task(task).name)
+    if address is None:
+        return sections
+    tower = load_bundle(address).settings.tower.model_dump(mode="json")
+    return {**sections, "tower": {**tower, **sections.get("tower", {})}}
 
 
 def _pairs(

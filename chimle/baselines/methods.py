@@ -136,6 +136,7 @@ def get_method(name: str) -> Method:
 def adapt(settings: ModelSettings, method: Method, seed: int) -> ModelSettings:
     """Settings of a method's run with a seed, from the task's settings for CHIMLE."""
     values = settings.model_dump(include=set(ModelSettings.model_fields)) | {"seed": seed}
+    values["train"] |= {"start": "scratch"}  # No other method has weights to start from.
     for section, fields in method.changes.items():
         values[section] = values[section] | fields
     if method.visits is not None:

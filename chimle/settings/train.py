@@ -10,6 +10,10 @@ from chimle.settings.settings_base import Settings
 class TrainSettings(Settings):
     """Rounds of search and gradient steps."""
 
+    start: str = Field("scratch", min_length=1)
+    """Weights that training starts from: `scratch`, the tower's initialisation; `pretrained`, the
+    package's model of the task; or a bundle, a folder or zip file, to fine-tune it. The bundle's
+    tower must have the sizes of `tower`."""
     rounds: int = Field(4, ge=1)
     """Rounds. Each picks images, searches their codes and trains on them."""
     images_per_round: int = Field(64, ge=1)

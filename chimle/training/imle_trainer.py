@@ -1,6 +1,6 @@
 """CHIMLE's training: rounds of hierarchical search and gradient steps (paper, algorithm 1)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,11 +60,15 @@ class Trained:
     history: list[list[float]]
 
 
-def new_state(settings: ModelSettings, device: torch.device) -> TrainingState:
-    """A run's beginning; the weights follow from the seed alone."""
+def new_state(
+    settings: ModelSettings, device: torch.device, start: Mapping[str, Tensor] | None = None
+) -> TrainingState:
+    """A run's beginning: the weights of `start`, or those that follow from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         tower = Tower(settings.tower, settings.definition.wiring)
+    if start is not None:
+        tower.load_state_dict(start)
     if settings.train.codes == "none":
         tower.ignore_codes()
     tower.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -96,9 +100,10 @@ class ImleTrainer(BaseTrainer):
         seconds: float | None = None,
         ranks: Ranks = ALONE,
         logger: RunLogger | None = None,
+        start: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """As `BaseTrainer`, with a distance on `device`."""
-        state = new_state(settings, device)
+        """As `BaseTrainer`, with a distance on `device`, and weights to start from."""
+        state = new_state(settings, device, start)
         super().__init__(settings, pairs, state, state_file, device, seconds, ranks, logger)
         self.perceptual = perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.distance = candidate_distance(settings, self.perceptual)
