@@ -39,6 +39,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "wide_search": {"search": {"candidates": [40, 40, 10, 5]}},
     "levels": {"train": {"level_weights": [0.5, 0.5, 1, 2]}},
     "too_near": {"search": {"too_near": 0.1}},
+    "long_rounds": {"train": {"steps_per_round": 48}},
     "batch32": {"train": {"batch_size": 32}},
 }
 """Fields that differ from the task's settings, per variant."""

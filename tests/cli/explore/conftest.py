@@ -1,11 +1,13 @@
 """`chimle explore` as a real process, for tests over HTTP and in a browser."""
 
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -58,3 +60,36 @@ def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> None:
         except httpx.ConnectError:
             time.sleep(0.2)
     pytest.fail("explore does not listen")
+
+
+@pytest.fixture
+def open_page(browser: Any, port: int) -> Iterator[Callable[..., Any]]:
+    """Opens a page of another person; fails where one requests anything from another machine."""
+    requested: list[str] = []
+    errors: list[str] = []
+    contexts = []
+
+    def opened(width: int = 1200, height: int = 1000, **options: Any) -> Any:
+        viewport = {"width": width, "height": height}
+        context = browser.new_context(viewport=viewport, accept_downloads=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text))
+        page.goto(f"http://127.0.0.1:{port}")
+        return page
+
+    yield opened
+    own = re.compile(rf"(blob:|data:|http://(127\.0\.0\.1|localhost):{port}/)")
+    foreign = [url for url in requested if not own.match(url)]
+    for context in contexts:
+        context.close()
+    assert not foreign, foreign
+    # A full queue is a failed request for the browser, which it reports; the page says it, too.
+    assert not [error for error in errors if "503" not in error], errors
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Any]) -> Any:
+    return open_page()
