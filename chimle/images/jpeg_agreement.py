@@ -22,6 +22,8 @@ INTERVAL_MARGIN = 4.0
 """Distance in [0, 255] that a coefficient keeps from its interval's ends, at most a quarter of the
 quantisation step: rounding to 8 bits moves a flat block's mean by up to 0.5, and its coefficient by
 eight times as much."""
+DEBLOCKED_TURNS = 2
+"""Turns of clamping a deblocked image and moving it back into its intervals."""
 DEBLOCKED_ROWS = 512
 """Rows that are deblocked at once: whole blocks, for the sake of memory."""
 JPEG_OFFSET = 128.0
@@ -170,14 +172,44 @@ def _smooth_change(plane: Tensor, steps: Tensor) -> Tensor:
     return change * known[:, None, None, None, None]
 
 
+def _levels(plane: Tensor, steps: Tensor) -> Tensor:
+    """(B, 1, C, H/8, W/8, 8, 8): the multiples of their steps that coefficients round to."""
+    return torch.round(_coefficients(plane) / steps[:, None, None, None, None])
+
+
+def _disagreeing(images: Tensor, inputs: Tensor, jpeg: JpegIntervals) -> Tensor:
+    """(B, 1, H, W): which pixels belong to blocks that a JPEG file would store otherwise.
+
+    Args:
+        images: (B, 3, H, W) in [0, 1], H and W of whole blocks of luminance and chrominance.
+        inputs: (B, 3, H, W) in [0, 1].
+        jpeg: quantisation of the B inputs.
+    """
+    by, steps = jpeg.subsampling, jpeg.tables.float()
+    own, given = (_planes(i.unsqueeze(1), by) for i in (images, inputs))
+    side = (8 * by[0], 8 * by[1])
+    differs = torch.zeros_like(images[:, :1])
+    for plane in (0, 1):
+        changed = _levels(own[plane], steps[:, plane]) != _levels(given[plane], steps[:, plane])
+        blocks = changed.flatten(-2).any(dim=-1).any(dim=2).float()
+        rows, columns = (s // n for s, n in zip(images.shape[-2:], blocks.shape[-2:], strict=True))
+        differs += blocks.repeat_interleave(rows, -2).repeat_interleave(columns, -1)
+    whole = F.max_pool2d(differs, side)
+    return whole.repeat_interleave(side[0], -2).repeat_interleave(side[1], -1) > 0
+
+
 def _deblocked_rows(stored: Tensor, jpeg: JpegIntervals) -> Tensor:
     height, width = stored.shape[-2:]
     whole = _whole_blocks(stored, jpeg.subsampling)
     luminance, chrominance = _planes(whole.unsqueeze(1), jpeg.subsampling)
     steps = jpeg.tables.float()
     fine, coarse = _smooth_change(luminance, steps[:, 0]), _smooth_change(chrominance, steps[:, 1])
-    changed = whole + _rgb_change(fine, coarse, jpeg.subsampling).squeeze(1)
-    return changed.clamp(0, 1)[..., :height, :width]
+    changed = (whole + _rgb_change(fine, coarse, jpeg.subsampling).squeeze(1)).clamp(0, 1)
+    for _ in range(DEBLOCKED_TURNS):
+        changed = agree_with_jpeg(changed, whole, jpeg._replace(orientation=1)).clamp(0, 1)
+    # What the clamp still moves out of its interval would be taken for another file's.
+    agreed = torch.where(_disagreeing(changed, whole, jpeg), whole, changed)
+    return agreed[..., :height, :width]
 
 
 @torch.no_grad()

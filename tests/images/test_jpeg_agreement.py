@@ -129,6 +129,34 @@ def test_deblocked_images_agree_with_their_files(quality: int) -> None:
     )
 
 
+def harsh(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """(H, W, 3) uint8 with black, white and saturated patches, whose JPEG images overshoot."""
+    generator = np.random.default_rng(seed)
+    patches = generator.integers(0, 2, (height // 4, width // 4, 3)) * 255
+    noise = generator.normal(0, 20, (height, width, 3))
+    patches = patches.repeat(4, axis=0).repeat(4, axis=1)
+    return (patches + noise).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("quality", [1, 5, 20, 50])
+@pytest.mark.parametrize("seed", range(3))
+def test_deblocked_images_of_harsh_contrast_agree_with_their_files(quality: int, seed: int) -> None:
+    code = JpegCode(quality_tables(quality))
+    jpeg, inputs = (
+        intervals_of([code]),
+        to_tensor([decoded(jpeg_file(harsh(seed), quality=quality))]),
+    )
+    start = deblocked(inputs, jpeg)
+    assert not jpeg_agreement._disagreeing(start, inputs, jpeg).any()
+    assert 0 <= float(start.min()) < float(start.max()) <= 1
+    other = to_tensor([smooth(seed, *inputs.shape[-2:])])
+    by_start, by_file = (
+        to_uint8(agreeing(lambda x, given=given: agree_with_jpeg(x, given, jpeg), other))[0]
+        for given in (start, inputs)
+    )
+    np.testing.assert_array_equal(by_start, by_file)
+
+
 def test_bands_of_deblocking_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, jpeg = crushed(3, height=100)
     whole = deblocked(inputs, jpeg)
