@@ -141,20 +141,17 @@ def harsh(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
 @pytest.mark.parametrize("quality", [1, 5, 20, 50])
 @pytest.mark.parametrize("seed", range(3))
 def test_deblocked_images_of_harsh_contrast_agree_with_their_files(quality: int, seed: int) -> None:
-    code = JpegCode(quality_tables(quality))
-    jpeg, inputs = (
-        intervals_of([code]),
-        to_tensor([decoded(jpeg_file(harsh(seed), quality=quality))]),
-    )
+    jpeg = intervals_of([JpegCode(quality_tables(quality))])
+    inputs = to_tensor([decoded(jpeg_file(harsh(seed), quality=quality))])
     start = deblocked(inputs, jpeg)
     assert not jpeg_agreement._disagreeing(start, inputs, jpeg).any()
     assert 0 <= float(start.min()) < float(start.max()) <= 1
     other = to_tensor([smooth(seed, *inputs.shape[-2:])])
-    by_start, by_file = (
-        to_uint8(agreeing(lambda x, given=given: agree_with_jpeg(x, given, jpeg), other))[0]
-        for given in (start, inputs)
-    )
-    np.testing.assert_array_equal(by_start, by_file)
+
+    def agreed(given: Tensor) -> Tensor:
+        return agreeing(lambda images: agree_with_jpeg(images, given, jpeg), other)
+
+    np.testing.assert_array_equal(to_uint8(agreed(start)), to_uint8(agreed(inputs)))
 
 
 def test_bands_of_deblocking_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
