@@ -49,12 +49,13 @@ def grain(noise: Tensor, wavelength: float, angle: float) -> Tensor:
 
 
 def distances(perceptual: Perceptual, targets: Tensor, wavelength: float) -> list[float]:
-    """Mean distance to the targets (B, 3, S, S) of their blurred versions with grain, per angle."""
+    """Mean distance to targets (B, 3, S, S) of their blurred versions: without grain, per angle."""
     blurred = F.interpolate(F.avg_pool2d(targets, BLUR), scale_factor=BLUR, mode="bicubic")
     noise = torch.randn(targets[:, :1].shape, generator=torch.Generator().manual_seed(0))
+    grains = [torch.zeros_like(noise), *(grain(noise, wavelength, angle) for angle in ANGLES)]
     found = []
-    for angle in ANGLES:
-        grainy = (blurred + CONTRAST * grain(noise, wavelength, angle)).clamp(0, 1)
+    for added in grains:
+        grainy = (blurred + CONTRAST * added).clamp(0, 1)
         parts = zip(grainy.split(16), targets.split(16), strict=True)
         found.append(float(torch.cat([perceptual(*part) for part in parts]).mean()))
     return found
@@ -75,7 +76,7 @@ def main() -> None:
     perceptual = load_perceptual(settings.perceptual, root=options.root)
     print(f"{machine()}; N = {len(targets)}, {perceptual.info.name}\n")
     angles = " | ".join(f"{angle:g}°" for angle in ANGLES)
-    print(f"| scale | wavelength | {angles} |\n|{'---|' * (len(ANGLES) + 2)}")
+    print(f"| scale | wavelength | no grain | {angles} |\n|{'---|' * (len(ANGLES) + 3)}")
     for scale in settings.perceptual.scales:
         for wavelength in WAVELENGTHS:
             row = distances(perceptual.at_scales(scale), targets, wavelength)

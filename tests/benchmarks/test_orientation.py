@@ -24,6 +24,6 @@ def test_a_distance_per_angle() -> None:
     perceptual = load_perceptual(PerceptualSettings(weights="random"))
     targets = torch.rand((3, 3, 32, 32), generator=torch.Generator().manual_seed(2))
     found = distances(perceptual, targets, 5.0)
-    assert len(found) == len(ANGLES)
+    assert len(found) == 1 + len(ANGLES)
     assert min(found) > 0 < CONTRAST
     assert len(set(found)) == len(found)
