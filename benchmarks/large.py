@@ -1,6 +1,7 @@
 """A large photograph through each trained tower: time, memory, agreement, seams between bands.
 
-    python -m benchmarks.large [--photo FILE] [--models models | --pretrained] [--keep FOLDER]
+    python -m benchmarks.large [--photo FILE] [--models models | --pretrained] [--only TASK ...]
+        [--keep FOLDER]
 
 Each line is one process that does what `chimle sample PHOTO --degrade -n 1` does.
 
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--photo", type=Path, help="a good photograph; default: a built-in one")
     parser.add_argument("--models", type=Path, default=Path("models"), help="folder of bundles")
     parser.add_argument("--pretrained", action="store_true", help="the package's models instead")
+    parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS), help="tasks")
     parser.add_argument("--keep", type=Path, help="folder for the samples; default: none")
     parser.add_argument("--bundle", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -119,7 +121,7 @@ def main() -> None:
             f"{'task':17} {'sample':>10} {'seconds':>7} {'peak GiB':>8} "
             f"{'borders':>7} {'across':>7} {'inside':>7}  agreement"
         ]
-        for task in TASKS:
+        for task in arguments.only:
             bundle = arguments.models / task
             if arguments.pretrained:
                 bundle = PRETRAINED / f"{task}.zip"
