@@ -20,13 +20,18 @@ from tests.support.explore_page import (
 from tests.support.projects import noise_image
 
 
+def begin_large_map(page: Any) -> None:
+    """Ask for 36 samples of a large image, and wait until they are being drawn."""
+    page.locator("text=Map").first.click()
+    for side in ("#columns", "#rows"):
+        page.locator(side).fill("6")
+    drop(page, png((300, 300)), "first.png")
+    page.locator("#text", has_text="Drawing").wait_for(timeout=60_000)
+
+
 def test_two_people_at_once(open_page: Callable[..., Any], bundle: Path) -> None:
     first, second = open_page(), open_page()
-    first.locator("text=Map").first.click()
-    for side in ("#columns", "#rows"):
-        first.locator(side).fill("6")
-    drop(first, png((300, 300)), "first.png")
-    first.locator("#text", has_text="Drawing").wait_for(timeout=60_000)
+    begin_large_map(first)
     second.locator("#count").fill("2")
     drop(second, png((20, 30)), "second.png")
     waiting = second.locator("#text", has_text="In the queue: 1 request is before yours.")
@@ -42,11 +47,7 @@ def test_two_people_at_once(open_page: Callable[..., Any], bundle: Path) -> None
 
 def test_who_stops_leaves_the_queue(open_page: Callable[..., Any]) -> None:
     first, second = open_page(), open_page()
-    first.locator("text=Map").first.click()
-    for side in ("#columns", "#rows"):
-        first.locator(side).fill("6")
-    drop(first, png((300, 300)), "first.png")
-    first.locator("#text", has_text="Drawing").wait_for(timeout=60_000)
+    begin_large_map(first)
     drop(second, png((20, 30)), "second.png")
     second.locator("#text", has_text="In the queue").wait_for(timeout=60_000)
     first.locator("#stop").click()
