@@ -29,7 +29,15 @@ _ORIGINS_SHOWN = 5
 def _describe_bundle(bundle: Bundle) -> dict[str, Any]:
     settings, provenance = bundle.settings, bundle.provenance
     tower = settings.tower
-    known = ("extractor", "seed", "commit", "pairs_sha256", "imported_from", "imported_sha256")
+    known = (
+        "extractor",
+        "seed",
+        "commit",
+        "pairs_sha256",
+        "start_sha256",
+        "imported_from",
+        "imported_sha256",
+    )
     return {
         "what": "model bundle",
         "task": settings.task,
@@ -44,6 +52,7 @@ def _describe_bundle(bundle: Bundle) -> dict[str, Any]:
         "rounds": settings.train.rounds,
         "steps_per_round": settings.train.steps_per_round,
         "candidates": list(settings.search.candidates),
+        "start": settings.train.start,
         **{key: provenance[key] for key in known if key in provenance},
     }
 

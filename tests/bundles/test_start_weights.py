@@ -10,6 +10,7 @@ import chimle
 from chimle.api.train_images import SECTIONS
 from chimle.bundles.start_weights import load_start, start_address
 from chimle.bundles.task_models import pretrained_tasks
+from chimle.cli.describe import describe
 from chimle.errors import UserError
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
@@ -48,12 +49,15 @@ def test_training_goes_on_from_the_weights(night: Path) -> None:
     assert not all(torch.allclose(weights[name], first[name], atol=1e-6) for name in first)
 
 
-def test_the_provenance_names_the_weights(night: Path) -> None:
+def test_the_provenance_names_the_weights(night: Path, tmp_path: Path) -> None:
     start = load_start(model_settings("night_to_day", start=str(night)))
     assert start is not None
-    tuned = chimle.train(IMAGES, "night_to_day", settings(start=str(night))).model.bundle
+    model = chimle.train(IMAGES, "night_to_day", settings(start=str(night))).model
+    tuned = model.bundle
     assert tuned.provenance["start_sha256"] == start.sha256
     assert tuned.settings.train.start == str(night)
+    model.save(tmp_path / "tuned")
+    assert describe(tmp_path / "tuned")["start_sha256"] == start.sha256
     fresh = chimle.train(IMAGES, "night_to_day", settings()).model.bundle
     assert "start_sha256" not in fresh.provenance
 
