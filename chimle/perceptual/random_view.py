@@ -2,8 +2,8 @@
 
 A backbone sees one phase of its stride, and its filters favour textures of some directions: towers
 trained on LPIPS alone draw ridges at the frequencies that it does not see, and strokes along one
-diagonal, the same for every seed. Over random views no phase and no direction is favoured
-(after E-LPIPS: Kettunen, Harkonen and Lehtinen, arXiv 1906.03973).
+diagonal, the same for every seed. Over random views no phase is favoured, and no direction more
+than its mirror image (after E-LPIPS: Kettunen, Harkonen and Lehtinen, arXiv 1906.03973).
 """
 
 import numpy as np
