@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from chimle.bundles.bundle import Bundle, load_bundle
-from chimle.bundles.start_weights import SCRATCH, load_start, start_address
+from chimle.bundles.bundle import Bundle
+from chimle.bundles.start_weights import SCRATCH, load_start_bundle, start_weights
 from chimle.data.dataset import Pair
 from chimle.data.pair.pair_specs import centre_square, same_aspect
 from chimle.device import choose_device
@@ -71,7 +71,11 @@ def train(
         UserError: there is no image, an image is too small, inputs and targets differ in number, or
             a setting is unknown or out of range.
     """
-    given = _with_tower(_checked_sections(settings or {}), task)
+    given = _checked_sections(settings or {})
+    origin = _start_bundle(given, task)
+    if origin is not None:
+        sizes = origin.settings.tower.model_dump(mode="json")
+        given["tower"] = {**sizes, **given.get("tower", {})}
     model_settings = build_settings(
         ModelSettings, {**given, "task": task, "preset": PRESET, "seed": seed}, "settings"
     )
@@ -79,7 +83,8 @@ def train(
     pairs = _pairs(images, inputs, model_settings, degrading)
     device = choose_device()
     distance = load_training_distance(model_settings.perceptual, str(device))
-    seconds, start = model_settings.train.seconds, load_start(model_settings)
+    seconds = model_settings.train.seconds
+    start = None if origin is None else start_weights(origin, model_settings)
     with TemporaryDirectory(prefix="chimle-train-") as folder:
         state = Path(folder) / "state.pt"
         trained = ImleTrainer(
@@ -108,14 +113,12 @@ def _checked_sections(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, An
     return dict(settings)
 
 
-def _with_tower(sections: dict[str, Any], task: str) -> dict[str, Any]:
-    """The sections; the model that training starts from gives what they lack of the tower."""
-    start = sections.get("train", {}).get("start", SCRATCH)
-    address = start_address(str(start), get_task(task).name)
-    if address is None:
-        return sections
-    tower = load_bundle(address).settings.tower.model_dump(mode="json")
-    return {**sections, "tower": {**tower, **sections.get("tower", {})}}
+def _start_bundle(sections: Mapping[str, Any], task: str) -> Bundle | None:
+    """The model that training starts from; None: from scratch, or validation finds the fault."""
+    train = sections.get("train")
+    if not isinstance(train, Mapping):
+        return None
+    return load_start_bundle(str(train.get("start", SCRATCH)), get_task(task).name)
 
 
 def _pairs(

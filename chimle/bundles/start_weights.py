@@ -49,21 +49,28 @@ def start_address(start: str, task: str, root: Path = Path()) -> Path | None:
     return PRETRAINED / f"{task}.zip"
 
 
-def load_start(settings: ModelSettings, root: Path = Path()) -> StartWeights | None:
-    """The weights that a training of these settings starts from; None: from scratch.
+def load_start_bundle(start: str, task: str, root: Path = Path()) -> Bundle | None:
+    """The bundle that `train.start` names; None: training starts from scratch.
 
     Args:
-        settings: of the training.
-        root: directory that a relative `train.start` begins at.
+        start: value of `train.start`.
+        task: name of the training's task.
+        root: directory that a relative `start` begins at.
 
     Raises:
-        UserError: there is no such bundle, or its tower has other sizes than the settings'.
+        UserError: there is no such bundle, or it is damaged.
     """
-    address = start_address(settings.train.start, settings.task, root)
-    if address is None:
-        return None
-    bundle = load_bundle(address)
-    _check(bundle, settings, address)
+    address = start_address(start, task, root)
+    return None if address is None else load_bundle(address)
+
+
+def start_weights(bundle: Bundle, settings: ModelSettings) -> StartWeights:
+    """A bundle's weights, for a training of these settings to start from.
+
+    Raises:
+        UserError: the bundle's tower has other sizes than the settings'.
+    """
+    _check(bundle, settings)
     state = bundle.tower.state_dict()
     content = hashlib.sha256()
     for name, value in sorted(state.items()):
@@ -71,19 +78,25 @@ def load_start(settings: ModelSettings, root: Path = Path()) -> StartWeights | N
     return StartWeights(state, content.hexdigest())
 
 
-def _check(bundle: Bundle, settings: ModelSettings, address: Path) -> None:
+def load_start(settings: ModelSettings, root: Path = Path()) -> StartWeights | None:
+    """`start_weights` of the bundle that the settings name; None: training starts from scratch."""
+    bundle = load_start_bundle(settings.train.start, settings.task, root)
+    return None if bundle is None else start_weights(bundle, settings)
+
+
+def _check(bundle: Bundle, settings: ModelSettings) -> None:
     """`UserError` where a bundle's weights are not those of the settings' tower."""
-    theirs, own = bundle.settings, settings
+    theirs, own, named = bundle.settings, settings, settings.train.start
     if theirs.definition.wiring != own.definition.wiring:
         raise UserError(
-            f"`train.start`: {address} is a model for {theirs.task}, whose tower is wired "
+            f"`train.start`: {named} is a model for {theirs.task}, whose tower is wired "
             f"otherwise than that for {own.task}"
         )
     for name in SHAPING:
         found, wanted = getattr(theirs.tower, name), getattr(own.tower, name)
         if found != wanted:
             raise UserError(
-                f"`train.start`: {address} has `tower.{name}` {_plain(found)}, these settings have "
+                f"`train.start`: {named} has `tower.{name}` {_plain(found)}, these settings have "
                 f"{_plain(wanted)}: give the tower the bundle's sizes, or start from {SCRATCH}"
             )
 

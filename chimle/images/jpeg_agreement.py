@@ -71,6 +71,11 @@ def _planes(images: Tensor, subsampling: tuple[int, int]) -> tuple[Tensor, Tenso
     return luminance - JPEG_OFFSET, small.unflatten(0, shape[:-3])
 
 
+def _levels(plane: Tensor, steps: Tensor) -> Tensor:
+    """(B, 1, C, H/8, W/8, 8, 8): which multiples of their steps the coefficients round to."""
+    return torch.round(_coefficients(plane) / steps[:, None, None, None, None])
+
+
 def _moved_into_interval(own: Tensor, given: Tensor, steps: Tensor) -> Tensor:
     """The change of planes that moves every coefficient into the interval of the input's.
 
@@ -81,7 +86,7 @@ def _moved_into_interval(own: Tensor, given: Tensor, steps: Tensor) -> Tensor:
     """
     wide = steps[:, None, None, None, None]
     half = wide / 2 - torch.minimum(wide / 4, torch.full_like(wide, INTERVAL_MARGIN))
-    centre = torch.round(_coefficients(given) / wide) * wide
+    centre = _levels(given, steps) * wide
     found = _coefficients(own)
     clamped = ClampTowards.apply(found, centre - half, centre + half)  # type: ignore[no-untyped-call]
     return _plane(clamped - found)
@@ -170,11 +175,6 @@ def _smooth_change(plane: Tensor, steps: Tensor) -> Tensor:
     change = smooth + _moved_into_interval(smooth, plane, steps) - plane
     known = (steps < UNKNOWN_STEP).flatten(1).all(dim=1)
     return change * known[:, None, None, None, None]
-
-
-def _levels(plane: Tensor, steps: Tensor) -> Tensor:
-    """(B, 1, C, H/8, W/8, 8, 8): the multiples of their steps that coefficients round to."""
-    return torch.round(_coefficients(plane) / steps[:, None, None, None, None])
 
 
 def _disagreeing(images: Tensor, inputs: Tensor, jpeg: JpegIntervals) -> Tensor:

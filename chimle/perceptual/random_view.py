@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chimle.data.augmentation import ORIENTATIONS
 from chimle.images.resample import resampled
 from chimle.settings.perceptual import PerceptualSettings
 
@@ -27,20 +28,20 @@ def draw_view(settings: PerceptualSettings, seed: int, number: int) -> Tensor:
     """
     generator = np.random.default_rng((seed, PURPOSE, number))
     shift = generator.integers(0, settings.shift + 1, 2)
-    orientation = generator.integers(8) if settings.turn else 0
+    orientation = generator.integers(ORIENTATIONS) if settings.turn else 0
     return torch.tensor([*shift, orientation])
 
 
 def viewed(images: Tensor, view: Tensor) -> Tensor:
-    """Images moved down and right, reflected at the upper and left border, then oriented; fp32.
+    """Images transposed, moved down and right, reflected at that border, then flipped; fp32.
 
     Args:
-        images: (..., H, W); H equals W where the orientation transposes.
+        images: (..., S, S).
         view: (3,) int64 on the images' device: rows and columns, of which at most one less than a
-            side counts, and the orientation, whose bits 2 and 4 flip rows and columns, after which
-            1 transposes.
+            side counts, and the orientation, numbered as `chimle.data.augmentation.oriented` does.
     """
     orientation = view[2]
+    images = torch.where(orientation & 1 > 0, images.mT, images)
 
     def moves(side: int, by: Tensor, flip: Tensor) -> Tensor:
         pixels = torch.arange(side, device=by.device)
@@ -50,5 +51,4 @@ def viewed(images: Tensor, view: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     rows = moves(height, view[0], orientation & 2 > 0)
     columns = moves(width, view[1], orientation & 4 > 0)
-    moved = resampled(images, rows, columns)
-    return torch.where(orientation & 1 > 0, moved.mT, moved) if height == width else moved
+    return resampled(images, rows, columns)

@@ -89,6 +89,7 @@ def test_the_model_remembers_its_degradation() -> None:
             {"settings": {"train": {"round": 3}}},
             "settings: unknown parameter `train.round`: remove it or fix its spelling",
         ),
+        ({"settings": {"train": None}}, "settings: `train`"),
         ({"task": "colours"}, "unknown task 'colours'"),
         (
             {"degradation": {"quality": 3}},
