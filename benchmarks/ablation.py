@@ -26,8 +26,9 @@ from chimle.metrics.prediction import predictions_of
 from chimle.perceptual.lpips import load_perceptual
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings, load_settings
+from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
-from chimle.training.timer import Stopwatch, fair_clock
+from chimle.training.timer import fair_clock
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "base": {},
@@ -41,6 +42,10 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "too_near": {"search": {"too_near": 0.1}},
     "long_rounds": {"train": {"steps_per_round": 48}},
     "batch32": {"train": {"batch_size": 32}},
+    "adaptive": {"train": {"repeat_images": 4}, "search": {"again_below": 0.9}},
+    "fp32": {"train": {"precision": "fp32"}},
+    "deep": {"tower": {"widths": [24, 24, 12, 12], "growth": [12, 12, 6, 6], "blocks": 2}},
+    "wide": {"tower": {"widths": [48, 48, 24, 24], "growth": [24, 24, 12, 12]}},
 }
 """Fields that differ from the task's settings, per variant."""
 SAMPLES = 10
@@ -77,9 +82,9 @@ def measured(
     state = root / "scratch" / "ablation" / f"{settings.task}-{name}-{settings.seed}.pt"
     state.parent.mkdir(parents=True, exist_ok=True)
     pairs = PairIndex(folder, "train")
-    trainer = ImleTrainer(settings, pairs, perceptual, state, torch.device("cpu"), seconds)
-    trainer.timer = Stopwatch(seconds, fair_clock(torch.device("cpu")))
-    trained = trainer.run()
+    device = torch.device("cpu")
+    execution = Execution(state, device, seconds, fair_clock(device))
+    trained = ImleTrainer(settings, pairs, perceptual, execution).run()
     held = [
         centre(pair, settings.definition, settings.tower.resolution)
         for pair in PairIndex(folder, "validation")

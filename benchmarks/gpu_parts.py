@@ -18,12 +18,14 @@ from chimle.device import choose_device
 from chimle.images.pyramid import reduce
 from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.search.codes import code_keys, codes_at, draw, philox
-from chimle.search.hierarchical import search
+from chimle.search.hierarchical import Choice, search
 from chimle.settings.perceptual import PerceptualSettings
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
 from chimle.tower.generator import Tower
-from chimle.training.imle_trainer import ImleTrainer, new_state
+from chimle.training.execution import Execution
+from chimle.training.imle_trainer import ImleTrainer
+from chimle.training.initial_state import initial_state
 from chimle.training.losses import level_losses
 
 WIRINGS = ("decompression", "super_resolution", "colourization")
@@ -143,7 +145,7 @@ def agreement(place: Place) -> Iterator[str]:
         settings = place.settings("showcase", task)
         batch = make_batch(settings.definition, settings.tower, random_pairs(settings, 2))
         tower, perceptual = (
-            new_state(settings, torch.device("cpu")).network,
+            initial_state(settings, torch.device("cpu")).network,
             place.perceptual().cpu(),
         )
         assert isinstance(tower, Tower)
@@ -201,7 +203,9 @@ def _train(
                 self.save()
                 raise KeyboardInterrupt
 
-    trainer = Stopped(settings, random_pairs(settings, 16), perceptual, state, place.device)
+    trainer = Stopped(
+        settings, random_pairs(settings, 16), perceptual, Execution(state, place.device)
+    )
     started = time.perf_counter()
     try:
         trainer.run()
@@ -239,7 +243,7 @@ def repeat(place: Place) -> Iterator[str]:
         resumed, _ = _train(settings, place, perceptual, root / "resumed.pt")
         same = torch.equal(straight, resumed)
         yield f"a run stopped after step 5 and resumed has equal bits: {same}"
-        state = new_state(place.settings("paper", "night_to_day"), place.device)
+        state = initial_state(place.settings("paper", "night_to_day"), place.device)
         started = time.perf_counter()
         state.save(root / "large.pt")
         size = (root / "large.pt").stat().st_size / 1e9
@@ -249,12 +253,11 @@ def repeat(place: Place) -> Iterator[str]:
 def _step_of(settings: RunSettings, place: Place, perceptual: Perceptual) -> Callable[[], object]:
     """A whole gradient step (optimiser and average included) on random pairs."""
     pairs = random_pairs(settings, settings.train.batch_size)
-    trainer = ImleTrainer(settings, pairs, perceptual, Path("unused"), place.device)
+    trainer = ImleTrainer(settings, pairs, perceptual, Execution(Path("unused"), place.device))
     batch = make_batch(settings.definition, settings.tower, pairs).to(place.device)
     levels = settings.tower.levels
-    trainer.state.position.indices = torch.zeros(
-        len(pairs), levels, dtype=torch.int64, device=place.device
-    )
+    nothing = torch.zeros(len(pairs), levels, device=place.device)
+    trainer.state.position.choose(torch.arange(len(pairs)), Choice(nothing.long(), nothing))
     trainer.prepare(batch, 0)
     members = np.arange(len(pairs))
     return lambda: trainer._step(batch, members, 0)
@@ -298,7 +301,7 @@ def _search_lines(place: Place, settings: RunSettings, rate: float) -> Iterator[
     perceptual = place.perceptual()
     pairs = random_pairs(settings, 2)
     batch = make_batch(settings.definition, settings.tower, pairs).to(place.device)
-    trainer = ImleTrainer(settings, pairs, perceptual, Path("unused"), place.device)
+    trainer = ImleTrainer(settings, pairs, perceptual, Execution(Path("unused"), place.device))
     before = torch.cuda.max_memory_allocated() if place.device.type == "cuda" else 0
 
     def run() -> None:

@@ -32,6 +32,7 @@ from chimle.perceptual.training_distance import described, load_training_distanc
 from chimle.provenance import code_version, commit, digest
 from chimle.settings.model_settings import ModelSettings
 from chimle.training.distributed import Ranks, join_ranks
+from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer, Trained
 from chimle.training.training_origin import training_origin
 from stages._command import run_stage
@@ -95,7 +96,6 @@ def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.devic
     scratch = states / digest([origin, device_identity(device)])[:16]
     if ranks.first:
         _remove_finished(states, scratch)
-    index, state = PairIndex(pairs, "train"), scratch / "state.pt"
     with log_run(
         chosen_loggers() if ranks.first else (),
         Run(
@@ -106,17 +106,10 @@ def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.devic
         ),
         lambda: Preview(settings, _shown_pairs(pairs), device),
     ) as logger:
-        trained = ImleTrainer(
-            settings,
-            index,
-            distance,
-            state,
-            device,
-            settings.train.seconds,
-            ranks,
-            logger,
-            None if start is None else start.state,
-        ).run()
+        execution = Execution(
+            scratch / "state.pt", device, settings.train.seconds, ranks=ranks, logger=logger
+        )
+        trained = ImleTrainer(settings, PairIndex(pairs, "train"), distance, execution, start).run()
     if not ranks.first:
         return
     save_bundle(

@@ -25,6 +25,7 @@ from chimle.settings.degradation import DegradationSettings
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
 from chimle.tasks import get_task
+from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
 from chimle.training.training_origin import training_origin
 
@@ -83,19 +84,10 @@ def train(
     pairs = _pairs(images, inputs, model_settings, degrading)
     device = choose_device()
     distance = load_training_distance(model_settings.perceptual, str(device))
-    seconds = model_settings.train.seconds
     start = None if origin is None else start_weights(origin, model_settings)
     with TemporaryDirectory(prefix="chimle-train-") as folder:
-        state = Path(folder) / "state.pt"
-        trained = ImleTrainer(
-            model_settings,
-            pairs,
-            distance,
-            state,
-            device,
-            seconds,
-            start=None if start is None else start.state,
-        ).run()
+        execution = Execution(Path(folder) / "state.pt", device, model_settings.train.seconds)
+        trained = ImleTrainer(model_settings, pairs, distance, execution, start).run()
     provenance = training_origin(model_settings, _pairs_hash(pairs), described(distance), start)
     tower = trained.tower.eval().requires_grad_(False)
     parameters = parameters_of(model_settings.definition, degrading)

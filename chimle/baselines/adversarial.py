@@ -8,7 +8,6 @@ of one input must make different images.
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from chimle.perceptual.distance import Distance
 from chimle.search.codes import draw
 from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import LevelCode, Tower
+from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
 from chimle.training.losses import level_losses, supervised_levels
 from chimle.training.step_inputs import step_inputs
@@ -95,14 +95,13 @@ class AdversarialTrainer(ImleTrainer):
         settings: ModelSettings,
         pairs: Sequence[Pair],
         perceptual: Distance,
-        state_file: Path,
-        device: torch.device,
-        seconds: float | None = None,
+        execution: Execution,
     ) -> None:
-        super().__init__(settings, pairs, perceptual, state_file, device, seconds)
+        super().__init__(settings, pairs, perceptual, execution)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.discriminator = Discriminator(settings.definition.conditioning_channels).to(device)
+            discriminator = Discriminator(settings.definition.conditioning_channels)
+        self.discriminator = discriminator.to(self.device)
         train = settings.train
         self.discriminator_optimizer = torch.optim.Adam(
             self.discriminator.parameters(), train.learning_rate, betas=train.betas

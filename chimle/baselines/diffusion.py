@@ -10,7 +10,6 @@ import hashlib
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from chimle.settings.model_settings import ModelSettings
 from chimle.tasks import Task, Wiring
 from chimle.training.base_trainer import BaseTrainer
 from chimle.training.ema import WeightAverage
+from chimle.training.execution import Execution
 from chimle.training.training_state import Position, TrainingState
 
 TIMES = 1000
@@ -141,9 +141,7 @@ class DiffusionTrainer(BaseTrainer):
         settings: of the CHIMLE run that it is compared with.
         pairs: of the training split.
         parameters: of the tower that it is compared with.
-        state_file: training state; a killed run resumes from it.
-        device: where it computes.
-        seconds: as for `Rounds`.
+        execution: where and for how long it computes.
     """
 
     def __init__(
@@ -151,11 +149,9 @@ class DiffusionTrainer(BaseTrainer):
         settings: ModelSettings,
         pairs: Sequence[Pair],
         parameters: int,
-        state_file: Path,
-        device: torch.device,
-        seconds: float | None = None,
+        execution: Execution,
     ) -> None:
-        task, train = settings.definition, settings.train
+        task, train, device = settings.definition, settings.train, execution.device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             inputs = channels(task) + task.conditioning_channels
@@ -164,7 +160,7 @@ class DiffusionTrainer(BaseTrainer):
             network.parameters(), train.learning_rate, betas=train.betas, fused=device.type != "mps"
         )
         state = TrainingState(network, WeightAverage(network, train.ema), optimizer, Position())
-        super().__init__(settings, pairs, state, state_file, device, seconds)
+        super().__init__(settings, pairs, state, execution)
         self.schedule = _schedule()
 
     def columns(self) -> list[str]:

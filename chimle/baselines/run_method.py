@@ -20,8 +20,9 @@ from chimle.perceptual.training_distance import trained_features
 from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import Tower
 from chimle.training.base_trainer import BaseTrainer
+from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
-from chimle.training.timer import Stopwatch, fair_clock
+from chimle.training.timer import fair_clock
 
 
 @dataclass(frozen=True)
@@ -95,15 +96,14 @@ def train_method(
         seconds: training time by `fair_clock`.
     """
     trainer: BaseTrainer
+    execution = Execution(state_file, device, seconds, fair_clock(device))
     match method.trainer:
         case TrainerKind.IMLE:
-            trainer = ImleTrainer(settings, pairs, distance, state_file, device, seconds)
+            trainer = ImleTrainer(settings, pairs, distance, execution)
         case TrainerKind.ADVERSARIAL:
-            trainer = AdversarialTrainer(settings, pairs, distance, state_file, device, seconds)
+            trainer = AdversarialTrainer(settings, pairs, distance, execution)
         case TrainerKind.DIFFUSION:
-            count = tower_parameters(settings)
-            trainer = DiffusionTrainer(settings, pairs, count, state_file, device, seconds)
-    trainer.timer = Stopwatch(seconds, fair_clock(device))
+            trainer = DiffusionTrainer(settings, pairs, tower_parameters(settings), execution)
     trainer.run_rounds()
     position = trainer.state.position
     steps = position.round * settings.train.steps_per_round + position.step

@@ -15,6 +15,7 @@ from chimle.loggers.preview import Preview
 from chimle.loggers.tensorboard_logger import TensorBoardLogger
 from chimle.loggers.wandb_logger import WandbLogger
 from chimle.tower.generator import Tower
+from chimle.training.run_logger import NoLogger, RunLogger
 
 LOGGERS: dict[str, Callable[[Run], Logger]] = {
     "tensorboard": TensorBoardLogger,
@@ -81,16 +82,14 @@ class LoggedRun:
 
 
 @contextmanager
-def log_run(
-    names: Sequence[str], run: Run, preview: Callable[[], Preview]
-) -> Iterator[LoggedRun | None]:
-    """The loggers of those names for a run; None where there is no name.
+def log_run(names: Sequence[str], run: Run, preview: Callable[[], Preview]) -> Iterator[RunLogger]:
+    """The loggers of those names for a run, as one; without a name it shows nothing.
 
     Raises:
         UserError: the package of a logger is not installed.
     """
     if not names:
-        yield None
+        yield NoLogger()
         return
     logged = LoggedRun({name: LOGGERS[name](run) for name in names}, preview())
     try:

@@ -64,7 +64,7 @@ def code_keys(
     levels: int,
     *,
     seed: int,
-    round_: int = 0,
+    round_: int | Sequence[int] = 0,
     purpose: Purpose = "search",
     device: torch.device | str = "cpu",
 ) -> Tensor:
@@ -76,12 +76,14 @@ def code_keys(
         images: B image keys.
         levels: number of levels L.
         seed: seed of the run or of the samples.
-        round_: training round.
+        round_: training round, of all images or of each.
         purpose: keeps candidates and samples apart.
         device: where the codes come.
     """
+    rounds = [round_] * len(images) if isinstance(round_, int) else round_
     words = [
-        [_key(purpose, seed, round_, image, level) for level in range(levels)] for image in images
+        [_key(purpose, seed, own, image, level) for level in range(levels)]
+        for image, own in zip(images, rounds, strict=True)
     ]
     return torch.tensor(words, dtype=torch.int64).reshape(-1, levels, 2).to(device)
 

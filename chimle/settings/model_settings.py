@@ -33,6 +33,11 @@ class ModelSettings(SeededSettings):
                 f"`train.level_weights` has {len(weights)} entries "
                 f"but {supervised} levels are supervised"
             )
+        if self.search.again_below is not None and self.train.repeat_images == 1:
+            raise ValueError(
+                "`search.again_below` is for rounds that repeat their images: set "
+                "`train.repeat_images` to at least 2"
+            )
         reduction = self.definition.reduction
         if reduction > 1 and reduction != 2**self.tower.levels:
             raise ValueError(

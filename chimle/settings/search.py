@@ -16,6 +16,10 @@ class SearchSettings(Settings):
     """Candidates nearer to the target than this are rejected, unless all are, so that the codes of
     training are distributed more like those of sampling (RS-IMLE, Vashist and others, ECCV 2024;
     hierarchical search only). 0: none is."""
+    again_below: float | None = Field(None, gt=0)
+    """In a round that repeats its images (`train.repeat_images`), search again only for those whose
+    image lies nearer to the target than this share of its distance when its codes were chosen; the
+    others keep their codes (Adaptive IMLE, Aghabozorgi and others, ICML 2023). null: for all."""
     order: Literal["hierarchical", "whole"] = "hierarchical"
     """`hierarchical`: level by level, each candidate extends the chosen codes of lower levels;
     `whole`: of as many whole codes as there are candidates in all, the nearest (one-code IMLE;

@@ -21,6 +21,9 @@ class TrainSettings(Settings):
     seconds: float | None = Field(None, gt=0)
     """End after so many seconds of searches and steps instead of after `rounds`, and let the
     schedule follow the time. Such a run gives other bits each time."""
+    repeat_images: int = Field(1, ge=1)
+    """Rounds in a row that train on the same images in the same orientation, each with a search of
+    its own (see `search.again_below`)."""
     steps_per_round: int = Field(100, ge=1)
     """Gradient steps per round (published: 10,000 of batch 1)."""
     batch_size: int = Field(8, ge=1)

@@ -7,7 +7,6 @@ last state to the same bits on the same kind of device.
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,14 +16,13 @@ from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.errors import UserError
 from chimle.settings.model_settings import ModelSettings
-from chimle.training.distributed import ALONE, Ranks
+from chimle.training.execution import Execution
 from chimle.training.progress import Progress
-from chimle.training.round_batches import RoundBatches, step_members
-from chimle.training.run_logger import NoLogger, RunLogger
+from chimle.training.round_batches import RoundBatches, first_round, step_members
 from chimle.training.schedules import learning_rate_factor
 from chimle.training.throughput import Throughput
 from chimle.training.timer import Stopwatch
-from chimle.training.training_state import Position, TrainingState
+from chimle.training.training_state import TrainingState
 
 CHECKPOINT_SHARE = 0.05
 """Share of the time that writing states may take."""
@@ -39,12 +37,7 @@ class BaseTrainer(ABC):
         settings: all that determines the run, beside the pairs.
         pairs: of the training split.
         state: a run's beginning.
-        state_file: where the run's state is kept.
-        device: where it computes.
-        seconds: end after so long, wherever the run stands: to compare methods on equal time. Such
-            a run is no longer determined by its settings. None: end after all rounds.
-        ranks: the processes that train it.
-        logger: shows the curve and samples while it goes on; of the first rank.
+        execution: where and for how long it computes.
     """
 
     def __init__(
@@ -52,22 +45,21 @@ class BaseTrainer(ABC):
         settings: ModelSettings,
         pairs: Sequence[Pair],
         state: TrainingState,
-        state_file: Path,
-        device: torch.device,
-        seconds: float | None = None,
-        ranks: Ranks = ALONE,
-        logger: RunLogger | None = None,
+        execution: Execution,
     ) -> None:
-        self.settings, self.pairs, self.device, self.ranks = settings, pairs, device, ranks
-        self.state, self.state_file = state, state_file
+        self.settings, self.pairs, self.state = settings, pairs, state
+        self.state_file, self.device = execution.state_file, execution.device
+        self.ranks, self.logger = execution.ranks, execution.logger
         train = settings.train
-        rounds = train.rounds if seconds is None else None
-        self.progress = Progress(settings.task, rounds, train.steps_per_round, verbose=ranks.first)
+        rounds = train.rounds if execution.seconds is None else None
+        self.progress = Progress(
+            settings.task, rounds, train.steps_per_round, verbose=self.ranks.first
+        )
         self.saved, self.save_seconds = time.monotonic(), 0.0
-        self.timer = Stopwatch(seconds)
-        self.logger, self.throughput = logger or NoLogger(), Throughput(device)
+        self.timer = Stopwatch(execution.seconds, execution.clock)
+        self.throughput = Throughput(self.device)
         self.batches = RoundBatches(settings, pairs)
-        self.first_bad = torch.zeros((), dtype=torch.int64, device=device)
+        self.first_bad = torch.zeros((), dtype=torch.int64, device=self.device)
         self.last_losses: list[float] = []
         self.last_usage: dict[str, float] = {}
         for group in state.optimizer.param_groups:
@@ -156,9 +148,8 @@ class BaseTrainer(ABC):
             self.progress.round_done(round_, self.last_losses, self.last_usage)
             number = (round_ + 1) * settings.train.steps_per_round
             self.logger.round_done(number, self.state.average.module)
-        self.state.position = Position(
-            round=round_ + 1, history=position.history, seconds=position.seconds
-        )
+        again = first_round(settings, round_ + 1) == first_round(settings, round_)
+        self.state.position = position.next_round(same_images=again)
         self.save()
 
     def _step(self, batch: Batch, members: np.ndarray, step: int) -> None:

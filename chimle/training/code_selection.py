@@ -66,9 +66,10 @@ def choose_codes(
         round_: of the search.
         chunks: candidates compared at once, per level (`chunks_at_once`).
     """
-    own, seed = settings.search, settings.seed
-    if settings.train.codes == "none":
-        nothing = torch.zeros(len(batch), 0, device=batch.targets[0].device)
+    own, seed, device = settings.search, settings.seed, batch.targets[0].device
+    levels = settings.tower.levels if settings.train.codes == "searched" else 0
+    if not levels or not len(batch):
+        nothing = torch.zeros(len(batch), levels, device=device)
         return Choice(nothing.to(torch.int64), nothing)
     if own.order == "hierarchical":
         return search(
@@ -81,10 +82,10 @@ def choose_codes(
             chunks=chunks,
             too_near=own.too_near,
         )
-    levels = supervised_levels(settings)
+    supervised = supervised_levels(settings)
     count = sum(own.candidates)
     return search_whole(
-        tower, distance, batch, count, levels, seed=seed, round_=round_, chunk=min(chunks)
+        tower, distance, batch, count, supervised, seed=seed, round_=round_, chunk=min(chunks)
     )
 
 

@@ -71,7 +71,7 @@ class Ranks:
 
     def gathered(self, rows: Tensor, length: int) -> Tensor:
         """All ranks' rows in order, (length, ...), of each one's `shard(length)`."""
-        if self.count == 1:
+        if self.count == 1 or not length:
             return rows
         parts = [Ranks(rank, self.count).shard(length) for rank in range(self.count)]
         sizes = [part.stop - part.start for part in parts]

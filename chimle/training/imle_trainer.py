@@ -1,19 +1,21 @@
 """CHIMLE's training: rounds of hierarchical search and gradient steps (paper, algorithm 1)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from chimle.bundles.start_weights import StartWeights
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.device import deterministic, free_bytes
 from chimle.perceptual.distance import Distance, Features
 from chimle.perceptual.random_view import draw_view, viewed
+from chimle.search.adaptive import came_nearer
 from chimle.search.codes import code_keys, codes_at
+from chimle.search.hierarchical import Choice
 from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.base_trainer import BaseTrainer
@@ -25,13 +27,11 @@ from chimle.training.code_selection import (
     perturbed,
     zero_codes,
 )
-from chimle.training.distributed import ALONE, Ranks
-from chimle.training.ema import WeightAverage
+from chimle.training.execution import Execution
+from chimle.training.initial_state import initial_state
 from chimle.training.losses import level_losses, supervised_levels
-from chimle.training.run_logger import RunLogger
 from chimle.training.step_graph import StepGraph
 from chimle.training.step_inputs import StepInputs, step_inputs
-from chimle.training.training_state import Position, TrainingState
 
 FEATURE_CACHE_BYTES = 2 * 2**30
 """Target features of a round are kept when they fit; else computed per step. Same numbers."""
@@ -60,33 +60,6 @@ class Trained:
     history: list[list[float]]
 
 
-def new_state(
-    settings: ModelSettings, device: torch.device, start: Mapping[str, Tensor] | None = None
-) -> TrainingState:
-    """A run's beginning: the weights of `start`, or those that follow from the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        tower = Tower(settings.tower, settings.definition.wiring)
-    if start is not None:
-        tower.load_state_dict(start)
-    if settings.train.codes == "none":
-        tower.ignore_codes()
-    tower.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    train = settings.train
-    optimizer = torch.optim.Adam(
-        [
-            {"params": list(tower.other_parameters()), "lr": train.learning_rate},
-            {
-                "params": list(tower.mapping_parameters()),
-                "lr": train.learning_rate * train.mapping_rate,
-            },
-        ],
-        betas=train.betas,
-        fused=device.type != "mps",
-    )
-    return TrainingState(tower, WeightAverage(tower, train.ema), optimizer, Position())
-
-
 class ImleTrainer(BaseTrainer):
     """One run. `ImleTrainer(...).run()` trains from wherever the saved state stands."""
 
@@ -95,22 +68,19 @@ class ImleTrainer(BaseTrainer):
         settings: ModelSettings,
         pairs: Sequence[Pair],
         perceptual: Distance,
-        state_file: Path,
-        device: torch.device,
-        seconds: float | None = None,
-        ranks: Ranks = ALONE,
-        logger: RunLogger | None = None,
-        start: Mapping[str, Tensor] | None = None,
+        execution: Execution,
+        start: StartWeights | None = None,
     ) -> None:
-        """As `BaseTrainer`, with a distance on `device`, and weights to start from."""
-        state = new_state(settings, device, start)
-        super().__init__(settings, pairs, state, state_file, device, seconds, ranks, logger)
+        """As `BaseTrainer`, with a distance on the run's device, and weights to start from."""
+        super().__init__(
+            settings, pairs, initial_state(settings, execution.device, start), execution
+        )
         self.perceptual = perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.distance = candidate_distance(settings, self.perceptual)
         self.chunks: tuple[int, ...] | None = None
         self.inputs: StepInputs | None = None
         self.graph: StepGraph | None = None
-        self.model = ranks.shared(self.tower, unused=settings.train.supervision != "every")
+        self.model = self.ranks.shared(self.tower, unused=settings.train.supervision != "every")
 
     @property
     def tower(self) -> Tower:
@@ -155,20 +125,25 @@ class ImleTrainer(BaseTrainer):
 
     def prepare(self, batch: Batch, round_: int) -> None:
         """Search the round's codes, unless that is done, and gather what its steps take."""
-        if self.state.position.indices is None:
+        if not self.state.position.searched:
             self._search(batch, round_)
             self.save()
+        features = None if self.settings.perceptual.random_views else self._target_features(batch)
         indices = self.state.position.indices
         assert indices is not None
-        keys = code_keys(
+        self._take(step_inputs(batch, features, self._keys(batch), indices))
+
+    def _keys(self, batch: Batch) -> Tensor:
+        """(B, L, 2) int64, which name the codes that were chosen for a round's images."""
+        rounds = self.state.position.rounds
+        assert rounds is not None
+        return code_keys(
             batch.keys,
             self.settings.tower.levels,
             seed=self.settings.seed,
-            round_=round_,
+            round_=rounds.tolist(),
             device=self.device,
         )
-        features = None if self.settings.perceptual.random_views else self._target_features(batch)
-        self._take(step_inputs(batch, features, keys, indices))
 
     def _take(self, inputs: StepInputs) -> None:
         """Make a round's inputs those of the steps."""
@@ -254,20 +229,37 @@ class ImleTrainer(BaseTrainer):
 
     def _search(self, batch: Batch, round_: int) -> None:
         """Every rank its share of the images; all keep every choice."""
-        settings, count = self.settings, len(batch)
-        self.progress.searching(round_, count)
+        settings, ranks = self.settings, self.ranks
+        self.progress.searching(round_, len(batch))
         if self.chunks is None:
             self.chunks = chunks_at_once(settings, self.tower, self.perceptual, batch)
-        own = self.ranks.shard(count)
-        part = batch.select(range(own.start, own.stop))
         self.tower.eval()
         with self.autocast():
+            rows = self._rows_to_search(batch)
+            part = batch.select(rows[ranks.shard(len(rows))].numpy())
             choice = choose_codes(settings, self.tower, self.distance, part, round_, self.chunks)
         self.tower.train()
-        self.progress.searched(count * candidates_compared(settings))
-        position = self.state.position
-        position.indices = self.ranks.gathered(choice.indices, count)
-        position.distances = self.ranks.gathered(choice.distances, count).cpu()
+        self.progress.searched(len(rows) * candidates_compared(settings))
+        indices = ranks.gathered(choice.indices, len(rows))
+        distances = ranks.gathered(choice.distances, len(rows))
+        self.state.position.choose(rows, Choice(indices, distances))
+
+    def _rows_to_search(self, batch: Batch) -> Tensor:
+        """(R,) int64 on the CPU: the images of a round whose codes are to be searched."""
+        position, share, count = self.state.position, self.settings.search.again_below, len(batch)
+        if position.indices is None or position.distances is None or share is None:
+            return torch.arange(count)
+        own = self.ranks.shard(count)
+        nearer = came_nearer(
+            self.tower,
+            self.distance,
+            batch.select(range(own.start, own.stop)),
+            self._keys(batch)[own],
+            Choice(position.indices[own], position.distances[own]),
+            share,
+            self.settings.train.batch_size,
+        )
+        return self.ranks.gathered(nearer.long(), count).cpu().nonzero().flatten()
 
     @torch.no_grad()
     def _target_features(self, batch: Batch) -> list[Features] | None:

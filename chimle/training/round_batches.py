@@ -15,8 +15,17 @@ def _generator(settings: ModelSettings, purpose: int, *numbers: int) -> np.rando
     return np.random.default_rng((settings.seed, purpose, *numbers))
 
 
+def first_round(settings: ModelSettings, round_: int) -> int:
+    """The first of the rounds that train on the same images as `round_`."""
+    return round_ - round_ % settings.train.repeat_images
+
+
 def round_batch(settings: ModelSettings, pairs: Sequence[Pair], round_: int) -> Batch:
-    """The images of a round with their pyramids, each in the round's own crop and pose."""
+    """The images of a round with their pyramids, each in the round's own crop and pose.
+
+    Rounds that repeat images (`train.repeat_images`) have those of the first of them.
+    """
+    round_ = first_round(settings, round_)
     count = min(settings.train.images_per_round, len(pairs))
     members = _generator(settings, 0, round_).permutation(len(pairs))[:count]
     task, tower = settings.definition, settings.tower
@@ -47,17 +56,19 @@ class RoundBatches:
         self._worker = ThreadPoolExecutor(1)
         self._coming: dict[int, Future[Batch]] = {}
 
-    def _order(self, round_: int) -> None:
-        if round_ not in self._coming:
-            made = self._worker.submit(round_batch, self.settings, self.pairs, round_)
-            self._coming[round_] = made
+    def _order(self, first: int) -> None:
+        if first not in self._coming:
+            made = self._worker.submit(round_batch, self.settings, self.pairs, first)
+            self._coming[first] = made
 
     def get(self, round_: int) -> Batch:
         """A round's batch; the next one's is begun."""
-        self._order(round_)
-        batch = self._coming.pop(round_).result()
-        if round_ + 1 < self.settings.train.rounds:
-            self._order(round_ + 1)
+        train, first = self.settings.train, first_round(self.settings, round_)
+        self._order(first)
+        again = round_ + 1 < min(first + train.repeat_images, train.rounds)
+        batch = (self._coming[first] if again else self._coming.pop(first)).result()
+        if first + train.repeat_images < train.rounds:
+            self._order(first + train.repeat_images)
         return batch
 
     def close(self) -> None:

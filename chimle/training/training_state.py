@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from chimle.errors import UserError, first_line
 from chimle.io.files import replaced_file
+from chimle.search.hierarchical import Choice
 from chimle.training.ema import WeightAverage
 
 
@@ -24,14 +25,43 @@ class Position:
     """Rounds completed."""
     step: int = 0
     """Gradient steps done in the current round."""
+    searched: bool = False
+    """Whether the current round's search is done."""
     indices: Tensor | None = None
-    """(N, L) int64 codes chosen for the current round's images; None: not searched yet."""
+    """(N, L) int64 codes chosen for the current round's images; None: never searched."""
     distances: Tensor | None = None
-    """(N, L) float32 distances of those codes when they were chosen."""
+    """(N, L) float32 distances of those codes when they were chosen, on the CPU."""
+    rounds: Tensor | None = None
+    """(N,) int64 rounds in which they were chosen, on the CPU."""
     history: list[list[float]] = field(default_factory=list)
     """Rows of the training curve so far."""
     seconds: float = 0.0
     """Time spent, where a run is limited by time; else 0."""
+
+    def next_round(self, same_images: bool) -> "Position":
+        """The beginning of the next round; its images keep the codes they have."""
+        begun = Position(self.round + 1, history=self.history, seconds=self.seconds)
+        if same_images:
+            begun.indices, begun.distances = self.indices, self.distances
+            begun.rounds = self.rounds
+        return begun
+
+    def choose(self, rows: Tensor, choice: Choice) -> None:
+        """Keep the codes that this round's search chose for some of its images.
+
+        Args:
+            rows: (R,) int64 on the CPU, the images; all where none was searched before.
+            choice: their codes.
+        """
+        distances = choice.distances.cpu()
+        if self.indices is None or self.distances is None or self.rounds is None:
+            self.indices, self.distances = choice.indices, distances
+            self.rounds = torch.full((len(rows),), self.round)
+        else:
+            self.indices = self.indices.index_copy(0, rows.to(self.indices.device), choice.indices)
+            self.distances = self.distances.index_copy(0, rows, distances)
+            self.rounds = self.rounds.index_fill(0, rows, self.round)
+        self.searched = True
 
 
 @dataclass

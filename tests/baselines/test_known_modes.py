@@ -21,6 +21,7 @@ from chimle.baselines.known_modes.mode_problem import (
 from chimle.baselines.methods import adapt, get_method
 from chimle.baselines.run_method import TrainedMethod
 from chimle.data.dataset import Pair
+from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
 
 PAIRS = 480
@@ -86,10 +87,8 @@ def trained(name: str, layout: Layout, tmp_path: Path) -> TrainedMethod:
     method, settings = get_method(name), known_settings()
     train = settings.train.model_copy(update={"rounds": 3, "images_per_round": 36})
     settings = adapt(settings.model_copy(update={"train": train}), method, 0)
-    device = torch.device("cpu")
-    trainer = ImleTrainer(
-        settings, known_pairs(layout, PAIRS, 0), PixelDistance(), tmp_path / "state.pt", device
-    )
+    execution = Execution(tmp_path / "state.pt", torch.device("cpu"))
+    trainer = ImleTrainer(settings, known_pairs(layout, PAIRS, 0), PixelDistance(), execution)
     return TrainedMethod(method, settings, trainer.run().tower, 0.0, 0)
 
 

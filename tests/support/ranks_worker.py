@@ -1,7 +1,7 @@
 """Trains a tiny tower on one or several ranks, and writes its choices, losses and weights.
 
 Started by `tests/training/test_distributed.py`:
-[torchrun ... -m] tests.support.ranks_worker FOLDER BATCH_SIZE MICRO_BATCHES
+[torchrun ... -m] tests.support.ranks_worker FOLDER BATCH_SIZE MICRO_BATCHES REPEAT_IMAGES
 """
 
 import os
@@ -22,6 +22,7 @@ from chimle.io.files import replaced_file
 from chimle.settings.reading import build_settings
 from chimle.settings.run import RunSettings
 from chimle.training.distributed import join_ranks
+from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
 
 ROUNDS = int(os.environ.get("CHIMLE_RANK_ROUNDS", "3"))
@@ -44,20 +45,21 @@ class Recorder(ImleTrainer):
                 torch.save(indices, fresh)
 
 
-def main(folder: Path, batch_size: int, micro_batches: int) -> None:
+def main(folder: Path, batch_size: int, micro_batches: int, repeat_images: int) -> None:
     """Write `FOLDER/RANK.pt`."""
     values = known_settings().model_dump(mode="json")
     small = {"rounds": ROUNDS, "images_per_round": 9, "steps_per_round": 8}
     values["train"] |= small | {"checkpoint_seconds": 0}
     values["train"] |= {"batch_size": batch_size, "micro_batches": micro_batches}
+    if repeat_images > 1:
+        values["train"]["repeat_images"] = repeat_images
+        values["search"]["again_below"] = 0.2
     with join_ranks(torch.device("cpu")) as (ranks, _device):
         trainer = Recorder(
             build_settings(RunSettings, values, "a test"),
             known_pairs(Layout.COARSE, 24, 0),
             PixelDistance(),
-            folder / "state.pt",
-            torch.device("cpu"),
-            ranks=ranks,
+            Execution(folder / "state.pt", torch.device("cpu"), ranks=ranks),
         )
         trained = trainer.run()
         found = {

@@ -40,14 +40,14 @@ def test_every_row_belongs_to_one_rank(length: int, count: int) -> None:
 
 
 def start(
-    folder: Path, ranks: int, batch_size: int = 6, micro_batches: int = 1
+    folder: Path, ranks: int, batch_size: int = 6, micro_batches: int = 1, repeat_images: int = 1
 ) -> subprocess.Popen[str]:
     """Start one process, or several ranks under torchrun."""
     folder.mkdir(exist_ok=True)
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
     command = [sys.executable, "-W", "ignore", *(torchrun if ranks > 1 else []), *WORKER]
     return subprocess.Popen(
-        [*command, str(folder), str(batch_size), str(micro_batches)],
+        [*command, str(folder), *map(str, (batch_size, micro_batches, repeat_images))],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
@@ -55,9 +55,11 @@ def start(
     )
 
 
-def results(folder: Path, ranks: int, micro_batches: int = 1) -> list[dict[str, torch.Tensor]]:
+def results(
+    folder: Path, ranks: int, micro_batches: int = 1, repeat_images: int = 1
+) -> list[dict[str, torch.Tensor]]:
     """Results of each rank, after the run has ended."""
-    process = start(folder, ranks, micro_batches=micro_batches)
+    process = start(folder, ranks, micro_batches=micro_batches, repeat_images=repeat_images)
     _, errors = process.communicate(timeout=LONGEST)
     assert process.returncode == 0, errors
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(ranks)]
@@ -98,6 +100,19 @@ def test_two_ranks_give_the_bits_of_one_that_computes_two_micro_batches(
     for found in results(tmp_path, 2, micro_batches=2):
         assert found.keys() == one_rank_in_parts.keys()
         assert all(torch.equal(found[name], one_rank_in_parts[name]) for name in found)
+
+
+def test_two_ranks_search_again_for_the_same_images_as_one(tmp_path: Path) -> None:
+    alone, *both = (
+        found
+        for ranks in (1, 2)
+        for found in results(tmp_path / str(ranks), ranks, micro_batches=2, repeat_images=ROUNDS)
+    )
+    kept = (alone["choices"][1:] == alone["choices"][:-1]).all(dim=2)
+    assert kept.any(), "no code was kept"
+    assert not kept.all(), "no code was searched again"
+    for found in both:
+        assert all(torch.equal(found[name], alone[name]) for name in found)
 
 
 @given(size=st.integers(1, 40), micro_batches=st.integers(1, 8), count=st.integers(1, 8))

@@ -41,7 +41,9 @@ from chimle.settings.perceptual import PerceptualSettings
 from chimle.settings.reading import build_settings
 from chimle.tower.generator import Tower
 from chimle.training.base_trainer import BaseTrainer
-from chimle.training.imle_trainer import ImleTrainer, new_state
+from chimle.training.execution import Execution
+from chimle.training.imle_trainer import ImleTrainer
+from chimle.training.initial_state import initial_state
 from chimle.training.training_state import TrainingState
 
 TASKS = ("decompression", "super_resolution", "colourization")
@@ -114,7 +116,7 @@ def batch_of(settings: ModelSettings) -> Batch:
 
 def tower_of(settings: ModelSettings) -> Tower:
     """A new tower on the device, in training's layout."""
-    network = new_state(settings, DEVICE).network
+    network = initial_state(settings, DEVICE).network
     assert isinstance(network, Tower)
     return network
 
@@ -201,7 +203,7 @@ def steps_counted(trainer: BaseTrainer, count: Count) -> Iterator[list[int]]:
 def trained(make: Callable[..., BaseTrainer], settings: ModelSettings, *given: Any) -> Count:
     """A whole run of a trainer."""
     with MODE:
-        trainer = make(settings, pairs_of(settings), *given, Path("unused"), DEVICE)
+        trainer = make(settings, pairs_of(settings), *given, Execution(Path("unused"), DEVICE))
         if isinstance(trainer, ImleTrainer):
             trainer.chunks = CHUNKS  # Planned from the host alone.
         with counted() as count, steps_counted(trainer, count) as waits:
