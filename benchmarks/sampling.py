@@ -10,13 +10,16 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from benchmarks import reference
 from benchmarks.measure import interleaved, machine, peak_gib
+from chimle.device import Precision, arithmetic
 from chimle.images.pyramid import to_uint8
 from chimle.inference.banded import BandedTower
 from chimle.inference.sample_names import Codes, mixture_of, plain
@@ -45,6 +48,7 @@ class Case:
     samples: int
 
 
+CPU = torch.device("cpu")
 CASES = (
     Case("demo", 64, 8),
     Case("demo", 256, 8),
@@ -57,7 +61,7 @@ CASES = (
 
 @torch.no_grad()
 def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
-    """Seconds per sample of `side` (`both` or one of them) and this process's peak memory."""
+    """Seconds per sample of `side` (`all` or one of them) and this process's peak memory."""
     torch.manual_seed(0)
     settings = TOWERS[case.tower]
     tower = Tower(settings, Wiring.GENERIC).eval().requires_grad_(False)
@@ -76,23 +80,33 @@ def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
             images.append(to_uint8(reference.forward(tower, conditioning, codes)))
         return np.concatenate(images)
 
-    def engine() -> np.ndarray:
+    def engine(precision: Precision = "fp32") -> np.ndarray:
         mixtures = [mixture_of(name) for name in plain(case.samples, settings.levels)]
         parts = []
         for mixture in mixtures:
-            codes = Codes([mixture], shapes, 1, 0, torch.device("cpu"))
-            parts.append(BandedTower(tower, conditioning, codes).images())
+            codes = Codes([mixture], shapes, 1, 0, CPU)
+            with arithmetic(CPU, precision):
+                parts.append(BandedTower(tower, conditioning, codes).images())
         return np.concatenate(parts)
 
-    sides = {"published": published, "engine": engine}
-    if side != "both":
+    sides: dict[str, Callable[[], np.ndarray]] = {
+        "published": published,
+        "engine": engine,
+        "bf16": partial(engine, "bf16"),
+    }
+    if side != "all":
         sides[side]()
         return {"peak_gib": peak_gib()}
-    difference = int(np.abs(published().astype(int) - engine().astype(int)).max())
+    exact = published().astype(int)
+    differences = {
+        f"{name}_difference": int(np.abs(exact - run()).max())
+        for name, run in sides.items()
+        if name != "published"
+    }
     seconds = interleaved(list(sides.values()), repeats)
     return {
         **{f"{name}_seconds": s / case.samples for name, s in zip(sides, seconds, strict=True)},
-        "difference": difference,
+        **differences,
     }
 
 
@@ -117,15 +131,17 @@ def main() -> None:
         return
     lines = [
         f"{'tower':10} {'side':>5} {'samples':>7} {'published s':>11} {'ours s':>8} {'ratio':>6} "
-        f"{'published GiB':>13} {'ours GiB':>8} {'differ by':>9}"
+        f"{'bf16 s':>8} {'ratio':>6} {'published GiB':>13} {'ours GiB':>8} {'differ by':>9} "
+        f"{'bf16':>9}"
     ]
     for number, case in enumerate(CASES):
-        times = in_process(number, "both", arguments.repeats)
-        before, after = times["published_seconds"], times["engine_seconds"]
+        times = in_process(number, "all", arguments.repeats)
+        before, after, low = (times[f"{side}_seconds"] for side in ("published", "engine", "bf16"))
         memory = [in_process(number, side, 0)["peak_gib"] for side in ("published", "engine")]
         lines.append(
             f"{case.tower:10} {case.side:5} {case.samples:7} {before:11.3f} {after:8.3f} "
-            f"{before / after:6.2f} {memory[0]:13.2f} {memory[1]:8.2f} {times['difference']:6}/255"
+            f"{before / after:6.2f} {low:8.3f} {before / low:6.2f} {memory[0]:13.2f} "
+            f"{memory[1]:8.2f} {times['engine_difference']:5}/255 {times['bf16_difference']:5}/255"
         )
     print(machine(), *lines, sep="\n")
 

@@ -4,11 +4,14 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from chimle.errors import UserError, first_line
+
+Precision = Literal["fp32", "bf16"]
+"""Arithmetic of convolutions and linear layers."""
 
 DEVICE_NAMES = r"cpu|cuda(:\d{1,3})?|mps"
 """Pattern of the values of CHIMLE_DEVICE."""
@@ -67,6 +70,12 @@ def device_identity(device: torch.device) -> str:
 def free_bytes(device: torch.device) -> int | None:
     """Memory that a CUDA device has free; None for other devices."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
+def arithmetic(device: torch.device, precision: Precision) -> torch.autocast:
+    """Compute in this arithmetic. Kernels are cast where they are made, and nothing is cached."""
+    enabled = precision == "bf16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:

@@ -8,6 +8,7 @@ from chimle.io.terminal import emit_line
 from chimle.tasks import get_task
 
 if TYPE_CHECKING:
+    from chimle.device import Precision
     from chimle.inference.model import Model
 
 
@@ -29,12 +30,12 @@ def model_address(model: str | None, task: str | None) -> str:
     return str(address)
 
 
-def open_model(model: str | None, task: str | None) -> "Model":
+def open_model(model: str | None, task: str | None, precision: "Precision" = "fp32") -> "Model":
     """The loaded model; `UserError` where it is one for another task than `task`."""
     from chimle.inference.model import load
 
     address = model_address(model, task)
-    loaded = load(address)
+    loaded = load(address, precision)
     own = loaded.bundle.settings.task
     if task is not None and own != task:
         raise UserError(f"{address} is a model for {own}, not for {task}")

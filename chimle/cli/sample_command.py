@@ -2,8 +2,9 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +14,7 @@ from chimle.errors import DISK_FULL, UserError, describe_os_error, guarded
 from chimle.io.terminal import emit, emit_line
 
 if TYPE_CHECKING:
+    from chimle.inference.model import Model
     from chimle.inference.sample_files import SampleRequest
 
 LONGEST_COUNT = 12
@@ -56,6 +58,10 @@ def sample_command(
     degrade: Annotated[
         bool, typer.Option("--degrade", help="Make the input from each image by the task first.")
     ] = False,
+    precision: Annotated[
+        Literal["fp32", "bf16"],
+        typer.Option(help="bf16 is faster on GPUs and on processors with AVX512-BF16 or AMX."),
+    ] = "fp32",
     grid: Annotated[bool, typer.Option(help="Write an overview grid per image.")] = True,
     as_json: JsonOption = False,
     debug: DebugOption = False,
@@ -70,15 +76,16 @@ def sample_command(
             n, seed, first, tuple(sample or ()), base, keep_level, to, match, counts, weights,
             degrade,
         )  # fmt: skip
-        _sample_all(images, task, model, request, out, grid, as_json, debug)
+        _sample_all(
+            images, lambda: open_model(model, task, precision), request, out, grid, as_json, debug
+        )
 
     guarded(run, debug)
 
 
 def _sample_all(
     names: list[str],
-    task: str | None,
-    model: str | None,
+    opened: Callable[[], "Model"],
     request: "SampleRequest",
     out: Path,
     grid: bool,
@@ -98,7 +105,7 @@ def _sample_all(
     reports: list[dict[str, Any]] = []
     started = time.monotonic()
     if found.tasks:
-        loaded = open_model(model, task)
+        loaded = opened()
         request.check(loaded.levels)
         started = time.monotonic()
     for number, image in enumerate(found.tasks, 1):

@@ -118,7 +118,7 @@ def modulate(values: Tensor, modulation: StyleModulation, style: Tensor) -> None
     square, size = torch.zeros_like(total), values.shape[2] * values.shape[3]
     for part in pixels.split(256, dim=1):
         count = part.shape[1] * part.shape[2]
-        variance, mean = torch.var_mean(part.flatten(1, 2), dim=1, correction=0)
+        variance, mean = torch.var_mean(part.flatten(1, 2).float(), dim=1, correction=0)
         total += count * mean.double()
         square += count * (variance.double() + mean.double().square())
     mean64 = total / size

@@ -11,7 +11,7 @@ from PIL import Image
 from chimle.bundles.addresses import open_bundle
 from chimle.bundles.bundle import Bundle, save_bundle
 from chimle.bundles.task_models import task_model
-from chimle.device import choose_device
+from chimle.device import Precision, arithmetic, choose_device
 from chimle.errors import UserError
 from chimle.images.degrade import degrade
 from chimle.images.jpeg import (
@@ -59,6 +59,7 @@ class Model:
 
     bundle: Bundle
     device: torch.device
+    precision: Precision = "fp32"
 
     @property
     def levels(self) -> int:
@@ -278,7 +279,9 @@ class Model:
         # whether it is drawn alone or with others.
         for mixture in mixtures:
             codes = Codes([mixture], shapes, key, seed, self.device)
-            yield from BandedTower(tower, levels, codes, size, here).images()
+            with arithmetic(self.device, self.precision):
+                images = BandedTower(tower, levels, codes, size, here).images()
+            yield from images
 
     def _draw(
         self, image: ImageType, mixtures: Sequence[CodeMixture], seed: int
@@ -300,13 +303,16 @@ def _count(n: int) -> int:
     return whole("n", n, 1, MOST_SAMPLES)
 
 
-def load(address: str | Path) -> Model:
+def load(address: str | Path, precision: Precision = "fp32") -> Model:
     """Load a model bundle, on the device of `CHIMLE_DEVICE` or the fastest one available.
 
     Args:
         address: a folder or file, `s3://bucket/name`, `hf://user/name@revision`,
             `git+REPOSITORY@REVISION:models/task`, or the name of a task: its model of this project,
             else the pretrained one of the package.
+        precision: `bf16` draws faster where the device computes it, on GPUs and on processors with
+            AVX512-BF16 or AMX. A sample then differs by a few levels of 255 from that of `fp32`,
+            and agrees with its input as well.
 
     Raises:
         UserError: there is no bundle of this version at `address`, or it is damaged.
@@ -314,4 +320,4 @@ def load(address: str | Path) -> Model:
     device = choose_device()
     if str(address) in TASKS and not Path(address).exists():
         address = task_model(str(address))
-    return Model(open_bundle(str(address), str(device)), device)
+    return Model(open_bundle(str(address), str(device)), device, precision)

@@ -10,7 +10,7 @@ from torch import Tensor
 from chimle.bundles.start_weights import StartWeights
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
-from chimle.device import deterministic, free_bytes
+from chimle.device import arithmetic, deterministic, free_bytes
 from chimle.perceptual.distance import Distance, Features
 from chimle.perceptual.random_view import draw_view, viewed
 from chimle.search.adaptive import came_nearer
@@ -117,11 +117,8 @@ class ImleTrainer(BaseTrainer):
         ]
 
     def autocast(self) -> torch.autocast:
-        """The settings' arithmetic. Kernels are cast where they are made, and nothing is cached."""
-        enabled = self.settings.train.precision == "bf16"
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False
-        )
+        """The settings' arithmetic."""
+        return arithmetic(self.device, self.settings.train.precision)
 
     def prepare(self, batch: Batch, round_: int) -> None:
         """Search the round's codes, unless that is done, and gather what its steps take."""
