@@ -19,13 +19,14 @@ import torch
 
 from benchmarks.measure import machine
 from chimle.data.augmentation import centre
-from chimle.data.dataset import PairIndex
+from chimle.data.dataset import Pair, PairIndex
 from chimle.inference.sampling import sample_pairs
 from chimle.metrics.evaluator import EvaluationConfig, evaluate
 from chimle.metrics.prediction import predictions_of
-from chimle.perceptual.lpips import load_perceptual
+from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings, load_settings
+from chimle.tower.generator import Tower
 from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
 from chimle.training.timer import fair_clock
@@ -85,11 +86,16 @@ def measured(
     device = torch.device("cpu")
     execution = Execution(state, device, seconds, fair_clock(device))
     trained = ImleTrainer(settings, pairs, perceptual, execution).run()
-    held = [
-        centre(pair, settings.definition, settings.tower.resolution)
-        for pair in PairIndex(folder, "validation")
-    ]
-    samples = sample_pairs(trained.tower, settings.definition, held, SAMPLES)
+    measures = measures_of(trained.tower, settings, PairIndex(folder, "validation"), perceptual)
+    return int(trained.history[-1][0]), measures
+
+
+def measures_of(
+    tower: Tower, settings: ModelSettings, pairs: Sequence[Pair], perceptual: Perceptual
+) -> Mapping[str, float]:
+    """Metrics of a tower's samples, by name."""
+    held = [centre(pair, settings.definition, settings.tower.resolution) for pair in pairs]
+    samples = sample_pairs(tower, settings.definition, held, SAMPLES)
     predictions = predictions_of(
         [pair.id for pair in held],
         samples,
@@ -97,7 +103,7 @@ def measured(
         [pair.input for pair in held],
     )
     scores, _ = evaluate(predictions, EvaluationConfig(perceptual.at_scales(1), resamples=100))
-    return int(trained.history[-1][0]), scores.values
+    return scores.values
 
 
 def cell(values: Sequence[float]) -> str:

@@ -66,6 +66,7 @@ METHODS: dict[str, Method] = {
                     "warmup": 0,
                     "level_weights": None,
                     "code_noise": 0.0,
+                    "noise_strength": 1.0,
                     "ema": 0.0,
                 },
             },
@@ -89,7 +90,7 @@ METHODS: dict[str, Method] = {
             "the same generator against a discriminator, with MSGAN's mode seeking",
             TrainerKind.ADVERSARIAL,
             # The usual momenta; at CHIMLE's learning rate training diverges.
-            {"train": {"betas": [0.5, 0.999], "learning_rate": 5e-4}},
+            {"train": {"betas": [0.5, 0.999], "learning_rate": 5e-4, "noise_strength": 1.0}},
         ),
         Method(
             "diffusion",

@@ -107,4 +107,4 @@ def train_method(
     trainer.run_rounds()
     position = trainer.state.position
     steps = position.round * settings.train.steps_per_round + position.step
-    return TrainedMethod(method, settings, trainer.state.average.module, trainer.timer.spent, steps)
+    return TrainedMethod(method, settings, trainer.finished(), trainer.timer.spent, steps)

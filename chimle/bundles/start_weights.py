@@ -1,5 +1,6 @@
 """Weights that a training starts from instead of an initialisation (`train.start`): fine-tuning."""
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,7 +72,10 @@ def start_weights(bundle: Bundle, settings: ModelSettings) -> StartWeights:
         UserError: the bundle's tower has other sizes than the settings'.
     """
     _check(bundle, settings)
-    state = bundle.tower.state_dict()
+    # A finished model's noise was strengthened after its training.
+    tower = copy.deepcopy(bundle.tower)
+    tower.strengthen_noise(1 / bundle.settings.train.noise_strength)
+    state = tower.state_dict()
     content = hashlib.sha256()
     for name, value in sorted(state.items()):
         content.update(name.encode() + value.numpy().tobytes())

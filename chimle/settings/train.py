@@ -55,6 +55,11 @@ class TrainSettings(Settings):
     """Standard deviation of the perturbation of chosen codes in a step (published: 0)."""
     ema: float = Field(0.99, ge=0, lt=1)
     """Decay per step of the averaged weights that sampling uses; 0: the last weights."""
+    noise_strength: float = Field(1.0, gt=0)
+    """Factor on the weights of the spatial noise in the finished model: as if it drew samples from
+    normals of this standard deviation. A perceptual distance leaves fine contrast weaker than the
+    targets have it, and above 1 it comes back; `python -m benchmarks.noise_strength` shows what
+    helps a model. 1: as trained."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the convolutions. Normalisation and distances stay in fp32."""
     graph: bool = True

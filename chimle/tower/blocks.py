@@ -30,8 +30,8 @@ class Convolution(nn.Module):
         self.weight_g = nn.Parameter(torch.empty(outputs, 1, 1, 1))
         self.weight_v = nn.Parameter(torch.empty_like(start.weight))
         self.bias = nn.Parameter(start.bias.detach())
-        self.set_weight(start.weight.detach())
         self._kept: dict[torch.dtype, Tensor] | None = None
+        self.set_weight(start.weight.detach())
 
     def weight(self) -> Tensor:
         """The normalised weight (outputs, inputs, 3, 3), fp32."""
@@ -39,7 +39,8 @@ class Convolution(nn.Module):
 
     @torch.no_grad()
     def set_weight(self, weight: Tensor) -> None:
-        """Make (outputs, inputs, 3, 3) the normalised weight."""
+        """Make (outputs, inputs, 3, 3) the normalised weight, and drop kernels made before."""
+        self._kept = None
         self.weight_v.copy_(weight)
         self.weight_g.copy_(torch.linalg.vector_norm(weight, dim=(1, 2, 3), keepdim=True))
 

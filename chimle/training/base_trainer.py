@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
@@ -89,6 +89,10 @@ class BaseTrainer(ABC):
     def more_columns(self) -> list[float]:
         """What the curve's rows hold behind the losses."""
         return []
+
+    def finished(self) -> nn.Module:
+        """What the run is for: the averaged network."""
+        return self.state.average.module
 
     def run_rounds(self) -> None:
         """Train to the end.

@@ -1,5 +1,6 @@
 """CHIMLE's training: rounds of hierarchical search and gradient steps (paper, algorithm 1)."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -100,9 +101,14 @@ class ImleTrainer(BaseTrainer):
         """Train to the end; `UserError` when the loss stops being finite."""
         with deterministic(self.device, self.settings.train.deterministic):
             self.run_rounds()
-        average = self.state.average.module
-        assert isinstance(average, Tower)
-        return Trained(average, self.columns(), self.state.position.history)
+        return Trained(self.finished(), self.columns(), self.state.position.history)
+
+    def finished(self) -> Tower:
+        """The averaged tower with `train.noise_strength`; the state keeps it as trained."""
+        tower = copy.deepcopy(self.state.average.module)
+        assert isinstance(tower, Tower)
+        tower.strengthen_noise(self.settings.train.noise_strength)
+        return tower
 
     def columns(self) -> list[str]:
         """Names of the training curve's columns."""
