@@ -57,9 +57,16 @@ METHODS: dict[str, Method] = {
             changes={
                 "tower": {"initialisation": "published", "agreement": "none"},
                 "perceptual": {"scales": [1], "shift": 0, "turn": False},
-                "search": {"distance": "projected", "projections": 1000},
+                "search": {
+                    "distance": "projected",
+                    "projections": 1000,
+                    "too_near": 0.0,
+                    "again_below": None,
+                },
                 "train": {
+                    "repeat_images": 1,
                     "batch_size": 1,
+                    "micro_batches": 1,
                     "learning_rate": 1e-4,
                     "mapping_rate": 0.01,
                     "schedule": "constant",

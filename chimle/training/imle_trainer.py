@@ -249,8 +249,11 @@ class ImleTrainer(BaseTrainer):
 
     def _rows_to_search(self, batch: Batch) -> Tensor:
         """(R,) int64 on the CPU: the images of a round whose codes are to be searched."""
-        position, share, count = self.state.position, self.settings.search.again_below, len(batch)
-        if position.indices is None or position.distances is None or share is None:
+        position, count = self.state.position, len(batch)
+        codes, share = self.settings.train.codes, self.settings.search.again_below
+        if position.indices is None or position.distances is None:
+            return torch.arange(count)
+        if codes == "none" or share is None:
             return torch.arange(count)
         own = self.ranks.shard(count)
         nearer = came_nearer(

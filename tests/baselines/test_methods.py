@@ -25,7 +25,7 @@ from chimle.perceptual.random_projection import RandomProjection
 from chimle.search.codes import code_keys, codes_at
 from chimle.search.flat import search_whole
 from chimle.settings.model_settings import ModelSettings
-from chimle.settings.reading import load_settings
+from chimle.settings.reading import build_settings, load_settings
 from chimle.tasks import TASKS, Wiring
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.timer import Stopwatch
@@ -102,6 +102,17 @@ def test_a_method_differs_from_chimle_in_what_it_declares(name: str) -> None:
     if METHODS[name].visits:
         declared["train"].add("steps_per_round")
     assert differing == {section: fields for section, fields in declared.items() if fields}
+
+
+def test_the_published_recipe_has_none_of_the_options_that_came_after_it() -> None:
+    values = known_settings().model_dump(mode="json")
+    values["train"] |= {"repeat_images": 2, "micro_batches": 2, "noise_strength": 1.5}
+    values["search"] |= {"again_below": 0.9, "too_near": 0.1}
+    task = build_settings(ModelSettings, values, "a test")
+    own = adapt(task, get_method("published"), 0)
+    assert (own.search.again_below, own.search.too_near) == (None, 0)
+    train = own.train
+    assert (train.repeat_images, train.micro_batches, train.noise_strength) == (1, 1, 1)
 
 
 def test_the_published_recipe_visits_an_image_25_times_per_round() -> None:

@@ -26,7 +26,9 @@ from chimle.training.round_batches import RoundBatches, round_batch
 IMAGES, ROUNDS = 7, 6
 
 
-def settings_of(again_below: float | None = None, repeat: int = 3) -> ModelSettings:
+def settings_of(
+    again_below: float | None = None, repeat: int = 3, codes: str = "searched"
+) -> ModelSettings:
     values = known_settings().model_dump(mode="json")
     values["train"] |= {
         "rounds": ROUNDS,
@@ -34,6 +36,7 @@ def settings_of(again_below: float | None = None, repeat: int = 3) -> ModelSetti
         "steps_per_round": 6,
         "batch_size": 4,
         "repeat_images": repeat,
+        "codes": codes,
         "checkpoint_seconds": 0,
     }
     values["search"]["again_below"] = again_below
@@ -156,6 +159,12 @@ def test_repeated_rounds_have_one_batch_and_the_next_is_another() -> None:
 def test_a_bound_without_repeated_images_is_refused() -> None:
     with pytest.raises(UserError, match=r"search.again_below.*train.repeat_images"):
         settings_of(again_below=0.9, repeat=1)
+
+
+def test_a_tower_without_codes_has_none_to_search_again(tmp_path: Path) -> None:
+    run = trainer(settings_of(again_below=0.8, codes="none"), tmp_path)
+    run.run()
+    assert set(run.seen) == set(range(ROUNDS))
 
 
 def test_what_a_round_did_not_choose_stays(tmp_path: Path) -> None:
