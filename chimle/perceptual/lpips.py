@@ -15,15 +15,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from chimle.device import compute_dtype
 from chimle.errors import UserError
 from chimle.images.resample import enlarged
-from chimle.perceptual.distance import Distance, Features, squared_distance
+from chimle.perceptual.distance import Distance, Features
+from chimle.perceptual.normalised_distance import normalised, normalised_distance
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.perceptual.weights import RANDOM_NAME, Backbone, Origin, find_weights
 from chimle.settings.perceptual import PerceptualSettings
 
-EPSILON = 1e-10
-"""Added to the norm, as in the `lpips` package."""
 SMALLEST_SIDE: dict[str, int] = {"vgg": 16, "alex": 32, "squeeze": 32}
 """Smaller images are enlarged bilinearly by a whole factor: a backbone reduces what it sees 8 to
 16 times and has nothing left of them. Distances of one level are compared with each other only, so
@@ -79,6 +79,7 @@ class Perceptual(Distance):
             weight = linear.model[-1].weight.detach()
             self.register_buffer(f"root_{layer}", weight.clamp_min(0).sqrt())
         self.layers = len(package.lins)  # type: ignore[arg-type]
+        self._cast: dict[torch.dtype, nn.Module] = {}
         self.eval().requires_grad_(False)
 
     def at_scales(self, *scales: int) -> "Perceptual":
@@ -87,16 +88,30 @@ class Perceptual(Distance):
         other.scales = scales
         return other
 
+    def _roots(self) -> list[Tensor]:
+        """Per layer the roots of the linear weights, (1, C, 1, 1)."""
+        return [getattr(self, f"root_{layer}") for layer in range(self.layers)]
+
     def _factors(self, images: Tensor) -> list[int]:
         """By how much images are enlarged: per scale, but where it would be the same again."""
         least = -(-self.smallest // min(images.shape[-2:]))
         return sorted({max(scale, least) for scale in self.scales})
 
+    def _cast_backbone(self) -> nn.Module:
+        """The backbone in the arithmetic that autocast asks for: frozen weights are cast once."""
+        weight = next(self.backbone.parameters())
+        dtype = compute_dtype(weight)
+        if dtype == weight.dtype:
+            return self.backbone
+        if dtype not in self._cast:
+            self._cast[dtype] = copy.deepcopy(self.backbone).to(dtype)
+        return self._cast[dtype]
+
     def _activations(self, images: Tensor, factor: int) -> list[Tensor]:
         """Raw activations of every layer for (B, 3, H, W) in [0, 1], enlarged by a factor."""
         if factor > 1:
             images = enlarged(images, factor)
-        return list(self.backbone(self.scaling(images * 2 - 1)))
+        return list(self._cast_backbone()(self.scaling(images * 2 - 1)))
 
     def features(self, images: Tensor) -> Features:
         """(B, 3, H, W) in [0, 1] to comparable features per scale and layer, normalised in fp32.
@@ -119,21 +134,21 @@ class Perceptual(Distance):
 
     def _comparable(self, raws: list[Tensor]) -> Features:
         """Activations divided by their norms over channels, times the linear weights' roots."""
-        comparable = []
-        for layer, raw in enumerate(raws):
-            exact = raw.float()
-            # Unlike sqrt(sum(x^2)), vector_norm has a finite gradient where a position is dead.
-            norm = torch.linalg.vector_norm(exact, dim=1, keepdim=True)
-            comparable.append(exact * (getattr(self, f"root_{layer}") / (norm + EPSILON)))
-        return tuple(comparable)
+        return tuple(normalised(raw, root) for raw, root in zip(raws, self._roots(), strict=True))
 
     def distance(self, images: Tensor, target: Features) -> Tensor:
         """Distance of (B*K, 3, H, W) in [0, 1] to the features of B targets: (B*K,) fp32.
 
         Row i is compared with target i // K.
         """
-        total = squared_distance(self.features(images), target)
-        return total / (len(target) // self.layers)
+        factors, roots = self._factors(images), self._roots()
+        theirs = iter(target)
+        distances = [
+            normalised_distance(raw, root, next(theirs))
+            for factor in factors
+            for raw, root in zip(self._activations(images, factor), roots, strict=True)
+        ]
+        return torch.stack(distances).sum(dim=0) / len(factors)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """LPIPS of two batches (B, 3, H, W) in [0, 1]: (B,), from 0 up."""

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chimle.layout import nhwc
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.blocks import Body, Convolution, Up
@@ -11,10 +12,6 @@ from chimle.tower.mapping import Mapping
 
 FEATURE_SCALE = 0.1
 """Factor on the feature that a level takes from the one below (published `feat_scales`)."""
-
-
-def _nhwc(tensor: Tensor) -> Tensor:
-    return tensor.contiguous(memory_format=torch.channels_last)
 
 
 class Level(nn.Module):
@@ -77,8 +74,8 @@ class Level(nn.Module):
         if feature is not None:
             prefix = torch.cat((conditioning, feature * FEATURE_SCALE), dim=1)
             prefix_kernel = torch.cat((prefix_kernel, kernel[:, stop:]), dim=1)
-        shared = F.conv2d(_nhwc(prefix), _nhwc(prefix_kernel), self.input.bias, padding=1)
-        own = F.conv2d(_nhwc(noise), _nhwc(kernel[:, start:stop]), padding=1)
+        shared = F.conv2d(nhwc(prefix), nhwc(prefix_kernel), self.input.bias, padding=1)
+        own = F.conv2d(nhwc(noise), nhwc(kernel[:, start:stop]), padding=1)
         if noise.shape[0] == conditioning.shape[0]:
             return own + shared
         repeats = noise.shape[0] // conditioning.shape[0]

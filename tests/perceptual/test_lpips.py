@@ -1,5 +1,7 @@
 """LPIPS equals the package's values, for any batching, and reports the origin of its weights."""
 
+import copy
+
 import pytest
 import torch
 
@@ -66,3 +68,18 @@ def test_random_features_are_reproducible_and_keep_the_global_generator() -> Non
     assert torch.equal(before, torch.get_rng_state())
     assert first.info == second.info
     assert first.info.name == "squeeze_random"
+
+
+@torch.no_grad()
+def test_frozen_weights_are_cast_once_and_change_no_bit(perceptual: Perceptual) -> None:
+    fresh, images = copy.deepcopy(perceptual), torch.rand(2, 3, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = fresh.features(images)
+        cast = dict(fresh._cast)
+        again = fresh.features(images)
+        expected = fresh._comparable(list(fresh.backbone(fresh.scaling(images * 2 - 1))))
+    assert fresh._cast == cast
+    assert all(map(torch.equal, found, expected))
+    assert all(map(torch.equal, found, again))
+    assert fresh.features(images)[0].dtype == torch.float32
+    assert all(p.dtype == torch.float32 for p in fresh.backbone.parameters())

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from chimle.baselines.known_modes.mode_problem import PixelDistance
+from chimle.perceptual import normalised_distance
 from chimle.perceptual.distance import Features
 from chimle.perceptual.lpips import Perceptual
 from chimle.search.chunking import plan_chunks
@@ -87,9 +88,17 @@ def allocated(run: Callable[[], object], device: str) -> int:
 @pytest.mark.parametrize("wiring", list(Wiring))
 @torch.no_grad()
 def test_the_planned_candidates_take_the_memory_that_was_given(
-    wiring: Wiring, dtype: torch.dtype, device: str, perceptual: Perceptual
+    wiring: Wiring,
+    dtype: torch.dtype,
+    device: str,
+    perceptual: Perceptual,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Computed for real at every level, the planned chunk fits, and a quarter more does not."""
+    """Computed for real at every level, the planned chunk fits, and a quarter more does not.
+
+    Planned is what every device can do: all of a layer's activations are compared at once.
+    """
+    monkeypatch.setattr(normalised_distance, "CACHED", 2**62)
     budget = 12 * MIB
     sizes = TowerSettings(resolution=64, widths=(16, 16), growth=(16, 16), mapping_width=8)
     tower = Tower(sizes, wiring).to(device)
