@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from chimle.device import without_autocast
 from chimle.images.colour import chroma_to_rgb
 from chimle.images.jpeg import JpegIntervals
 from chimle.images.jpeg_agreement import agree_with_jpeg, as_stored, upright
@@ -27,6 +28,7 @@ from chimle.tower.blocks import (
     ResidualDenseBlocks,
     StyleModulation,
     materialised,
+    spatial_moments,
 )
 from chimle.tower.consistency import agree_with_lightness, agreeing, reduced_agreement
 from chimle.tower.generator import Tower
@@ -113,20 +115,21 @@ def replace_by_bands(
 
 def modulate(values: Tensor, modulation: StyleModulation, style: Tensor) -> None:
     """Instance normalisation and style modulation of `values` (N, C, H, W), in place."""
-    pixels = values.permute(0, 2, 3, 1)
-    total = values.new_zeros(values.shape[:2], dtype=torch.float64)
+    total = values.new_zeros((*values.shape[:2], 1, 1), dtype=torch.float64)
     square, size = torch.zeros_like(total), values.shape[2] * values.shape[3]
-    for part in pixels.split(256, dim=1):
-        count = part.shape[1] * part.shape[2]
-        variance, mean = torch.var_mean(part.flatten(1, 2).float(), dim=1, correction=0)
+    parts = values.split(256, dim=2)
+    for part in parts:
+        count = part.shape[2] * part.shape[3]
+        variance, mean = spatial_moments(part.float())
         total += count * mean.double()
         square += count * (variance.double() + mean.double().square())
     mean64 = total / size
     variance64 = square / size - mean64.square()
-    scale, shift = modulation.affine(style).double().chunk(2, dim=1)
+    scale, shift = modulation.affine(style).double()[..., None, None].chunk(2, dim=1)
     gain = (1 + scale) * torch.rsqrt(variance64 + NORM_EPSILON)
-    offset = shift - mean64 * gain
-    values.mul_(gain.float()[..., None, None]).add_(offset.float()[..., None, None])
+    gain, offset = gain.float(), (shift - mean64 * gain).float()
+    for part in parts:
+        part.copy_(torch.addcmul(offset, part.float(), gain))
 
 
 def live_channels(level: Level) -> int:
@@ -240,7 +243,8 @@ class BandedTower:
         drawn = self.conditioning[0]
         for number, level in enumerate(tower.each_level()):
             height, width = self.codes.shapes[number][2:]
-            styles.append(level.mapping(self.codes.style(number), styles))
+            with without_autocast(self.codes.device):  # Casting its weights takes as long as it.
+                styles.append(level.mapping(self.codes.style(number), styles))
             conditioning = drawn if chained else self.conditioning[number]
             borders = self._borders(level, height, width, ENTRY_REACH)
             features = by_bands(self._enter(number, conditioning, below), borders, ENTRY_REACH)

@@ -1,0 +1,84 @@
+"""The blocks equal their published formulas, however they are computed."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from chimle.layout import nhwc
+from chimle.tower.blocks import (
+    RESIDUAL_SCALE,
+    SLOPE,
+    Convolution,
+    DenseBlock,
+    StyleModulation,
+    join,
+    materialised,
+    spatial_moments,
+)
+
+
+def published(block: DenseBlock, features: torch.Tensor) -> torch.Tensor:
+    """Five convolutions, one after the other, of all that was before."""
+    grown = [features]
+    for number, convolution in enumerate(block.convolutions):
+        assert isinstance(convolution, Convolution)
+        seen = torch.cat(grown, dim=1)
+        made = F.conv2d(seen, convolution.weight(), convolution.bias, padding=1)
+        grown.append(made if number == 4 else F.leaky_relu(made, SLOPE))
+    return features + RESIDUAL_SCALE * grown[-1]
+
+
+@pytest.mark.parametrize("growth", [1, 4, 8, 12, 16, 20, 24])
+def test_a_dense_block_equals_the_published_one(growth: int) -> None:
+    torch.manual_seed(growth)
+    block = DenseBlock(6, growth)
+    features = torch.randn(3, 6, 5, 7)
+    mine, theirs = (nhwc(features).clone().requires_grad_() for _ in range(2))
+    upstream = torch.randn(3, 6, 5, 7)
+    gradients = []
+    for values, run in ((mine, block), (theirs, lambda x: published(block, x))):
+        block.zero_grad(set_to_none=True)
+        output = run(values)
+        output.backward(upstream)
+        assert values.grad is not None
+        gradients.append([output.detach(), values.grad, *(p.grad for p in block.parameters())])
+    for own, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("growth", [8, 16])
+@torch.no_grad()
+def test_kept_kernels_change_no_bit(growth: int) -> None:
+    torch.manual_seed(0)
+    block, features = DenseBlock(16, growth), nhwc(torch.randn(2, 16, 9, 9))
+    with materialised(block):
+        assert torch.equal(block(features), block(features))
+        kept = block(features)
+    assert torch.equal(kept, block(features))
+
+
+def test_joined_parts_have_the_gradients_of_their_channels() -> None:
+    parts = [torch.randn(2, channels, 3, 3, requires_grad=True) for channels in (1, 4, 2)]
+    upstream = torch.randn(2, 7, 3, 3)
+    join(*parts).backward(upstream)
+    for part, expected in zip(parts, upstream.split([1, 4, 2], dim=1), strict=True):
+        assert part.grad is not None
+        assert torch.equal(part.grad, expected)
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+def test_moments_are_those_of_every_image_and_channel(offset: float) -> None:
+    torch.manual_seed(0)
+    features = nhwc(torch.randn(3, 5, 40, 30) + offset)
+    expected = torch.var_mean(features.double(), dim=(2, 3), keepdim=True, correction=0)
+    for found, exact in zip(spatial_moments(features), expected, strict=True):
+        torch.testing.assert_close(found.double(), exact, rtol=1e-4, atol=1e-5)
+
+
+def test_style_modulation_equals_instance_normalisation() -> None:
+    torch.manual_seed(0)
+    modulation = StyleModulation(4, 6)
+    features, style = nhwc(torch.randn(2, 6, 8, 9)), torch.randn(2, 4)
+    scale, shift = modulation.affine(style)[..., None, None].chunk(2, dim=1)
+    expected = (1 + scale) * F.instance_norm(features) + shift
+    torch.testing.assert_close(modulation(features, style), expected)
