@@ -7,7 +7,7 @@ from pathlib import Path
 from chimle.baselines.known_modes.mode_comparison import run_on_known_modes
 from chimle.baselines.known_modes.mode_problem import Layout
 from chimle.baselines.methods import get_method
-from chimle.device import flush_denormals
+from chimle.device import prepare_process
 from chimle.errors import guarded
 from chimle.io.files import write_text
 from chimle.provenance import code_version, digest
@@ -17,7 +17,7 @@ from stages._command import root_parser
 
 def main(name: str, seed: int, root: Path) -> None:
     """Write `comparison/known_modes/METHOD-SEED.json`."""
-    flush_denormals()
+    prepare_process()
     method, settings = get_method(name), load_comparison(root).known_modes
     key = digest([name, seed, code_version(Path(__file__)), settings.model_dump(mode="json")])[:16]
     scratch = root / "scratch" / "known_modes" / key

@@ -1,4 +1,9 @@
-"""CHIMLE_DEVICE: a wrong name lists the right ones."""
+"""CHIMLE_DEVICE: a wrong name lists the right ones; memory that is used again."""
+
+import platform
+import resource
+import subprocess
+import sys
 
 import pytest
 
@@ -24,3 +29,31 @@ def test_a_device_that_is_not_there_lists_those_that_are(monkeypatch: pytest.Mon
 def test_the_cpu_is_always_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHIMLE_DEVICE", "cpu")
     assert choose_device().type == "cpu"
+
+
+REPEATED = """
+import resource, torch
+from chimle.device import prepare_process
+if {prepared}:
+    prepare_process()
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(8):
+        torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(faults())
+"""
+PAGES = 2**26 // resource.getpagesize()
+"""Of the tensor that is made again and again, 64 MiB."""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not the GNU C library")
+def test_the_memory_of_freed_tensors_is_used_again() -> None:
+    counts = []
+    for prepared in (False, True):
+        command = [sys.executable, "-c", REPEATED.format(prepared=prepared)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        counts.append(int(done.stdout))
+    assert counts[0] > 4 * PAGES
+    assert counts[1] < PAGES
