@@ -32,7 +32,7 @@ from benchmarks.measure import (
 from benchmarks.reference import PUBLISHED, Optimisations
 from benchmarks.scaling import in_process, scaling
 from benchmarks.setups import SETUPS, Bench, arithmetic
-from chimle.device import flush_denormals
+from chimle.device import prepare_process
 from chimle.io.files import write_text
 from chimle.perceptual.random_projection import RandomProjection
 
@@ -55,17 +55,16 @@ def comparison(name: str, repeats: int) -> dict[str, float]:
     fast.to_channels_last()
     exact = published.reference_search(Optimisations(exact=True))
     agreed = agreement(exact, fast.engine_search())
-    engine = Optimisations(no_anomaly=True, cached_targets=True)
     searches: list[Callable[[], object]] = [published.reference_search, fast.engine_search]
     steps = [
-        published.training(PUBLISHED, 1, fused=False, autocast=False),
-        fast.training(engine, setup.batch, fused=True, autocast=False),
+        published.reference_training(PUBLISHED, 1, fused=False, autocast=False),
+        fast.engine_training(autocast=False),
     ]
     bf16 = has_fast_bf16()
     if bf16:
         agreed_low = agreement(exact, fast.engine_search(autocast=True))
         searches.append(partial(fast.engine_search, autocast=True))
-        steps.append(fast.training(engine, setup.batch, fused=True, autocast=True))
+        steps.append(fast.engine_training(autocast=True))
     published.prepare()
     search_seconds = interleaved(searches, repeats, warm=True)
     training_seconds = interleaved(steps, repeats)
@@ -149,16 +148,16 @@ def optimisations(name: str, repeats: int) -> dict[str, float]:
         for name_, time in zip(searches, times, strict=True)
         if name_ != "reference"
     }
-    steps = {"reference": published.training(PUBLISHED, 1, fused=False, autocast=False)}
+    steps = {"reference": published.reference_training(PUBLISHED, 1, fused=False, autocast=False)}
     for name_, change in TRAINING_OPTIMISATIONS.items():
-        steps[name_] = published.training(change, 1, fused=False, autocast=False)
+        steps[name_] = published.reference_training(change, 1, fused=False, autocast=False)
     steps |= {
-        "fused optimiser": published.training(PUBLISHED, 1, fused=True, autocast=False),
-        "channels_last": last.training(PUBLISHED, 1, fused=False, autocast=False),
-        f"batch {setup.batch}": published.training(
+        "fused optimiser": published.reference_training(PUBLISHED, 1, fused=True, autocast=False),
+        "channels_last": last.reference_training(PUBLISHED, 1, fused=False, autocast=False),
+        f"batch {setup.batch}": published.reference_training(
             PUBLISHED, setup.batch, fused=False, autocast=False
         ),
-        "bf16": published.training(PUBLISHED, 1, fused=False, autocast=True),
+        "bf16": published.reference_training(PUBLISHED, 1, fused=False, autocast=True),
     }
     times = interleaved(list(steps.values()), repeats)
     return results | {
@@ -192,12 +191,11 @@ def limits(name: str, repeats: int) -> dict[str, float]:
     reference_operations = operations(bench.reference_search)
     bench.to_channels_last()
     search = operations(bench.engine_search)
-    engine = Optimisations(no_anomaly=True, cached_targets=True)
     results = {"reference search TFLOP": reference_operations, "engine search TFLOP": search}
     dtypes = (torch.float32, torch.bfloat16) if has_fast_bf16() else (torch.float32,)
     for dtype in dtypes:
         low, kind = dtype is torch.bfloat16, str(dtype).removeprefix("torch.")
-        run = bench.training(engine, bench.setup.batch, fused=True, autocast=low)
+        run = bench.engine_training(autocast=low)
         train = operations(run)
         product_seconds, convolution_seconds, *times = interleaved(
             [
@@ -237,7 +235,7 @@ def main() -> None:
     parser.add_argument("--parts", help="default: those of the setup")
     parser.add_argument("--repeats", type=int, default=1, help="repetitions that are counted")
     arguments = parser.parse_args()
-    flush_denormals()
+    prepare_process()
     lines, results, started = [], {}, time.perf_counter()
     for setup in arguments.setups.split(","):
         for part in arguments.parts.split(",") if arguments.parts else DEFAULT_PARTS[setup]:

@@ -11,13 +11,22 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from chimle.data.batch import Batch
 from chimle.perceptual.distance import Features
 from chimle.perceptual.lpips import Perceptual
 from chimle.search.codes import draw
 from chimle.tasks import Wiring
+from chimle.tower.blocks import (
+    NORM_EPSILON,
+    RESIDUAL_SCALE,
+    Convolution,
+    DenseBlock,
+    ResidualDenseBlocks,
+    StyleModulation,
+    activate,
+)
 from chimle.tower.generator import LevelCode, Tower
 from chimle.tower.level import FEATURE_SCALE, Level
 
@@ -27,13 +36,52 @@ CHUNK = 10
 """Candidates evaluated at once."""
 
 
+def convolve(convolution: nn.Module, features: Tensor) -> Tensor:
+    """A convolution of channels-first maps whose weight is normalised at every call."""
+    assert isinstance(convolution, Convolution)
+    weight = torch._weight_norm(convolution.weight_v, convolution.weight_g, 0)
+    return F.conv2d(features, weight, convolution.bias, padding=1)
+
+
+def dense_block(block: nn.Module, features: Tensor) -> Tensor:
+    """Five convolutions, each of the concatenation of all before it."""
+    assert isinstance(block, DenseBlock)
+    *growing, last = block.convolutions
+    grown = [features]
+    for convolution in growing:
+        grown.append(activate(convolve(convolution, torch.cat(grown, dim=1))))
+    return features + RESIDUAL_SCALE * convolve(last, torch.cat(grown, dim=1))
+
+
+def body(level: Level, features: Tensor, style: Tensor) -> Tensor:
+    """Residual dense blocks, each followed by instance normalisation and style modulation."""
+    inner = features
+    for block, modulation in zip(level.body.blocks, level.body.styles, strict=True):
+        assert isinstance(block, ResidualDenseBlocks)
+        assert isinstance(modulation, StyleModulation)
+        start = inner
+        for dense in block.dense:
+            inner = dense_block(dense, inner)
+        normed = F.instance_norm(start + RESIDUAL_SCALE * inner, eps=NORM_EPSILON)
+        scale, shift = modulation.affine(style)[..., None, None].chunk(2, dim=1)
+        inner = (1 + scale) * normed + shift
+    return features + convolve(level.body.last, inner)
+
+
+def up(level: Level, features: Tensor) -> Tensor:
+    """Upsampling to the next level."""
+    assert level.up is not None
+    enlarged = F.interpolate(features, scale_factor=2, mode="nearest")
+    return activate(convolve(level.up.second, activate(convolve(level.up.first, enlarged))))
+
+
 def forward(
     tower: Tower,
     conditioning: Sequence[Tensor],
     codes: Sequence[LevelCode],
     unused_upsampling: bool = True,
-) -> Tensor:
-    """The image (B, 3, h, w) of the last given level, from the first level upwards.
+) -> list[Tensor]:
+    """The images (B, 3, h, w) of the given levels, from the first one upwards.
 
     Supports the generic wiring only, which all setups use.
 
@@ -46,18 +94,17 @@ def forward(
     assert tower.wiring is Wiring.GENERIC
     feature: Tensor | None = None
     styles: list[Tensor] = []
-    output = conditioning[0]
+    images = []
     for number, (image, code) in enumerate(zip(conditioning, codes, strict=False)):
-        level = tower.levels[number]
-        assert isinstance(level, Level)
+        level = tower.level(number)
         style = level.mapping(code.style, styles)
         parts = [image, code.noise] + ([] if feature is None else [feature * FEATURE_SCALE])
-        body = level.body(level.input(torch.cat(parts, dim=1)), style)
-        output = (torch.tanh(level.out(body)) + 1) / 2
+        styled = body(level, convolve(level.input, torch.cat(parts, dim=1)), style)
+        images.append((torch.tanh(convolve(level.out, styled)) + 1) / 2)
         if level.up is not None and (unused_upsampling or number + 1 < len(codes)):
-            feature = level.up(body)
+            feature = up(level, styled)
         styles.append(style)
-    return output
+    return images
 
 
 @dataclass(frozen=True)
@@ -172,7 +219,7 @@ def search(
                     images, _ = tower.step(level, prefix, codes[-1])
                 else:
                     conditioning = [c.expand(len(chunk), -1, -1, -1) for c in one.conditioning]
-                    images = forward(tower, conditioning, codes, not optimisations.target_once)
+                    images = forward(tower, conditioning, codes, not optimisations.target_once)[-1]
                 if target_features is None or not optimisations.target_once:
                     target_features = perceptual.features(one.targets[level])
                 features = perceptual.features(images)
@@ -213,7 +260,7 @@ def training_step(
     """
     with torch.autograd.set_detect_anomaly(not optimisations.no_anomaly):
         optimizer.zero_grad()
-        images = tower(batch.conditioning, codes)
+        images = forward(tower, batch.conditioning, codes)
         targets = cached if optimisations.cached_targets and cached is not None else None
         losses = []
         for level, image in enumerate(images):

@@ -19,7 +19,7 @@ import torch
 
 from benchmarks import reference
 from benchmarks.measure import interleaved, machine, peak_gib
-from chimle.device import Precision, arithmetic
+from chimle.device import Precision, arithmetic, prepare_process
 from chimle.images.pyramid import to_uint8
 from chimle.inference.banded import BandedTower
 from chimle.inference.sample_names import Codes, mixture_of, plain
@@ -62,6 +62,7 @@ CASES = (
 @torch.no_grad()
 def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
     """Seconds per sample of `side` (`all` or one of them) and this process's peak memory."""
+    prepare_process()
     torch.manual_seed(0)
     settings = TOWERS[case.tower]
     tower = Tower(settings, Wiring.GENERIC).eval().requires_grad_(False)
@@ -77,7 +78,7 @@ def measure(case: Case, side: str, repeats: int) -> dict[str, object]:
                 draw(shape, [1], index, level=level, seed=0, purpose="sample")
                 for level, shape in enumerate(shapes)
             ]
-            images.append(to_uint8(reference.forward(tower, conditioning, codes)))
+            images.append(to_uint8(reference.forward(tower, conditioning, codes)[-1]))
         return np.concatenate(images)
 
     def engine(precision: Precision = "fp32") -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from benchmarks import reference
 from benchmarks.reference import PUBLISHED, Optimisations
 from chimle.data.batch import Batch
-from chimle.perceptual.distance import Distance
+from chimle.perceptual.distance import Distance, Features
 from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.search.chunking import plan_chunks
 from chimle.search.codes import code_keys, codes_at
@@ -17,7 +17,8 @@ from chimle.search.hierarchical import search as hierarchical_search
 from chimle.settings.perceptual import PerceptualSettings
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
-from chimle.tower.generator import Tower
+from chimle.tower.generator import LevelCode, Tower
+from chimle.training.losses import level_losses
 
 MEMORY = 64 * 2**20
 """Bytes for the engine's candidates: the default of `search.memory`."""
@@ -49,6 +50,15 @@ SETUPS = {
     "wide": Setup((128, 64, 64, 64), (256, 192, 128, 64), 1, (20, 20, 4, 2), 2, 2),
     "small": Setup((32, 16, 16, 16), (32, 24, 16, 8), 2, (40, 40, 10, 5), 4, 4),
 }
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of a step, their codes, and their targets' features per level."""
+
+    batch: Batch
+    codes: list[LevelCode]
+    features: list[Features]
 
 
 @dataclass
@@ -145,42 +155,64 @@ class Bench:
         """Mean exact distance of the images of chosen codes at the finest level."""
         return float(self.distances(indices)[:, -1].mean())
 
-    def training(
+    def reference_training(
         self, optimisations: Optimisations, batch: int, fused: bool, autocast: bool
     ) -> Callable[[], None]:
-        """A function that trains on all images once, in steps of `batch`."""
-        self.tower.train()
-        optimizer = torch.optim.Adam(self.tower.parameters(), 1e-6, fused=fused)
-        parts = [
-            self.batch.select(range(start, start + batch))
-            for start in range(0, len(self.batch), batch)
-        ]
-        shapes = self.tower.code_shapes()
-        zeros = torch.zeros(batch, len(shapes), dtype=torch.int64)
-        keys = [code_keys(p.keys, len(shapes), seed=SEED, round_=ROUND) for p in parts]
-        codes = [codes_at(shapes, words, zeros) for words in keys]
-        with torch.no_grad(), arithmetic(autocast):
-            cached = [[self.perceptual.features(t) for t in part.targets] for part in parts]
+        """A function that trains on all images once, in steps of `batch`, as published."""
+        optimizer, parts = self._optimizer(fused), self._parts(batch, autocast)
 
         def run() -> None:
-            for part, code, cached_features in zip(parts, codes, cached, strict=True):
+            for part in parts:
                 with arithmetic(autocast):
                     reference.training_step(
                         self.tower,
                         self.perceptual,
-                        part,
-                        code,
+                        part.batch,
+                        part.codes,
                         optimizer,
                         optimisations,
-                        cached_features,
+                        part.features,
                     )
 
         return run
 
+    def engine_training(self, autocast: bool) -> Callable[[], None]:
+        """A function that trains on all images once, in the setup's steps, as the trainer does."""
+        optimizer, parts = self._optimizer(True), self._parts(self.setup.batch, autocast)
+        levels = range(self.tower.settings.levels)
+
+        def run() -> None:
+            for part in parts:
+                optimizer.zero_grad(set_to_none=True)
+                with arithmetic(autocast):
+                    images = self.tower(part.batch.conditioning, part.codes)
+                    losses = level_losses(images, self.perceptual, part.features, levels)
+                losses.sum().backward()
+                optimizer.step()
+
+        return run
+
+    def _optimizer(self, fused: bool) -> torch.optim.Adam:
+        self.tower.train()
+        return torch.optim.Adam(self.tower.parameters(), 1e-6, fused=fused)
+
+    def _parts(self, batch: int, autocast: bool) -> list["Part"]:
+        """The images in steps of `batch`."""
+        shapes = self.tower.code_shapes()
+        zeros = torch.zeros(batch, len(shapes), dtype=torch.int64)
+        parts = []
+        for start in range(0, len(self.batch), batch):
+            images = self.batch.select(range(start, start + batch))
+            keys = code_keys(images.keys, len(shapes), seed=SEED, round_=ROUND)
+            with torch.no_grad(), arithmetic(autocast):
+                features = [self.perceptual.features(target) for target in images.targets]
+            parts.append(Part(images, codes_at(shapes, keys, zeros), features))
+        return parts
+
 
 def arithmetic(autocast: bool) -> torch.autocast:
     """bf16 if `autocast`, else fp32."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=autocast)
+    return torch.autocast("cpu", torch.bfloat16, enabled=autocast, cache_enabled=False)
 
 
 def random_vgg(device: str) -> Perceptual:
