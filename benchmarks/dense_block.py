@@ -2,8 +2,9 @@
 
     python -m benchmarks.dense_block [--repeats 7]
 
-Each row is a block of one size: width, growth, images, side; times are ratios to the first way, which concatenates, in the
-same run. *Convolutions alone* reads inputs that are there already: no way can be faster.
+Each row is a block of one size: width, growth, images, side. Times are ratios to the first way,
+which concatenates, in the same run. *Alone* are the convolutions of inputs that are there already:
+no way can be faster.
 """
 
 import argparse

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.measure import added_gib
 from benchmarks.setups import SETUPS, Bench, Setup
-from chimle.device import prepare_process
+from chimle.device import flush_denormals
 from chimle.training.distributed import join_ranks
 
 SCALED: dict[str, Callable[[Setup], Setup]] = {
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--side", choices=("reference", "engine"))
     parser.add_argument("--scaled", choices=SCALED, default="baseline")
     arguments = parser.parse_args()
-    prepare_process()
+    flush_denormals()
     setup = SCALED[arguments.scaled](SETUPS[arguments.setup])
     if arguments.side:
         print(*time_and_memory(setup, arguments.side))
