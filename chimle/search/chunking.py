@@ -82,23 +82,24 @@ def plan_chunks(
         state = paper.begin([torch.empty(1, *tensor.shape[1:]) for tensor in conditioning])
         chunks = []
         for level, shape in enumerate(tower.code_shapes_for(conditioning)):
-            image, following = paper.step(level, state, _codes(shape, 1))
-            target = measured.features(image)
+            with materialised(paper):
+                # Makes the level's kernels, which are no candidate's memory.
+                image, following = paper.step(level, state, _codes(shape, 1))
+                target = measured.features(image)
 
-            def compared(
-                count: int,
-                level: int = level,
-                state: TowerState = state,
-                shape: CodeShape = shape,
-                target: Features = target,
-            ) -> None:
-                with materialised(paper):
+                def compared(
+                    count: int,
+                    level: int = level,
+                    state: TowerState = state,
+                    shape: CodeShape = shape,
+                    target: Features = target,
+                ) -> None:
                     images, _kept = paper.step(level, state, _codes(shape, count))
-                measured.distance(images, target)
+                    measured.distance(images, target)
 
-            def peak(count: int, run: Callable[[int], None] = compared) -> int:
-                return peak_bytes(partial(run, count))
+                def peak(count: int, run: Callable[[int], None] = compared) -> int:
+                    return peak_bytes(partial(run, count))
 
-            chunks.append(_largest(peak, memory))
+                chunks.append(_largest(peak, memory))
             state = following
     return tuple(chunks)

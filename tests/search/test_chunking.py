@@ -117,7 +117,10 @@ def test_the_planned_candidates_take_the_memory_that_was_given(
                 torch.randn(count, style, device=device), torch.randn(count, *noise, device=device)
             )
 
-        with torch.autocast(device, torch.bfloat16, enabled=low, cache_enabled=False):
+        with (
+            torch.autocast(device, torch.bfloat16, enabled=low, cache_enabled=False),
+            materialised(tower),
+        ):
             image, following = tower.step(level, state, codes(1))
             target = distance.features(image)
 
@@ -128,8 +131,7 @@ def test_the_planned_candidates_take_the_memory_that_was_given(
                 target: Features = target,
                 codes: Callable[[int], LevelCode] = codes,
             ) -> None:
-                with materialised(tower):
-                    images, _kept = tower.step(level, state, codes(count))
+                images, _kept = tower.step(level, state, codes(count))
                 distance.distance(images, target)
 
             counts = (chunks[level], chunks[level] + chunks[level] // 4 + 1)
