@@ -36,7 +36,7 @@ from chimle.device import prepare_process
 from chimle.io.files import write_text
 from chimle.perceptual.random_projection import RandomProjection
 
-PRECISION_IMAGES = {"wide": 8, "small": 24}
+PRECISION_IMAGES = {"wide": 24, "small": 120}
 """Images per setup whose decisions in fp32 and bf16 are compared."""
 RESULTS = Path("scratch/benchmarks/engine.json")
 

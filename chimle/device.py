@@ -19,7 +19,7 @@ DEVICE_NAMES = r"cpu|cuda(:\d{1,3})?|mps"
 """Pattern of the values of CHIMLE_DEVICE."""
 
 
-KEPT_BYTES = 2**29
+KEPT_BYTES = 2**27
 """Bytes of freed memory that a process keeps, and the largest block that it takes from them."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Names of two parameters of `mallopt` (malloc.h)."""
