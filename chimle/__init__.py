@@ -5,6 +5,8 @@ Paper: arXiv 2211.14286. Start with `chimle.load(bundle).sample(image)`; torch i
 
 from typing import TYPE_CHECKING
 
+from chimle.openmp import wait_actively
+
 if TYPE_CHECKING:
     from chimle.api.score_images import score as score
     from chimle.api.train_images import train as train
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "score", "train"]
 __version__ = "0.1.0"
+
+wait_actively()
 
 
 def __getattr__(name: str) -> object:
