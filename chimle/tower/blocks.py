@@ -109,7 +109,7 @@ def join(*parts: Tensor) -> Tensor:
     On a CPU every part's gradient is copied out of the whole's: element by element, a slice of
     channels is many times slower than its copy.
     """
-    if parts[0].device.type != "cpu":
+    if parts[0].device.type != "cpu" or not torch.is_grad_enabled():
         return torch.cat(parts, dim=1)
     joined: Tensor = _Join.apply(*parts)  # type: ignore[no-untyped-call]
     return joined
