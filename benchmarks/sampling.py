@@ -121,7 +121,7 @@ def in_process(number: int, side: str, repeats: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the table at the end."""
+    """Print the table, line by line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3, help="repetitions that are counted")
     parser.add_argument("--case", type=int, help=argparse.SUPPRESS)
@@ -130,21 +130,23 @@ def main() -> None:
     if arguments.case is not None:
         print(json.dumps(measure(CASES[arguments.case], arguments.side, arguments.repeats)))
         return
-    lines = [
+    print(machine())
+    print(
         f"{'tower':10} {'side':>5} {'samples':>7} {'published s':>11} {'ours s':>8} {'ratio':>6} "
         f"{'bf16 s':>8} {'ratio':>6} {'published GiB':>13} {'ours GiB':>8} {'differ by':>9} "
-        f"{'bf16':>9}"
-    ]
+        f"{'bf16':>9}",
+        flush=True,
+    )
     for number, case in enumerate(CASES):
         times = in_process(number, "all", arguments.repeats)
         before, after, low = (times[f"{side}_seconds"] for side in ("published", "engine", "bf16"))
         memory = [in_process(number, side, 0)["peak_gib"] for side in ("published", "engine")]
-        lines.append(
+        print(
             f"{case.tower:10} {case.side:5} {case.samples:7} {before:11.3f} {after:8.3f} "
             f"{before / after:6.2f} {low:8.3f} {before / low:6.2f} {memory[0]:13.2f} "
-            f"{memory[1]:8.2f} {times['engine_difference']:5}/255 {times['bf16_difference']:5}/255"
+            f"{memory[1]:8.2f} {times['engine_difference']:5}/255 {times['bf16_difference']:5}/255",
+            flush=True,
         )
-    print(machine(), *lines, sep="\n")
 
 
 if __name__ == "__main__":
