@@ -85,9 +85,8 @@ def _pieces(activation: Tensor, targets: int) -> Iterator[tuple[slice, slice]]:
     together = max(1, limit // each)
     for first in range(0, targets, together):
         last = min(first + together, targets)
-        step = max(limit, (last - first) * each) if together > 1 else limit
-        for start in range(first * each, last * each, step):
-            yield slice(start, min(start + step, last * each)), slice(first, last)
+        for start in range(first * each, last * each, limit):
+            yield slice(start, min(start + limit, last * each)), slice(first, last)
 
 
 def _compare(activation: Tensor, root: Tensor, target: Tensor, into: Tensor | None) -> Tensor:
