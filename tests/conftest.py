@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -13,6 +14,9 @@ from tests.support.isolation import isolate
 from tests.support.repositories import reference_repository
 
 isolate()
+# No test depends on how fast a machine is.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 LONGEST = (
     "test_pipeline_flow.py",

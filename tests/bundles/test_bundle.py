@@ -65,7 +65,7 @@ SIZES = st.integers(1, 40)
     style=st.tuples(SIZES, SIZES, st.integers(1, 3)),
     wiring=st.sampled_from(Wiring),
 )
-@hypothesis_settings(max_examples=20, deadline=None)
+@hypothesis_settings(max_examples=20)
 def test_no_tower_has_more_parameters_than_its_bound(
     widths: list[int],
     growth: int,
@@ -164,7 +164,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Te
 
 
 @given(data=st.data())
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 def test_a_changed_byte_never_gives_other_weights(
     packed: tuple[Path, dict[str, Tensor]], data: st.DataObject
 ) -> None:

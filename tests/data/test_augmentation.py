@@ -43,7 +43,7 @@ def posed(pair: Pair, task: Task, seed: int = 0, round_: int = 0, turn: bool = T
     return augment(pair, task, 64, seed=seed, round_=round_, turn=turn)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, round_=ROUNDS, turn=st.booleans())
 def test_input_and_target_are_posed_alike(seed: int, round_: int, turn: bool) -> None:
     """Exactly, at one size and at x16; were there text, it would be mirrored in both or in none."""
@@ -56,7 +56,7 @@ def test_input_and_target_are_posed_alike(seed: int, round_: int, turn: bool) ->
     assert np.array_equal(large.target, large.input.repeat(16, 0).repeat(16, 1))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, round_=ROUNDS)
 def test_a_posed_target_reduces_to_its_posed_input(seed: int, round_: int) -> None:
     """Up to rounding, with the real reduction, where no crop cuts its filter off."""
@@ -66,7 +66,7 @@ def test_a_posed_target_reduces_to_its_posed_input(seed: int, round_: int) -> No
     assert np.abs(again - one.input).max() <= 2
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=2, max_size=6))
 def test_order_does_not_matter(names: list[tuple[int, int]]) -> None:
     def target(name: tuple[int, int]) -> np.ndarray:

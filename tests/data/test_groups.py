@@ -44,7 +44,7 @@ def splits_of(names: list[str], own: PairSettings, seed: int) -> dict[str, str] 
     return {pair.target: chosen[pair.group] for pair in plan}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(names=NAMES, group=GROUPS, seed=st.integers(0, 99))
 def test_no_group_in_two_splits(names: list[str], group: str | int, seed: int) -> None:
     own = PairSettings(group=group)
@@ -57,7 +57,7 @@ def test_no_group_in_two_splits(names: list[str], group: str | int, seed: int) -
     assert all(len(found) == 1 for found in of_group.values())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(names=NAMES, more=NAMES, group=GROUPS, seed=st.integers(0, 99))
 def test_added_files_move_none(
     names: list[str], more: list[str], group: str | int, seed: int
@@ -72,7 +72,7 @@ def test_added_files_move_none(
     assert all(after[file] == split for file, split in before.items())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(names=NAMES, more=NAMES, limit=st.integers(1, 9), seed=st.integers(0, 99))
 def test_a_limit_keeps_what_it_would_keep(
     names: list[str], more: list[str], limit: int, seed: int

@@ -25,7 +25,7 @@ def paired(root: Path, task: str, source: dict[str, str], **pair: Any) -> Path:
     return archives.paired(root, settings_for(task, {"kind": "folder", **source}, **pair))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     hashes=st.lists(st.integers(0, 2**64 - 1), max_size=60),
     bits=st.integers(0, 24),
@@ -37,7 +37,7 @@ def test_close_hashes_are_all_pairs_within_the_distance(hashes: list[int], bits:
     assert pairs == {(i, j) for i, j in every if (hashes[i] ^ hashes[j]).bit_count() <= bits}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_likeness_straddles_training_afterwards(data: st.DataObject) -> None:
     count = data.draw(st.integers(2, 12))
@@ -81,7 +81,7 @@ def test_copies_in_any_encoding_leave_training(tmp_path: Path) -> None:
     assert len(list(read_records(kept, PAIRS))) == 10
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     groups=st.lists(st.integers(0, 400), min_size=40, max_size=120),
     more=st.lists(st.integers(0, 800), max_size=60),

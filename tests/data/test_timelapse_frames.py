@@ -72,7 +72,7 @@ def test_attributes_are_read_and_judge(tmp_path: Path) -> None:
         read_attributes(tmp_path / "annotations.tsv", own)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(nights=st.integers(0, 12), days=st.integers(0, 15), each=st.integers(1, 20))
 def test_days_are_used_equally_often(nights: int, days: int, each: int) -> None:
     def made(kind: str, count: int) -> list[Frame]:
@@ -87,7 +87,7 @@ def test_days_are_used_equally_often(nights: int, days: int, each: int) -> None:
         assert set(Counter(a.name for a, _ in pairs).values()) == {min(each, days)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     size=st.tuples(st.integers(40, 200), st.integers(40, 200)),
     shifts=st.lists(st.tuples(st.integers(-15, 15), st.integers(-15, 15)), min_size=2, max_size=4),

@@ -129,7 +129,7 @@ def assert_shows(
         assert np.abs(read.alpha - TURNS[orientation](alpha).astype(float)).mean() <= loss
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @pytest.mark.parametrize(
     ("kind", "mode"), CASES, ids=lambda value: value if isinstance(value, str) else value.extension
 )
@@ -159,7 +159,7 @@ def of_dtype(values: np.ndarray, dtype: str) -> np.ndarray:
     return (values.astype(np.float64) / 255 * np.iinfo(dtype).max).astype(dtype)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @pytest.mark.parametrize(
     ("dtype", "channels"), list(itertools.product(DTYPES, ("L", "LA", "RGB", "RGBA")))
 )

@@ -26,7 +26,7 @@ from chimle.images.decode import LARGEST_PIXELS, read_image, read_rgb
 RGB = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     odd=st.sampled_from([1.02, 3.0, 900.0, -5.0, float("nan"), float("inf"), -float("inf")]),
     row=st.integers(0, 15),
@@ -57,7 +57,7 @@ def with_exif(block: bytes) -> bytes:
     return buffer.getvalue()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(block=st.binary(max_size=80), prefix=st.sampled_from([b"", b"Exif\0\0", b"Exif\0\0II*\0"]))
 def test_damaged_exif_costs_only_itself(
     block: bytes, prefix: bytes, tmp_path_factory: pytest.TempPathFactory

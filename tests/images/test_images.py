@@ -71,7 +71,7 @@ def test_black_and_white_have_finite_gradients() -> None:
         assert rgb.grad.isfinite().all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_bytes_survive_the_tensor(seed: int) -> None:
     whole = image(seed, 8)

@@ -156,7 +156,7 @@ EXTENSIONS = st.sampled_from([*sorted(image_extensions()), ".txt", "", ".X"])
 NAMES = st.sets(st.tuples(NAME, EXTENSIONS))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(names=NAMES)
 def test_every_file_is_found_or_left_out(
     names: set[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory

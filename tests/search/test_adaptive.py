@@ -52,7 +52,7 @@ def searched(request: pytest.FixtureRequest, perceptual: Perceptual) -> Searched
     return Searched(tower, perceptual, batch, choice)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(at_once=st.integers(1, IMAGES + 2))
 def test_weights_that_have_not_changed_bring_no_image_nearer(
     searched: Searched, at_once: int

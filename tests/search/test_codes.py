@@ -42,7 +42,7 @@ def test_normals_are_standard_and_independent() -> None:
     assert (correlation - torch.eye(100)).abs().max() < 0.2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     images=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=4, unique=True),
     count=st.integers(1, 7),

@@ -101,7 +101,7 @@ def test_candidates_that_are_too_near_are_rejected_unless_all_are(perceptual: Pe
     torch.testing.assert_close(all_near.distances, plain.distances, rtol=0, atol=1e-3)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     chunk=st.integers(1, 40),
     order=st.permutations(range(IMAGES)),

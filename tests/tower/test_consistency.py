@@ -25,7 +25,7 @@ def test_the_matrix_is_pillows_reduction(size: int, reduced: int) -> None:
     np.testing.assert_allclose(reduction_matrix(size, reduced).numpy(), theirs, atol=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 7), st.integers(1, 7), st.sampled_from([2, 4, 16]), st.integers(0, 99))
 def test_a_reduced_image_is_the_input(height: int, width: int, factor: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
