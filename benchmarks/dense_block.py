@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.measure import interleaved, machine
-from chimle.device import prepare_process
-from chimle.layout import nhwc
+from chimle.device import nhwc, prepare_process
 from chimle.tower.blocks import RESIDUAL_SCALE, SLOPE, DenseBlock, activate, materialised
 
 SIZES = (

@@ -39,8 +39,7 @@ CHUNK = 10
 def convolve(convolution: nn.Module, features: Tensor) -> Tensor:
     """A convolution of channels-first maps whose weight is normalised at every call."""
     assert isinstance(convolution, Convolution)
-    weight = torch._weight_norm(convolution.weight_v, convolution.weight_g, 0)
-    return F.conv2d(features, weight, convolution.bias, padding=1)
+    return F.conv2d(features, convolution.weight(), convolution.bias, padding=1)
 
 
 def dense_block(block: nn.Module, features: Tensor) -> Tensor:

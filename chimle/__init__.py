@@ -5,7 +5,7 @@ Paper: arXiv 2211.14286. Start with `chimle.load(bundle).sample(image)`; torch i
 
 from typing import TYPE_CHECKING
 
-from chimle.openmp import wait_actively
+from chimle.io.openmp import wait_actively
 
 if TYPE_CHECKING:
     from chimle.api.score_images import score as score

@@ -1,4 +1,4 @@
-"""Which device computes, and in which arithmetic."""
+"""Which device computes, in which arithmetic and layout in memory."""
 
 import ctypes
 import os
@@ -111,6 +111,11 @@ def compute_dtype(weight: torch.Tensor) -> torch.dtype:
     if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         return torch.get_autocast_dtype(kind)
     return weight.dtype
+
+
+def nhwc(tensor: torch.Tensor) -> torch.Tensor:
+    """The same (B, C, H, W) with channels last in memory, without a copy where they are already."""
+    return tensor.contiguous(memory_format=torch.channels_last)
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from chimle.device import without_autocast
+from chimle.device import nhwc, without_autocast
 from chimle.images.colour import chroma_to_rgb
 from chimle.images.jpeg import JpegIntervals
 from chimle.images.jpeg_agreement import agree_with_jpeg, as_stored, upright
@@ -50,7 +50,7 @@ Rows = Callable[[int, int], Tensor]
 
 def rows_of(values: Tensor, top: int, bottom: int) -> Tensor:
     """Rows of a whole map (N, C, H, W)."""
-    return values[:, :, top:bottom].contiguous(memory_format=torch.channels_last)
+    return nhwc(values[:, :, top:bottom])
 
 
 def band_borders(height: int, width: int, channels: int, reach: int, budget: int) -> list[int]:
@@ -105,8 +105,7 @@ def replace_by_bands(
     above = values[:, :, :0]
     for top, bottom in pairwise(borders):
         below = min(borders[-1], bottom + reach)
-        joined = torch.cat((above, values[:, :, top:below]), dim=2)
-        joined = joined.contiguous(memory_format=torch.channels_last)
+        joined = nhwc(torch.cat((above, values[:, :, top:below]), dim=2))
         last = max(0, bottom - reach)
         height = above.shape[2]
         above = joined[:, :, height + last - top : height + bottom - top].clone()
@@ -176,8 +175,7 @@ class BandedTower:
             parts = [seen, self.codes.noise(number, top, bottom)]
             if below is not None:
                 parts.append(below(top, bottom) * FEATURE_SCALE)
-            joined = torch.cat(parts, dim=1).contiguous(memory_format=torch.channels_last)
-            entered: Tensor = level.input(joined)
+            entered: Tensor = level.input(nhwc(torch.cat(parts, dim=1)))
             return entered
 
         return rows

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from chimle.layout import nhwc
+from chimle.device import nhwc
 
 EPSILON = 1e-10
 """Added to the norm, as in the `lpips` package."""
@@ -32,9 +32,17 @@ def normalised(activation: Tensor, root: Tensor) -> Tensor:
         root: roots of the linear weights, (1, C, 1, 1).
     """
     exact = activation.float()
-    # Unlike sqrt(sum(x^2)), vector_norm has a finite gradient where a position is dead.
-    norm = torch.linalg.vector_norm(exact, dim=1, keepdim=True)
-    # Multiplied in this order, every product has the activation's layout in memory.
+    return _feature(exact, _norm(exact), root)
+
+
+def _norm(exact: Tensor) -> Tensor:
+    """(B, 1, h, w). Unlike sqrt(sum(x^2)) it has a finite gradient where a position is dead."""
+    norm: Tensor = torch.linalg.vector_norm(exact, dim=1, keepdim=True)
+    return norm
+
+
+def _feature(exact: Tensor, norm: Tensor, root: Tensor) -> Tensor:
+    """Multiplied in this order, every product has the activation's layout in memory."""
     feature: Tensor = (exact * (norm + EPSILON).reciprocal()).mul_(root)
     return feature
 
@@ -92,9 +100,8 @@ def _pieces(activation: Tensor, targets: int) -> Iterator[tuple[slice, slice]]:
 def _compare(activation: Tensor, root: Tensor, target: Tensor, into: Tensor | None) -> Tensor:
     """Distances of some images; their gradients are written to `into`."""
     exact = activation.float()
-    norm = torch.linalg.vector_norm(exact, dim=1, keepdim=True)
-    inverse = (norm + EPSILON).reciprocal()
-    difference = (exact * inverse).mul_(root)
+    norm = _norm(exact)
+    difference = _feature(exact, norm, root)
     difference.unflatten(0, (len(target), -1)).sub_(target.unsqueeze(1))
     area = target.shape[2] * target.shape[3]
     # Summed dimension by dimension: torch sums a single image over all in another order than many.
@@ -104,6 +111,7 @@ def _compare(activation: Tensor, root: Tensor, target: Tensor, into: Tensor | No
         # For u = root a / |a| and d = root (u - t), it is 2 / area (d - a (a d) / |a|^2) / |a|.
         direction = difference.mul_(root)
         along = (direction * exact).sum(dim=1, keepdim=True)
+        inverse = (norm + EPSILON).reciprocal()
         shrinking = along * inverse / norm.clamp_min(SMALLEST_NORM)
         into.copy_(direction.addcmul_(exact, shrinking, value=-1).mul_(inverse * (2 / area)))
     return distance

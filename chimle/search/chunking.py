@@ -59,6 +59,24 @@ def _largest(peak: Callable[[int], int], memory: int) -> int:
     return max(1, fitting)
 
 
+def _peak(run: Callable[[int], None], count: int) -> int:
+    return peak_bytes(partial(run, count))
+
+
+def compare_some(
+    tower: Tower,
+    distance: Distance,
+    level: int,
+    state: TowerState,
+    target: Features,
+    shape: CodeShape,
+    count: int,
+) -> None:
+    """Compare `count` candidates of one image's prefix with its target, all at once."""
+    images, _kept = tower.step(level, state, _codes(shape, count))
+    distance.distance(images, target)
+
+
 def plan_chunks(
     tower: Tower,
     distance: Distance,
@@ -86,20 +104,7 @@ def plan_chunks(
                 # Makes the level's kernels, which are no candidate's memory.
                 image, following = paper.step(level, state, _codes(shape, 1))
                 target = measured.features(image)
-
-                def compared(
-                    count: int,
-                    level: int = level,
-                    state: TowerState = state,
-                    shape: CodeShape = shape,
-                    target: Features = target,
-                ) -> None:
-                    images, _kept = paper.step(level, state, _codes(shape, count))
-                    measured.distance(images, target)
-
-                def peak(count: int, run: Callable[[int], None] = compared) -> int:
-                    return peak_bytes(partial(run, count))
-
-                chunks.append(_largest(peak, memory))
+                run = partial(compare_some, paper, measured, level, state, target, shape)
+                chunks.append(_largest(partial(_peak, run), memory))
             state = following
     return tuple(chunks)

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chimle.device import compute_dtype
-from chimle.layout import nhwc
+from chimle.device import compute_dtype, nhwc
 
 SLOPE = 0.2
 """Negative slope of every leaky ReLU (published)."""

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chimle.layout import nhwc
+from chimle.device import nhwc
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.blocks import Body, Convolution, Up

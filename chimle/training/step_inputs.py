@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from chimle.data.batch import Batch
+from chimle.device import nhwc
 from chimle.images.jpeg import JpegIntervals
 from chimle.perceptual.distance import Features
 
@@ -49,7 +49,7 @@ def step_inputs(
     """A round's inputs of steps, in channels_last."""
 
     def laid_out(images: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(i.contiguous(memory_format=torch.channels_last) for i in images)
+        return tuple(map(nhwc, images))
 
     return StepInputs(
         laid_out(batch.conditioning),

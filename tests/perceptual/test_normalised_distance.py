@@ -9,7 +9,7 @@ from chimle.perceptual import normalised_distance as module
 from chimle.perceptual.normalised_distance import EPSILON, normalised, normalised_distance
 
 
-def textbook(activation: torch.Tensor, root: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def reference(activation: torch.Tensor, root: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """The formula, left to autograd; row i is compared with row i // K."""
     norm = torch.linalg.vector_norm(activation, dim=1, keepdim=True)
     each = len(activation) // len(target)
@@ -43,7 +43,7 @@ def test_equals_the_formula_whatever_the_pieces(
         (found * upstream).sum().backward()
         with torch.no_grad():
             assert torch.equal(normalised_distance(activation, root, target), found)
-    expected = textbook(second, root, target)
+    expected = reference(second, root, target)
     (expected * upstream).sum().backward()
     assert first.grad is not None
     assert second.grad is not None

@@ -10,14 +10,13 @@ from torch import nn
 
 from chimle.baselines.known_modes.mode_problem import PixelDistance
 from chimle.perceptual import normalised_distance
-from chimle.perceptual.distance import Features
 from chimle.perceptual.lpips import Perceptual
-from chimle.search.chunking import plan_chunks
+from chimle.search.chunking import compare_some, plan_chunks
 from chimle.search.peak_memory import peak_bytes
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.blocks import materialised
-from chimle.tower.generator import LevelCode, Tower, TowerState
+from chimle.tower.generator import LevelCode, Tower
 
 MIB = 2**20
 
@@ -110,31 +109,18 @@ def test_the_planned_candidates_take_the_memory_that_was_given(
     state = tower.begin(conditioning)
     low = dtype is torch.bfloat16
     for level, shape in enumerate(tower.code_shapes_for(conditioning)):
-
-        def codes(count: int, shape: tuple[int, ...] = shape) -> LevelCode:
-            style, *noise = shape
-            return LevelCode(
-                torch.randn(count, style, device=device), torch.randn(count, *noise, device=device)
-            )
-
         with (
             torch.autocast(device, torch.bfloat16, enabled=low, cache_enabled=False),
             materialised(tower),
+            torch.device(device),
         ):
-            image, following = tower.step(level, state, codes(1))
+            style, *noise = shape
+            code = LevelCode(torch.randn(1, style), torch.randn(1, *noise))
+            image, following = tower.step(level, state, code)
             target = distance.features(image)
 
-            def compared(
-                count: int,
-                level: int = level,
-                state: TowerState = state,
-                target: Features = target,
-                codes: Callable[[int], LevelCode] = codes,
-            ) -> None:
-                images, _kept = tower.step(level, state, codes(count))
-                distance.distance(images, target)
-
+            run = partial(compare_some, tower, distance, level, state, target, shape)
             counts = (chunks[level], chunks[level] + chunks[level] // 4 + 1)
-            planned, more = (allocated(partial(compared, count), device) for count in counts)
+            planned, more = (allocated(partial(run, count), device) for count in counts)
         assert planned < (1 + TOLERANCE) * budget < more
         state = following
