@@ -1,9 +1,9 @@
-"""What layouts in memory cost on a CPU: operations of the engine and their slower twins.
+"""What layouts in memory cost on a CPU: the same numbers in a slower and a faster way.
 
     python -m benchmarks.layout [--repeats 20]
 
-One thread, channels-last maps of 4 images of 16 channels and 128 pixels, milliseconds. Each line
-times the same numbers computed in two ways, which alternate.
+One thread, channels-last maps of 4 images of 16 channels and 128 pixels, milliseconds. Both ways
+of a line alternate.
 """
 
 import argparse
