@@ -15,7 +15,6 @@ import pytest
 
 from tests.support.helpers import ROOT
 
-pytestmark = pytest.mark.slow
 READING_ORDER = (
     "Start",
     "Your data",
@@ -86,6 +85,7 @@ def test_the_notebook_links_to_pages(site: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.slow
 def test_every_page_opens_and_asks_no_other_server(site: Path, address: str, browser: Any) -> None:
     page = browser.new_page()
     asked: list[str] = []
@@ -100,6 +100,7 @@ def test_every_page_opens_and_asks_no_other_server(site: Path, address: str, bro
     page.close()
 
 
+@pytest.mark.slow
 def test_a_field_is_found_by_the_search(address: str, browser: Any) -> None:
     page = browser.new_page()
     page.goto(address)
