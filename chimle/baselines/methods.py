@@ -61,6 +61,7 @@ METHODS: dict[str, Method] = {
                     "distance": "projected",
                     "projections": 1000,
                     "too_near": 0.0,
+                    "near_tie": 0.0,
                     "again_below": None,
                 },
                 "train": {

@@ -13,14 +13,18 @@ import torch
 from torch import Tensor
 
 from chimle.data.batch import Batch
+from chimle.device import compute_dtype
 from chimle.images.jpeg import joined_intervals
 from chimle.perceptual.distance import Distance, Features
 from chimle.search.codes import Purpose, code_keys, draw_keyed
+from chimle.search.near_ties import decided_exactly
 from chimle.tower.blocks import materialised
 from chimle.tower.generator import Tower, TowerState, select_state
 
-REJECTED = 1e3
-"""Added to the distance of a rejected candidate: no other is as far."""
+REJECTED = 2.0**100
+"""Factor on the distance of a rejected candidate: no other is as far, and no digit is lost."""
+LEAST_REJECTED = 1e-20
+"""Smaller distances of rejected candidates count as this, so that the factor makes them large."""
 
 
 @dataclass(frozen=True)
@@ -74,51 +78,98 @@ def _cat(states: Sequence[TowerState]) -> TowerState:
     )
 
 
-def _nearest(
-    tower: Tower,
-    perceptual: Distance,
-    prefix: TowerState,
-    target: Features,
-    keys: Tensor,
-    level: int,
-    count: int,
-    chunk: int,
-    too_near: float,
-) -> tuple[Tensor, Tensor, TowerState]:
-    """The nearest of `count` candidates for B images: indices (B,), distances (B,), state.
+@dataclass(frozen=True)
+class _LevelSearch:
+    """The search of one level for B images.
 
-    A candidate whose distance is no number counts as infinitely far; one nearer than `too_near`
-    only where all are.
+    Attributes:
+        tower, perceptual: the generator and the distance.
+        batch: the B images.
+        keys: (B, L, 2) int64 (`code_keys`).
+        chosen: (B,) int64 per level below, the codes that candidates extend.
+        count: candidates of each image.
+        chunk: candidates compared at once.
+        too_near, near_tie: as `search` takes them.
     """
-    shape = tower.code_shapes_for(prefix.conditioning)[level]
-    device = target[0].device
-    rows = torch.arange(len(keys), device=device)
-    best: tuple[Tensor, Tensor, TowerState] | None = None
-    for part in slices(count, chunk):
-        indices = torch.arange(part.start, part.stop, device=device).expand(len(keys), -1)
-        image, state = tower.step(level, prefix, draw_keyed(shape, keys, indices))
-        distances = perceptual.distance(image, target).view(len(keys), -1)
-        distances = distances.nan_to_num(nan=torch.inf, posinf=torch.inf)
-        if too_near:
-            distances = torch.where(distances < too_near, distances + REJECTED, distances)
-        distance, local = distances.min(dim=1)
-        kept = select_state(state, rows * indices.shape[1] + local)
-        found = (part.start + local, distance, kept)
-        if best is None:
-            best = found
-            continue
-        # Strictly less: of equals the first stays, whatever the chunks.
-        nearer = distance < best[1]
-        best = (
-            torch.where(nearer, found[0], best[0]),
-            torch.where(nearer, distance, best[1]),
-            _merge(nearer, kept, best[2]),
+
+    tower: Tower
+    perceptual: Distance
+    batch: Batch
+    keys: Tensor
+    chosen: tuple[Tensor, ...]
+    count: int
+    chunk: int
+    too_near: float
+    near_tie: float
+
+    @property
+    def level(self) -> int:
+        """The level that is searched, from 0."""
+        return len(self.chosen)
+
+    def step(self, prefix: TowerState, rows: Tensor, indices: Tensor) -> tuple[Tensor, TowerState]:
+        """Extend a prefix of R rows by their candidates (R, K); `rows` (R,) are their images."""
+        shape = self.tower.code_shapes_for(prefix.conditioning)[self.level]
+        code = draw_keyed(shape, self.keys[rows, self.level], indices)
+        return self.tower.step(self.level, prefix, code)
+
+    def distances(self, images: Tensor, target: Features) -> Tensor:
+        """(B, K) by which candidates are compared: far for no number, and for one too near."""
+        found = self.perceptual.distance(images, target).view(len(self.batch), -1)
+        found = found.nan_to_num(nan=torch.inf, posinf=torch.inf)
+        rejected = found.clamp_min(LEAST_REJECTED) * REJECTED
+        return torch.where(found < self.too_near, rejected, found)
+
+    def nearest(self, prefix: TowerState, target: Features) -> tuple[Tensor, Tensor, TowerState]:
+        """The nearest candidates of B images: indices (B,), distances (B,), prefix of B rows.
+
+        Args:
+            prefix: of the B images.
+            target: features of their targets at this level.
+        """
+        rows = torch.arange(len(self.batch), device=self.keys.device)
+        index = torch.zeros_like(rows)
+        kept: TowerState | None = None
+        every: list[Tensor] = []
+        nearest = torch.full(rows.shape, torch.inf, device=rows.device)
+        for part in slices(self.count, self.chunk):
+            indices = torch.arange(part.start, part.stop, device=rows.device)
+            images, state = self.step(prefix, rows, indices.expand(len(rows), -1))
+            every.append(self.distances(images, target))
+            distance, local = every[-1].min(dim=1)
+            found = select_state(state, rows * len(indices) + local)
+            # Strictly less: of equals the first stays, whatever the chunks.
+            nearer = distance < nearest
+            index = torch.where(nearer, part.start + local, index)
+            nearest = torch.where(nearer, distance, nearest)
+            kept = found if kept is None else _merge(nearer, found, kept)
+        assert kept is not None
+        if self.near_tie:
+            index, nearest, kept = self._decided(prefix, torch.cat(every, dim=1), index, kept)
+        rejected = nearest.isfinite() & (nearest >= LEAST_REJECTED * REJECTED)
+        return index, torch.where(rejected, nearest / REJECTED, nearest), kept
+
+    def _decided(
+        self, prefix: TowerState, distances: Tensor, index: Tensor, kept: TowerState
+    ) -> tuple[Tensor, Tensor, TowerState]:
+        """What `nearest` returns, after near ties of all (B, K) distances are decided in fp32."""
+        decided = decided_exactly(
+            self.tower,
+            self.perceptual,
+            self.batch,
+            self.keys,
+            self.chosen,
+            distances,
+            self.near_tie,
+            max(1, self.chunk // 2),
         )
-    assert best is not None
-    index, distance, state = best
-    if too_near:
-        distance = torch.where(distance < REJECTED, distance, distance - REJECTED)
-    return index, distance, state
+        changed = (decided != index).nonzero()[:, 0]
+        if len(changed):
+            _, other = self.step(select_state(prefix, changed), changed, decided[changed, None])
+            order = torch.arange(len(index), device=index.device)
+            order[changed] = len(index) + torch.arange(len(changed), device=index.device)
+            kept = select_state(_cat((kept, other)), order)
+        return decided, distances.gather(1, decided[:, None])[:, 0], kept
 
 
 @torch.no_grad()
@@ -133,6 +184,7 @@ def search(
     chunks: Sequence[int],
     purpose: Purpose = "search",
     too_near: float = 0.0,
+    near_tie: float = 0.0,
 ) -> Choice:
     """Choose a code per level for every image of a batch.
 
@@ -148,7 +200,12 @@ def search(
         purpose: names the candidates: `search` in training, `sample` to find a sample.
         too_near: candidates at a smaller distance are rejected (RS-IMLE, see
             `chimle.settings.search`); 0: none is.
+        near_tie: in bf16, candidates that are farther than the nearest one by at most this share
+            of its distance are compared with it in fp32; 0: none are.
     """
+    device = batch.targets[0].device
+    if compute_dtype(next(tower.parameters())) == torch.float32:
+        near_tie = 0.0  # The distances are exact already.
     # As many images as the level that takes most at once: each keeps a prefix.
     group = max(max(1, c // k) for c, k in zip(chunks, candidates, strict=True))
     chosen: list[Tensor] = []
@@ -159,29 +216,35 @@ def search(
         seed=seed,
         round_=round_,
         purpose=purpose,
-        device=batch.targets[0].device,
+        device=device,
     )
     with materialised(tower):
         for members in slices(len(batch), group):
             part = batch.select(range(members.start, members.stop))
             state = tower.begin(part.conditioning, part.jpeg)
-            indices, distances = [], []
+            indices: list[Tensor] = []
+            distances: list[Tensor] = []
             for level, (count, chunk) in enumerate(zip(candidates, chunks, strict=True)):
                 target = perceptual.features(part.targets[level])
-                found = [
-                    _nearest(
+                found = []
+                for rows in slices(len(part), max(1, chunk // count)):
+                    own = torch.arange(rows.start, rows.stop, device=device)
+                    level_search = _LevelSearch(
                         tower,
                         perceptual,
-                        select_state(state, torch.arange(s.start, s.stop, device=target[0].device)),
-                        tuple(feature[s] for feature in target),
-                        keys[members][s, level],
-                        level,
+                        part.select(range(rows.start, rows.stop)),
+                        keys[members][rows],
+                        tuple(codes[rows] for codes in indices),
                         count,
                         chunk,
                         too_near,
+                        near_tie,
                     )
-                    for s in slices(len(part), max(1, chunk // count))
-                ]
+                    found.append(
+                        level_search.nearest(
+                            select_state(state, own), tuple(feature[rows] for feature in target)
+                        )
+                    )
                 indices.append(torch.cat([f[0] for f in found]))
                 distances.append(torch.cat([f[1] for f in found]))
                 state = _cat([f[2] for f in found])

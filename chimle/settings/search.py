@@ -16,6 +16,10 @@ class SearchSettings(Settings):
     """Candidates nearer to the target than this are rejected, unless all are, so that the codes of
     training are distributed more like those of sampling (RS-IMLE, Vashist and others, ECCV 2024;
     hierarchical search only). 0: none is."""
+    near_tie: float = Field(0.0, ge=0, lt=1)
+    """In bf16, candidates that are farther than the nearest one by at most this share of its
+    distance are compared with it once more in fp32 (hierarchical search only). 0.01 makes the same
+    choices as fp32, and better images by no measure. 0: none are."""
     again_below: float | None = Field(None, gt=0)
     """In a round that repeats its images (`train.repeat_images`), search again only for those whose
     image lies nearer to the target than this share of its distance when its codes were chosen; the

@@ -81,6 +81,7 @@ def choose_codes(
             round_=round_,
             chunks=chunks,
             too_near=own.too_near,
+            near_tie=own.near_tie,
         )
     supervised = supervised_levels(settings)
     count = sum(own.candidates)

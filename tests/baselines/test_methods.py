@@ -107,10 +107,10 @@ def test_a_method_differs_from_chimle_in_what_it_declares(name: str) -> None:
 def test_the_published_recipe_has_none_of_the_options_that_came_after_it() -> None:
     values = known_settings().model_dump(mode="json")
     values["train"] |= {"repeat_images": 2, "micro_batches": 2, "noise_strength": 1.5}
-    values["search"] |= {"again_below": 0.9, "too_near": 0.1}
+    values["search"] |= {"again_below": 0.9, "too_near": 0.1, "near_tie": 0.01}
     task = build_settings(ModelSettings, values, "a test")
     own = adapt(task, get_method("published"), 0)
-    assert (own.search.again_below, own.search.too_near) == (None, 0)
+    assert (own.search.again_below, own.search.too_near, own.search.near_tie) == (None, 0, 0)
     train = own.train
     assert (train.repeat_images, train.micro_batches, train.noise_strength) == (1, 1, 1)
 

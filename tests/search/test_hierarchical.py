@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chimle.data.batch import Batch
+from chimle.perceptual.distance import Distance, Features
 from chimle.perceptual.lpips import Perceptual
 from chimle.search.codes import draw
 from chimle.search.hierarchical import search
@@ -98,7 +99,31 @@ def test_candidates_that_are_too_near_are_rejected_unless_all_are(perceptual: Pe
         tower, perceptual, batch, CANDIDATES, seed=3, round_=1, chunks=[7] * 3, too_near=100.0
     )
     assert torch.equal(all_near.indices, plain.indices)
-    torch.testing.assert_close(all_near.distances, plain.distances, rtol=0, atol=1e-3)
+    torch.testing.assert_close(all_near.distances, plain.distances)
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_of_candidates_that_are_all_too_near_the_nearest_is_kept(chunk: int) -> None:
+    class Listed(Distance):
+        """The next of the distances below, at every call."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.left = iter([0.02001, 0.02, 0.020005, 0.0, 1e-30, 1e-9, 0.5, 0.03, 0.029])
+
+        def features(self, images: torch.Tensor) -> Features:
+            return (images,)
+
+        def distance(self, images: torch.Tensor, target: Features) -> torch.Tensor:
+            return torch.tensor([next(self.left) for _ in images])
+
+    tower = small_tower(Wiring.GENERIC)
+    one = batch_for(tower, Wiring.GENERIC).select([0])
+    choice = search(
+        tower, Listed(), one, (3, 3, 3), seed=0, round_=0, chunks=[chunk] * 3, too_near=0.03
+    )
+    assert choice.indices.tolist() == [[1, 0, 1]]
+    assert choice.distances[0].tolist() == pytest.approx([0.02, 0, 0.03], abs=1e-9)
 
 
 @settings(max_examples=12)
