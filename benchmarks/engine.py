@@ -38,6 +38,8 @@ from chimle.perceptual.random_projection import RandomProjection
 
 PRECISION_IMAGES = {"wide": 24, "small": 120}
 """Images per setup whose decisions in fp32 and bf16 are compared."""
+NEAR_TIE = 0.01
+"""`search.near_tie` of the search that decides near ties in fp32."""
 RESULTS = Path("scratch/benchmarks/engine.json")
 
 
@@ -46,6 +48,12 @@ def agreement(first: torch.Tensor, second: torch.Tensor) -> float:
     same = (first == second).int().cumprod(dim=1)
     decided = torch.cat((torch.ones_like(same[:, :1]), same[:, :-1]), dim=1)
     return float(same.sum() / decided.sum())
+
+
+def timed(search: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, float]:
+    """What a search chooses, and the seconds that it takes."""
+    started = time.perf_counter()
+    return search(), time.perf_counter() - started
 
 
 def comparison(name: str, repeats: int) -> dict[str, float]:
@@ -98,7 +106,9 @@ def precision(name: str, repeats: int) -> dict[str, float]:
     setup = replace(SETUPS[name], images=PRECISION_IMAGES[name])
     bench = Bench.of(setup)
     bench.to_channels_last()
-    exact, low = bench.engine_search(), bench.engine_search(autocast=True)
+    exact = bench.engine_search()
+    low, low_seconds = timed(partial(bench.engine_search, autocast=True))
+    decided, decided_seconds = timed(partial(bench.engine_search, autocast=True, near_tie=NEAR_TIE))
     excess = bench.distances(low) / bench.distances(exact) - 1
     first = (exact == low).int().cumprod(dim=1).sum(dim=1)
     excesses = [
@@ -107,6 +117,8 @@ def precision(name: str, repeats: int) -> dict[str, float]:
     return {
         "images compared in fp32 and bf16": setup.images,
         "same codes as in fp32, bf16": agreement(exact, low),
+        "same codes, near ties in fp32": agreement(exact, decided),
+        "time of the search with near ties in fp32": decided_seconds / low_seconds,
         "decisions that differ": len(excesses),
         "largest excess of such a choice, fp32": max(excesses, default=0.0),
         "distance of the chosen codes, fp32": bench.finest_distance(exact),

@@ -122,13 +122,15 @@ class Bench:
             optimisations=optimisations,
         )
 
-    def engine_search(self, autocast: bool = False) -> torch.Tensor:
+    def engine_search(self, autocast: bool = False, near_tie: float = 0.0) -> torch.Tensor:
         """Indices (B, L)."""
         self.tower.eval()
         with arithmetic(autocast):
-            return self.search(self.setup.candidates, self.perceptual)
+            return self.search(self.setup.candidates, self.perceptual, near_tie)
 
-    def search(self, candidates: Sequence[int], distance: Distance) -> torch.Tensor:
+    def search(
+        self, candidates: Sequence[int], distance: Distance, near_tie: float = 0.0
+    ) -> torch.Tensor:
         """Indices (B, L) of the engine's search."""
         choice = hierarchical_search(
             self.tower,
@@ -138,6 +140,7 @@ class Bench:
             seed=SEED,
             round_=ROUND,
             chunks=self.chunks,
+            near_tie=near_tie,
         )
         return choice.indices
 

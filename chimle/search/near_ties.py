@@ -79,8 +79,9 @@ def decided_exactly(
     below = [indices[rows] for indices in chosen]
     codes = torch.stack((*below, candidates), dim=1)
     exact = distances.new_empty(len(rows))
-    for part in torch.arange(len(rows)).split(at_once):
-        images = rows[part.to(rows.device)]
+    for start in range(0, len(rows), at_once):
+        part = slice(start, start + at_once)
+        images = rows[part]
         exact[part] = exact_distances(
             tower, perceptual, batch.select(images.tolist()), keys[images], codes[part]
         )

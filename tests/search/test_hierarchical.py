@@ -115,6 +115,7 @@ def test_of_candidates_that_are_all_too_near_the_nearest_is_kept(chunk: int) -> 
             return (images,)
 
         def distance(self, images: torch.Tensor, target: Features) -> torch.Tensor:
+            assert len(target) == 1
             return torch.tensor([next(self.left) for _ in images])
 
     tower = small_tower(Wiring.GENERIC)

@@ -65,3 +65,9 @@ def test_in_fp32_nothing_is_decided_again(perceptual: Perceptual) -> None:
     exact, again = (found(Wiring.GENERIC, perceptual, m, low=False) for m in (0.0, 0.5))
     assert torch.equal(exact.indices, again.indices)
     assert torch.equal(exact.distances, again.distances)
+
+
+def test_without_ties_bf16_chooses_as_before(perceptual: Perceptual) -> None:
+    low, decided = (found(Wiring.GENERIC, perceptual, margin) for margin in (0.0, 1e-7))
+    assert torch.equal(low.indices, decided.indices)
+    assert torch.equal(low.distances, decided.distances)
