@@ -14,7 +14,7 @@ from chimle.data.batch import Batch
 from chimle.device import without_autocast
 from chimle.perceptual.distance import Distance
 from chimle.search.codes import draw_keyed
-from chimle.tower.generator import Tower
+from chimle.tower.generator import Tower, select_state
 
 
 def near_ties(distances: Tensor, margin: float) -> Tensor:
@@ -30,27 +30,42 @@ def near_ties(distances: Tensor, margin: float) -> Tensor:
 
 
 def exact_distances(
-    tower: Tower, perceptual: Distance, batch: Batch, keys: Tensor, codes: Tensor
+    tower: Tower,
+    perceptual: Distance,
+    batch: Batch,
+    keys: Tensor,
+    chosen: Sequence[Tensor],
+    rows: Tensor,
+    candidates: Tensor,
+    at_once: int,
 ) -> Tensor:
     """Distances (R,) of images at one level, in fp32 whatever autocast says.
 
     Args:
         tower: the generator.
         perceptual: the distance.
-        batch: R images.
-        keys: (R, L, 2) int64 (`chimle.search.codes.code_keys`).
-        codes: (R, n) int64, their codes at the first n levels; the n-th is compared.
+        batch: B images.
+        keys: (B, L, 2) int64 (`chimle.search.codes.code_keys`).
+        chosen: (B,) int64 per level below.
+        rows: (R,) int64, which of the B images a candidate belongs to.
+        candidates: (R,) int64, its index at the level.
+        at_once: candidates compared at once.
     """
-    level = codes.shape[1] - 1
-    with without_autocast(codes.device):
-        target = perceptual.features(batch.targets[level])
-        state = tower.begin(batch.conditioning, batch.jpeg)
-        image = None
-        for number, shape in enumerate(tower.code_shapes_for(batch.conditioning)[: level + 1]):
-            code = draw_keyed(shape, keys[:, number], codes[:, number : number + 1])
-            image, state = tower.step(number, state, code)
-        assert image is not None
-        return perceptual.distance(image, target)
+    level = len(chosen)
+    shapes = tower.code_shapes_for(batch.conditioning)
+    distances = []
+    with without_autocast(rows.device):
+        targets = perceptual.features(batch.targets[level])
+        prefix = tower.begin(batch.conditioning, batch.jpeg)
+        for below, indices in enumerate(chosen):
+            code = draw_keyed(shapes[below], keys[:, below], indices[:, None])
+            _, prefix = tower.step(below, prefix, code)
+        for own, index in zip(rows.split(at_once), candidates.split(at_once), strict=True):
+            code = draw_keyed(shapes[level], keys[own, level], index[:, None])
+            images, _ = tower.step(level, select_state(prefix, own), code)
+            target = tuple(feature[own] for feature in targets)
+            distances.append(perceptual.distance(images, target))
+    return torch.cat(distances)
 
 
 def decided_exactly(
@@ -75,16 +90,22 @@ def decided_exactly(
         margin: see `near_ties`.
         at_once: near ties compared at once.
     """
-    rows, candidates = near_ties(distances, margin).nonzero(as_tuple=True)
-    below = [indices[rows] for indices in chosen]
-    codes = torch.stack((*below, candidates), dim=1)
-    exact = distances.new_empty(len(rows))
-    for start in range(0, len(rows), at_once):
-        part = slice(start, start + at_once)
-        images = rows[part]
-        exact[part] = exact_distances(
-            tower, perceptual, batch.select(images.tolist()), keys[images], codes[part]
-        )
+    tied = near_ties(distances, margin)
+    images = tied.any(dim=1).nonzero()[:, 0]
+    nearest = distances.argmin(dim=1)
+    if not len(images):
+        return nearest
+    rows, candidates = tied[images].nonzero(as_tuple=True)
+    exact = exact_distances(
+        tower,
+        perceptual,
+        batch.select(images.tolist()),
+        keys[images],
+        [indices[images] for indices in chosen],
+        rows,
+        candidates,
+        at_once,
+    )
     again = torch.full_like(distances, torch.inf)
-    again[rows, candidates] = exact.nan_to_num(nan=torch.inf)
-    return torch.where(again.isfinite().any(dim=1), again.argmin(dim=1), distances.argmin(dim=1))
+    again[images[rows], candidates] = exact.nan_to_num(nan=torch.inf)
+    return torch.where(again.isfinite().any(dim=1), again.argmin(dim=1), nearest)
