@@ -9,6 +9,11 @@ from chimle.settings.reading import listed_tasks
 from stages._command import root_parser
 
 
+def publish(root: Path, page: Path) -> None:
+    """Write the page alone, small enough to publish."""
+    write_text(page, render(root, listed_tasks(root), publish=True))
+
+
 def main(root: Path) -> None:
     """Render page and overview."""
     tasks = listed_tasks(root)
@@ -19,5 +24,15 @@ def main(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    arguments = root_parser(__doc__).parse_args()
-    guarded(lambda: main(arguments.root))
+    parser = root_parser(__doc__)
+    parser.add_argument(
+        "--publish",
+        type=Path,
+        metavar="FILE",
+        help="write the page to FILE instead, with photographs as WebP and without contact sheets",
+    )
+    arguments = parser.parse_args()
+    if arguments.publish:
+        guarded(lambda: publish(arguments.root, arguments.publish))
+    else:
+        guarded(lambda: main(arguments.root))

@@ -1,9 +1,14 @@
 """The report: one self-contained HTML page, and one overview image for the README."""
 
 import base64
+import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
@@ -26,11 +31,14 @@ RANDOM_ORIGIN = "random"
 
 _FIRST_LINE = ("lpips_{features}_best_of_{count}", "lpips_{features}")
 """Metrics at the top of the page, after those of agreement with the input."""
+WEBP_QUALITY = 90
+"""Quality of the images of a page to publish."""
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def _embedded(path: Path) -> dict[str, Any]:
-    """A PNG file as a data URI, and whether it is below `TINY`."""
+def _embedded(path: Path, publish: bool) -> dict[str, Any]:
+    """A PNG file as a data URI, as WebP where `publish`, and whether it is below `TINY`."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -38,19 +46,30 @@ def _embedded(path: Path) -> dict[str, Any]:
     if not content.startswith(_PNG) or len(content) < 24:
         raise UserError(f"{path} is no PNG file: run stages.evaluate again")
     side = min(int.from_bytes(content[k : k + 4], "big") for k in (16, 20))
-    uri = "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+    kind = "png"
+    if publish and side >= TINY:
+        kind, content = "webp", _webp(read_rgb(path))
+    uri = f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii")
     return {"uri": uri, "tiny": side < TINY}
 
 
-def _gallery(folder: Path) -> list[dict[str, Any]]:
+def _webp(rgb: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 as WebP of `WEBP_QUALITY`."""
+    stream = io.BytesIO()
+    Image.fromarray(rgb).save(stream, "WEBP", quality=WEBP_QUALITY, method=6)
+    return stream.getvalue()
+
+
+def _gallery(folder: Path, publish: bool) -> list[dict[str, Any]]:
     """Entries of a task's gallery with embedded images."""
+    embedded = partial(_embedded, publish=publish)
     return [
         {
             "id": entry["id"],
-            "input": _embedded(folder / entry["input"]),
-            "enlarged": _embedded(folder / entry["enlarged"]) if "enlarged" in entry else None,
-            "target": _embedded(folder / entry["target"]),
-            "samples": [_embedded(folder / name) for name in entry["samples"]],
+            "input": embedded(folder / entry["input"]),
+            "enlarged": embedded(folder / entry["enlarged"]) if "enlarged" in entry else None,
+            "target": embedded(folder / entry["target"]),
+            "samples": [embedded(folder / name) for name in entry["samples"]],
         }
         for entry in read_gallery(folder)
     ]
@@ -85,7 +104,7 @@ def _first_line(rows: Sequence[MetricRow]) -> list[MetricRow]:
     ]
 
 
-def _section(root: Path, task: str) -> dict[str, Any]:
+def _section(root: Path, task: str, publish: bool) -> dict[str, Any]:
     """Template values of one task's section."""
     provenance = read_provenance(root / "metrics" / f"{task}.provenance.json")
     rows = metric_rows(read_task_metrics(root, task), trained_features(provenance))
@@ -94,13 +113,13 @@ def _section(root: Path, task: str) -> dict[str, Any]:
     return {
         "name": task,
         "title": get_task(task).title,
-        "gallery": _gallery(root / "galleries" / task),
+        "gallery": _gallery(root / "galleries" / task, publish),
         "rows": rows,
         "groups": [(group, [row for row in rows if row.group == group]) for group in groups],
         "headline": _first_line(rows),
         "best_of": best_of_chart(root / "curves" / "best_of_k" / f"{task}.csv"),
         "charts": training_charts(root / "curves" / f"{task}.csv"),
-        "contact": _contact(root / "data" / "contact" / f"{task}.png"),
+        "contact": None if publish else _contact(root / "data" / "contact" / f"{task}.png"),
         "facts": _facts(provenance),
         "extractor": extractor.get("name", "unknown"),
         "random": extractor.get("origin") == RANDOM_ORIGIN,
@@ -112,15 +131,21 @@ def _section(root: Path, task: str) -> dict[str, Any]:
     }
 
 
-def render(root: Path, tasks: Sequence[str]) -> str:
+def render(root: Path, tasks: Sequence[str], publish: bool = False) -> str:
     """The page of the tasks' results below `root`.
 
     The same inputs give the same bytes. The page loads nothing.
 
+    Args:
+        root: the project's directory.
+        tasks: their names, in order.
+        publish: for a page to publish: photographs as WebP, a tenth of the size, and no contact
+            sheets of the data set.
+
     Raises:
         UserError: a file is missing or damaged.
     """
-    sections = [_section(root, task) for task in tasks]
+    sections = [_section(root, task, publish) for task in tasks]
     return render_html(Path(__file__).with_name("page.html.j2"), sections=sections) + "\n"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from markupsafe import escape
+from PIL import Image
 from rich.console import Console
 
 from chimle.errors import UserError
@@ -106,6 +107,26 @@ def test_page_holds_everything_it_shows(project: Path) -> None:
         folder = project / "galleries" / name
         for path in folder.glob("*.png"):
             assert base64.b64encode(path.read_bytes()).decode() in page
+
+
+def test_a_page_to_publish_is_small_and_has_no_contact_sheet(project: Path) -> None:
+    sheet = project / "data" / "contact" / f"{TASK}.png"
+    write_png(sheet, np.zeros((8, 8, 3), dtype=np.uint8))
+    report.main(project)
+    whole = (project / "report" / "index.html").read_text(encoding="utf-8")
+    report.publish(project, project / "published.html")
+    page = (project / "published.html").read_text(encoding="utf-8")
+    assert 'class="contact"' in whole
+    assert 'class="contact"' not in page
+    assert "data:image/png" not in page
+    sources = re.findall(r"data:image/webp;base64,([^\"']*)", page)
+    assert len(sources) == whole.count("data:image/png") - 1
+    assert len(page) < len(whole)
+    first = sorted((project / "galleries").glob("*/00_input.png"))[0]
+    shown = [np.asarray(Image.open(io.BytesIO(base64.b64decode(text)))) for text in sources]
+    assert min(np.abs(image - read_rgb(first).astype(float)).mean() for image in shown) < 60, (
+        "of noise"
+    )
 
 
 def test_page_defines_every_metric(project: Path) -> None:
