@@ -56,7 +56,7 @@ class BaseTrainer(ABC):
             settings.task, rounds, train.steps_per_round, verbose=self.ranks.first
         )
         self.saved, self.save_seconds = time.monotonic(), 0.0
-        self.timer = Stopwatch(execution.seconds, execution.clock)
+        self.timer, self.spent = Stopwatch(execution.seconds, execution.clock), 0.0
         self.throughput = Throughput(self.device)
         self.batches = RoundBatches(settings, pairs)
         self.first_bad = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -111,10 +111,7 @@ class BaseTrainer(ABC):
         self.ranks.check_same(torch.tensor([position.round, position.step], device=self.device))
         self.timer.resume(self.state.position.seconds)
         try:
-            while not self.timer.over and (
-                self.timer.limit is not None
-                or self.state.position.round < self.settings.train.rounds
-            ):
+            while not self._ended():
                 self._round()
         finally:
             self.progress.close()
@@ -132,18 +129,36 @@ class BaseTrainer(ABC):
         self.saved = time.monotonic()
         self.save_seconds = self.saved - begun
 
+    def _ended(self) -> bool:
+        """Whether no round is left, or no time."""
+        if self.timer.limit is None:
+            return self.state.position.round >= self.settings.train.rounds
+        self._read_time()
+        return self._over
+
+    def _read_time(self) -> None:
+        """Note the first rank's time: clocks differ, and learning rate and end must not."""
+        if self.timer.limit is not None:
+            self.spent = self.ranks.from_first(self.timer.spent, self.device)
+
+    @property
+    def _over(self) -> bool:
+        """Whether the time was up when it was read."""
+        return self.timer.limit is not None and self.spent >= self.timer.limit
+
     def _round(self) -> None:
         position, settings = self.state.position, self.settings
         round_ = position.round
         batch = self.batches.get(round_).to(self.device)
         self.prepare(batch, round_)
+        self._read_time()
         self.last_losses = []
         self.throughput.start()
         for step, members in enumerate(step_members(settings, len(batch), round_)):
             if step < position.step:
                 continue
             self._step(batch, members, step)
-            if self.timer.over:
+            if self._over:
                 self.save()
                 return
             if time.monotonic() - self.saved > self._checkpoint_seconds():
@@ -168,6 +183,7 @@ class BaseTrainer(ABC):
         self.state.average.update(self.state.network, number)
         position.step = step + 1
         self.throughput.add(len(members))
+        self._read_time()
         if number % LOG_EVERY == 0 or position.step == settings.train.steps_per_round:
             self._log(number, losses)
 
@@ -180,7 +196,7 @@ class BaseTrainer(ABC):
         train = self.settings.train
         done = (number - 1) / (train.rounds * train.steps_per_round)
         if self.timer.limit is not None:
-            done = self.timer.spent / self.timer.limit
+            done = self.spent / self.timer.limit
         factor = learning_rate_factor(train, number, done)
         for group in self.state.optimizer.param_groups:
             group["lr"] = group["full_lr"] * factor

@@ -88,6 +88,14 @@ class Ranks:
             values = values / self.count
         return values
 
+    def from_first(self, value: float, device: torch.device) -> float:
+        """The first rank's value, on all; a device of the ranks' backend carries it."""
+        if self.count == 1:
+            return value
+        carried = torch.tensor(value, dtype=torch.float64, device=device)
+        dist.broadcast(carried, 0)
+        return float(carried)
+
     def shared(self, network: nn.Module, unused: bool) -> nn.Module:
         """The network as it computes in a step: gradients become means over ranks.
 
