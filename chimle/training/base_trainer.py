@@ -121,6 +121,7 @@ class BaseTrainer(ABC):
         """Keep the state, whole or not at all; `UserError` where a loss was not finite."""
         self._check_finite()
         if not self.ranks.first:
+            self.saved = time.monotonic()  # Else every later step would look at its losses.
             return
         if self.timer.limit is not None:
             self.state.position.seconds = self.timer.spent

@@ -96,6 +96,14 @@ class Ranks:
         dist.broadcast(carried, 0)
         return float(carried)
 
+    def least(self, value: int, device: torch.device) -> int:
+        """The least of all ranks' values, on each; a device of the ranks' backend carries it."""
+        if self.count == 1:
+            return value
+        carried = torch.tensor(value, device=device)
+        dist.all_reduce(carried, dist.ReduceOp.MIN)
+        return int(carried)
+
     def shared(self, network: nn.Module, unused: bool) -> nn.Module:
         """The network as it computes in a step: gradients become means over ranks.
 

@@ -272,10 +272,12 @@ class ImleTrainer(BaseTrainer):
         """Features of all of a round's targets per level, or None if they would not fit."""
         size, count = self.settings.train.batch_size, len(batch)
         own = self.ranks.shard(count)
+        # The same on every rank, whose GPUs have other memory free: all take part, or none.
+        allowed = self.ranks.least(feature_cache_bytes(self.device), self.device)
         with self.autocast():
             first = [self.perceptual.features(t[:1]) for t in batch.targets]
             needed = sum(f.numel() * f.element_size() for level in first for f in level)
-            if needed * count > feature_cache_bytes(self.device):
+            if needed * count > allowed:
                 return None
             levels = [
                 map(

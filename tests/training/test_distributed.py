@@ -30,6 +30,7 @@ from chimle.baselines.known_modes.mode_problem import (
 from chimle.errors import UserError
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
+from chimle.training import imle_trainer
 from chimle.training.distributed import Ranks
 from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
@@ -225,7 +226,7 @@ def _spawn(work: Any, folder: Path) -> None:
 def _trainer(ranks: Ranks, folder: str, **execution: Any) -> ImleTrainer:
     """A small run of two ranks, whose learning rate follows the time."""
     values = known_settings().model_dump(mode="json")
-    values["train"] |= {"images_per_round": 8, "batch_size": 4, "steps_per_round": 7}
+    values["train"] |= {"rounds": 2, "images_per_round": 8, "batch_size": 4, "steps_per_round": 7}
     values["train"] |= {"schedule": "cosine", "checkpoint_seconds": 0}
     return ImleTrainer(
         build_settings(ModelSettings, values, "a test"),
@@ -254,6 +255,19 @@ def test_ranks_whose_clocks_differ_learn_and_end_together(tmp_path: Path) -> Non
     assert first["steps"][0] >= 2
     assert torch.equal(first["steps"], second["steps"])
     assert torch.equal(first["weights"], second["weights"])
+
+
+def _keep_features(rank: int, folder: str) -> None:
+    """Train where the second rank has memory for the targets' features and the first has none."""
+    ranks = _join(rank, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(imle_trainer, "feature_cache_bytes", lambda _: rank * 2**30)
+        _trainer(ranks, folder).run()
+    torch.distributed.destroy_process_group()
+
+
+def test_ranks_with_other_memory_free_keep_features_together_or_not_at_all(tmp_path: Path) -> None:
+    _spawn(_keep_features, tmp_path)
 
 
 def _disagree(rank: int, folder: str) -> None:
