@@ -27,7 +27,8 @@ from chimle.training.training_state import TrainingState
 CHECKPOINT_SHARE = 0.05
 """Share of the time that writing states may take."""
 LOG_EVERY = 10
-"""Gradient steps between rows of the training curve."""
+"""Gradient steps between rows of the training curve; the last of a round, or before the time is up,
+has one as well."""
 
 
 class BaseTrainer(ABC):
@@ -131,11 +132,12 @@ class BaseTrainer(ABC):
         self.save_seconds = self.saved - begun
 
     def _ended(self) -> bool:
-        """Whether no round is left, or no time."""
+        """Whether no round is left, or no time; not before the curve has a row."""
+        position = self.state.position
         if self.timer.limit is None:
-            return self.state.position.round >= self.settings.train.rounds
+            return position.round >= self.settings.train.rounds
         self._read_time()
-        return self._over
+        return self._over and bool(position.history)
 
     def _read_time(self) -> None:
         """Note the first rank's time: clocks differ, and learning rate and end must not."""
@@ -185,7 +187,8 @@ class BaseTrainer(ABC):
         position.step = step + 1
         self.throughput.add(len(members))
         self._read_time()
-        if number % LOG_EVERY == 0 or position.step == settings.train.steps_per_round:
+        last = position.step == settings.train.steps_per_round or self._over
+        if last or number % LOG_EVERY == 0:
             self._log(number, losses)
 
     def _checkpoint_seconds(self) -> float:

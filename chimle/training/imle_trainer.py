@@ -53,7 +53,7 @@ class Trained:
     Attributes:
         tower: averaged weights, for sampling.
         columns: names of the curve's columns.
-        history: the training curve, a row every `LOG_EVERY` steps.
+        history: the training curve, a row every `LOG_EVERY` steps and for the last one.
     """
 
     tower: Tower

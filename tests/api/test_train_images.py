@@ -37,6 +37,13 @@ def test_a_trained_model_samples_and_is_saved(tmp_path: Path, task: str) -> None
         assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "model" / name).read_bytes()
 
 
+def test_a_time_that_is_up_at_once_leaves_a_model_and_its_curve() -> None:
+    settings = {**SETTINGS, "train": {**SETTINGS["train"], "seconds": 1e-9}}
+    trained = chimle.train(IMAGES, "colourization", settings)
+    assert trained.curve["step"] == [1]
+    assert len(trained.curve["loss"]) == 1
+
+
 def test_images_settings_and_seed_determine_the_model() -> None:
     weights = [
         chimle.train(images, "colourization", SETTINGS, seed=seed).model.bundle.tower.state_dict()

@@ -1,5 +1,6 @@
-"""What every trainer shares: when states are written."""
+"""What every trainer shares: when states are written, and how a run ends by time."""
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,24 @@ def test_no_rank_is_due_to_save_again_at_once(tmp_path: Path, ranks: Ranks) -> N
     run.save()
     assert time.monotonic() - run.saved < 1000
     assert run.state_file.exists() is ranks.first
+
+
+@pytest.mark.parametrize("seconds", [0.5, 4, 12, 33, 60])
+def test_the_last_step_before_the_time_is_up_has_a_row(tmp_path: Path, seconds: float) -> None:
+    readings = itertools.count()
+    run = trainer(tmp_path, {}, seconds=seconds, clock=lambda: float(next(readings)))
+    run.run_rounds()
+    position = run.state.position
+    steps = [row[0] for row in position.history]
+    assert steps[-1] == position.round * 25 + position.step > 0
+    assert steps == sorted(set(steps))
+
+
+def test_a_run_whose_time_was_up_before_its_first_step_takes_one(tmp_path: Path) -> None:
+    killed = trainer(tmp_path, {}, seconds=5)
+    killed.state.position.seconds = 9.0
+    killed.state.save(killed.state_file)  # As after a search that took all the time.
+    for _ in range(2):
+        run = trainer(tmp_path, {}, seconds=5)
+        run.run_rounds()
+        assert [row[0] for row in run.state.position.history] == [1]
