@@ -5,7 +5,8 @@
 Trains each variant of the task's settings on the training split of `data/pairs/TASK`, and evaluates
 it on the validation split, with the perceptual weights that the settings name. Prints a table of
 means over seeds, and the two ends where there are several. A training that was interrupted
-continues: its state lies in `scratch/ablation`. Time is that of the processor, on one thread, so
+continues, and one that is done is not repeated: states lie in `scratch/ablation`, each named by all
+that determines its run, code included. Time is that of the processor, on one thread, so
 that other processes of the machine take nothing from it.
 """
 
@@ -19,17 +20,21 @@ import torch
 
 from benchmarks.measure import machine
 from chimle.data.augmentation import centre
-from chimle.data.dataset import Pair, PairIndex
+from chimle.data.dataset import Pair, PairIndex, pairs_hash
 from chimle.inference.sampling import sample_pairs
 from chimle.metrics.evaluator import EvaluationConfig, evaluate
 from chimle.metrics.prediction import predictions_of
+from chimle.perceptual.distance import Distance
 from chimle.perceptual.lpips import Perceptual, load_perceptual
+from chimle.perceptual.training_distance import described, load_training_distance
+from chimle.provenance import code_version, digest
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings, load_settings
 from chimle.tower.generator import Tower
 from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
 from chimle.training.timer import fair_clock
+from chimle.training.training_origin import training_origin
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "base": {},
@@ -62,31 +67,45 @@ MEASURES = {
     "sliced_wasserstein_coarse": "coarse",
     "diversity_lpips_{}": "diversity",
 }
-"""Measures of the table and their titles; `{}` is the backbone."""
+"""Measures of the table and their titles; `{}` is the name of the weights that evaluate."""
 
 
 def variant_settings(base: ModelSettings, name: str, seed: int) -> ModelSettings:
-    """The settings of a variant, which time ends and not a number of rounds."""
+    """The settings of a variant, which starts from scratch and ends by time, not after rounds."""
     values = base.model_dump(mode="json")
     for group, fields in VARIANTS[name].items():
         values[group] |= fields
-    values["train"]["rounds"], values["seed"] = 10_000, seed
+    values["train"] |= {"start": "scratch", "rounds": 10_000}
+    values["seed"] = seed
     return build_settings(ModelSettings, values, f"variant {name}")
+
+
+def state_file(
+    settings: ModelSettings, name: str, root: Path, seconds: float, distance: Distance
+) -> Path:
+    """Where a training's state is kept; no other training has that name."""
+    pairs = root / "data" / "pairs" / settings.task
+    origin = training_origin(settings, pairs_hash(pairs), described(distance))
+    key = digest([origin, seconds, code_version(Path(__file__))])[:16]
+    return root / "scratch" / "ablation" / f"{settings.task}-{name}-{settings.seed}-{key}.pt"
 
 
 def measured(
     settings: ModelSettings, name: str, root: Path, seconds: float
 ) -> tuple[int, Mapping[str, float]]:
-    """Train, or continue, and evaluate: gradient steps and metrics."""
+    """Train, or continue, and evaluate: gradient steps, and metrics by the keys of `MEASURES`."""
     folder = root / "data" / "pairs" / settings.task
-    perceptual = load_perceptual(settings.perceptual, "cpu", root)
-    state = root / "scratch" / "ablation" / f"{settings.task}-{name}-{settings.seed}.pt"
+    distance = load_training_distance(settings.perceptual, "cpu", root)
+    state = state_file(settings, name, root, seconds, distance)
     state.parent.mkdir(parents=True, exist_ok=True)
     pairs = PairIndex(folder, "train")
     device = torch.device("cpu")
     execution = Execution(state, device, seconds, fair_clock(device))
-    trained = ImleTrainer(settings, pairs, perceptual, execution).run()
-    measures = measures_of(trained.tower, settings, PairIndex(folder, "validation"), perceptual)
+    trained = ImleTrainer(settings, pairs, distance, execution).run()
+    perceptual = load_perceptual(settings.perceptual, "cpu", root)
+    values = measures_of(trained.tower, settings, PairIndex(folder, "validation"), perceptual)
+    # Few pairs have no measures of whole sets.
+    measures = {key: values.get(key.format(perceptual.info.name), np.nan) for key in MEASURES}
     return int(trained.history[-1][0]), measures
 
 
@@ -130,8 +149,7 @@ def main() -> None:
             measured(variant_settings(base, name, seed), name, options.root, options.seconds)
             for seed in options.seeds
         ]
-        keys = [key.format(base.perceptual.backbone) for key in MEASURES]
-        cells = [cell([metrics[key] for _, metrics in runs]) for key in keys]
+        cells = [cell([metrics[key] for _, metrics in runs]) for key in MEASURES]
         steps = cell([float(steps) for steps, _ in runs])
         print(f"| {name} | {steps} | {' | '.join(cells)} |", flush=True)
 
