@@ -18,12 +18,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.perceptual.distance import Distance
+from chimle.perceptual.random_view import draw_view
 from chimle.search.codes import draw
 from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import LevelCode, Tower
 from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
-from chimle.training.losses import level_losses, supervised_levels
 from chimle.training.step_inputs import step_inputs
 
 WIDTH = 32
@@ -88,7 +88,13 @@ def mode_seeking(images: Tensor, codes: Sequence[LevelCode]) -> Tensor:
 
 
 class AdversarialTrainer(ImleTrainer):
-    """`ImleTrainer` without a search, whose step is a discriminator's and then the tower's."""
+    """`ImleTrainer` without a search, whose step is a discriminator's and then the tower's.
+
+    The distance to the target sees random views and has weights of levels as everywhere; both the
+    discriminator and mode seeking see the images as they are. The schedule of the learning rate is
+    the tower's alone. A step is whole, with fresh codes, and never recorded: `train.micro_batches`,
+    `train.code_noise` and `train.graph` are what `chimle.baselines.methods` declares.
+    """
 
     def __init__(
         self,
@@ -144,6 +150,8 @@ class AdversarialTrainer(ImleTrainer):
         tower, part = self.tower, batch.select(members)
         inputs = self.inputs.rows(torch.from_numpy(members).to(self.device))
         codes = two_codes(tower, part, self.settings.seed, number)
+        view = draw_view(self.settings.perceptual, self.settings.seed, number)
+        view = view.to(self.device, non_blocking=True)
         with self.autocast():
             images = tower(part.conditioning, codes, part.jpeg)
         self._discriminator_step(images[-1], part)
@@ -151,9 +159,7 @@ class AdversarialTrainer(ImleTrainer):
         with self.autocast():
             seen = part.conditioning[-1].repeat_interleave(CODES, dim=0)
             adversarial = -self.discriminator(images[-1], seen).float().mean()
-            targets = inputs.features or [self.perceptual.features(t) for t in inputs.targets]
-            levels = supervised_levels(self.settings)
-            distance = level_losses(images, self.perceptual, targets, levels).sum()
+            distance = self._distances(images, inputs, view).sum()
         terms = [
             adversarial,
             RECONSTRUCTION * distance,

@@ -28,7 +28,9 @@ class Method:
         title: in tables.
         meaning: what it is, in a few words.
         trainer: its trainer.
-        changes: fields per section of the settings that differ from CHIMLE's.
+        changes: fields per section of the settings that differ from CHIMLE's. Those of `train` and
+            `perceptual` that its trainer takes no notice of have the values that do nothing, so
+            that its settings say what was done.
         widened: its styles are widened until it has CHIMLE's number of parameters.
         visits: gradient steps per image of a round; None: as many as the settings' steps make.
     """
@@ -44,6 +46,16 @@ class Method:
 
 CHIMLE = "chimle"
 """The method that the others are compared with."""
+
+WHOLE: Mapping[str, Any] = {"order": "whole", "too_near": 0.0, "near_tie": 0.0}
+"""A search of whole codes, which neither rejects candidates nor decides ties."""
+OTHER_STEPS: Mapping[str, Any] = {
+    "micro_batches": 1,
+    "code_noise": 0.0,
+    "noise_strength": 1.0,
+    "graph": False,
+}
+"""Fields of `train` that are for the steps and codes of `ImleTrainer` alone."""
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -84,13 +96,13 @@ METHODS: dict[str, Method] = {
             "cimle",
             "cIMLE",
             "one code for the whole image, as many candidates, the finest level supervised",
-            changes={"search": {"order": "whole"}, "train": {"supervision": "finest"}},
+            changes={"search": WHOLE, "train": {"supervision": "finest", "level_weights": None}},
         ),
         Method(
             "regression",
             "regression",
             "no code, the same loss: one sample per input",
-            changes={"train": {"codes": "none"}},
+            changes={"train": {"codes": "none", "code_noise": 0.0, "noise_strength": 1.0}},
         ),
         Method(
             "cgan",
@@ -98,25 +110,29 @@ METHODS: dict[str, Method] = {
             "the same generator against a discriminator, with MSGAN's mode seeking",
             TrainerKind.ADVERSARIAL,
             # The usual momenta; at CHIMLE's learning rate training diverges.
-            {"train": {"betas": [0.5, 0.999], "learning_rate": 5e-4, "noise_strength": 1.0}},
+            {"train": {"betas": [0.5, 0.999], "learning_rate": 5e-4, **OTHER_STEPS}},
         ),
         Method(
             "diffusion",
             "diffusion",
             "a U-Net of as many parameters that removes noise, the input as further channels",
             TrainerKind.DIFFUSION,
+            {
+                "perceptual": {"shift": 0, "turn": False},
+                "train": {"level_weights": None, **OTHER_STEPS},
+            },
         ),
         Method(
             "no_supervision",
             "CHIMLE, finest level supervised",
             "the loss sees the finest image alone",
-            changes={"train": {"supervision": "finest"}},
+            changes={"train": {"supervision": "finest", "level_weights": None}},
         ),
         Method(
             "no_hierarchy",
             "CHIMLE, whole codes",
             "nearest of as many whole codes; every level supervised",
-            changes={"search": {"order": "whole"}},
+            changes={"search": WHOLE},
         ),
         Method(
             "no_mapping",

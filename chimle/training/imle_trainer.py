@@ -131,9 +131,9 @@ class ImleTrainer(BaseTrainer):
         if not self.state.position.searched:
             self._search(batch, round_)
             self.save()
-        features = None if self.settings.perceptual.random_views else self._target_features(batch)
         indices = self.state.position.indices
         assert indices is not None
+        features = self._target_features(batch)
         self._take(step_inputs(batch, features, self._keys(batch), indices))
 
     def _keys(self, batch: Batch) -> Tensor:
@@ -203,21 +203,23 @@ class ImleTrainer(BaseTrainer):
             view: (3,) int64 of `draw_view`.
             named: image keys and number of the step, which name a perturbation of the codes.
         """
-        settings, levels = self.settings, supervised_levels(self.settings)
-        codes = self._codes(inputs)
+        settings, codes = self.settings, self._codes(inputs)
         if settings.train.code_noise and named is not None:
             codes = perturbed(codes, named[0], settings, named[1])
         with self.autocast():
             images = self.model(inputs.conditioning, codes, inputs.jpeg)
-            targets: Sequence[Features] = inputs.features or ()
-            if inputs.features is None:
-                images = [viewed(image, view) for image in images]
-                with torch.no_grad():
-                    moved = [viewed(target, view) for target in inputs.targets]
-                    targets = [self.perceptual.features(target) for target in moved]
-            return level_losses(
-                images, self.perceptual, targets, levels, settings.train.level_weights
-            )
+            return self._distances(images, inputs, view)
+
+    def _distances(self, images: Sequence[Tensor], inputs: StepInputs, view: Tensor) -> Tensor:
+        """(n,) weighted mean distances at the supervised levels, of images of every level."""
+        settings, targets = self.settings, inputs.features
+        if targets is None:
+            images = [viewed(image, view) for image in images]
+            with torch.no_grad():
+                moved = [viewed(target, view) for target in inputs.targets]
+                targets = tuple(self.perceptual.features(target) for target in moved)
+        levels = supervised_levels(settings)
+        return level_losses(images, self.perceptual, targets, levels, settings.train.level_weights)
 
     def _codes(self, inputs: StepInputs) -> list[LevelCode]:
         if self.settings.train.codes == "none":
@@ -269,7 +271,9 @@ class ImleTrainer(BaseTrainer):
 
     @torch.no_grad()
     def _target_features(self, batch: Batch) -> list[Features] | None:
-        """Features of all of a round's targets per level, or None if they would not fit."""
+        """Features of all of a round's targets per level; None if they move or would not fit."""
+        if self.settings.perceptual.random_views:
+            return None
         size, count = self.settings.train.batch_size, len(batch)
         own = self.ranks.shard(count)
         # The same on every rank, whose GPUs have other memory free: all take part, or none.

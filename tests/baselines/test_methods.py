@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from chimle.baselines.adversarial import Discriminator, mode_seeking
+from chimle.baselines.adversarial import AdversarialTrainer, Discriminator, mode_seeking
 from chimle.baselines.known_modes.mode_problem import (
     Layout,
     PixelDistance,
@@ -28,6 +28,7 @@ from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings, load_settings
 from chimle.tasks import TASKS, Wiring
 from chimle.tower.generator import LevelCode, Tower
+from chimle.training.execution import Execution
 from chimle.training.timer import Stopwatch
 from tests.search.test_hierarchical import batch_for, small_tower
 from tests.support.helpers import PRESETS, ROOT
@@ -113,6 +114,78 @@ def test_the_published_recipe_has_none_of_the_options_that_came_after_it() -> No
     assert (own.search.again_below, own.search.too_near, own.search.near_tie) == (None, 0, 0)
     train = own.train
     assert (train.repeat_images, train.micro_batches, train.noise_strength) == (1, 1, 1)
+
+
+def with_every_option() -> ModelSettings:
+    """Settings in which every option is on that some methods have no use for."""
+    values = known_settings().model_dump(mode="json")
+    values["train"] |= {"repeat_images": 2, "micro_batches": 2, "level_weights": [1, 2]}
+    values["train"] |= {"code_noise": 0.1, "noise_strength": 1.5, "precision": "bf16"}
+    values["search"] |= {"again_below": 0.9, "too_near": 0.1, "near_tie": 0.01}
+    values["perceptual"] |= {"shift": 3, "turn": True}
+    return build_settings(ModelSettings, values, "a test")
+
+
+OTHER_STEPS = {"micro_batches": 1, "code_noise": 0, "noise_strength": 1, "graph": False}
+WHOLE = {"too_near": 0, "near_tie": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "without_use"),
+    [
+        ("cimle", {"search": WHOLE, "train": {"level_weights": None}}),
+        ("no_supervision", {"train": {"level_weights": None}}),
+        ("no_hierarchy", {"search": WHOLE}),
+        ("regression", {"train": {"code_noise": 0, "noise_strength": 1}}),
+        ("cgan", {"train": OTHER_STEPS}),
+        (
+            "diffusion",
+            {
+                "perceptual": {"shift": 0, "turn": False},
+                "train": {**OTHER_STEPS, "level_weights": None},
+            },
+        ),
+    ],
+)
+def test_a_field_without_use_says_so(name: str, without_use: dict[str, dict[str, object]]) -> None:
+    own = adapt(with_every_option(), get_method(name), 0).model_dump(mode="json")
+    for section, fields in without_use.items():
+        assert {field: own[section][field] for field in fields} == fields
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_no_option_keeps_a_method_from_its_settings(name: str) -> None:
+    assert adapt(with_every_option(), get_method(name), 1).seed == 1
+
+
+def trained_against_a_discriminator(folder: Path, **changes: dict[str, object]) -> torch.Tensor:
+    """The tower's weights after two steps."""
+    values = settings_of("cgan").model_dump(mode="json")
+    values["train"] |= {"rounds": 1, "steps_per_round": 2, "images_per_round": 12}
+    for section, fields in changes.items():
+        values[section] |= fields
+    settings = build_settings(ModelSettings, values, "a test")
+    folder.mkdir()
+    execution = Execution(folder / "state.pt", CPU)
+    pairs = known_pairs(Layout.COARSE, 12, 0)
+    tower = AdversarialTrainer(settings, pairs, PixelDistance(), execution).run().tower
+    return torch.cat([parameter.flatten() for parameter in tower.parameters()])
+
+
+def test_the_conditional_gan_takes_views_and_weights_of_levels(tmp_path: Path) -> None:
+    found = [
+        trained_against_a_discriminator(tmp_path / str(number), **changes)
+        for number, changes in enumerate(
+            (
+                {},
+                {"train": {"level_weights": [1, 1]}},
+                {"train": {"level_weights": [9, 1]}},
+                {"perceptual": {"shift": 7}},
+            )
+        )
+    ]
+    same = [torch.equal(found[0], other) for other in found]
+    assert same == [True, True, False, False]
 
 
 def test_the_published_recipe_visits_an_image_25_times_per_round() -> None:
