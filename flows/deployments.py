@@ -13,15 +13,19 @@ from prefect.client.schemas.responses import DeploymentResponse
 
 from chimle.errors import UserError, guarded
 from flows.command import SECRETS, environment
+from flows.revisions import project_root
 
 _COMMAND = ("prefect", "--no-prompt", "deploy", "--all")
+_ROOT = "CHIMLE_ROOT"
+"""The checkout in which runs start; `prefect.yaml` names this variable."""
 
 
 def _deploy() -> None:
     login = {name: os.environ[name] for name in SECRETS if name in os.environ}
-    done = subprocess.run(
-        _COMMAND, env=environment(**login), capture_output=True, text=True, check=False
-    )
+    root = project_root()
+    # Prefect deploys the name of a variable that is not set, and every later run fails.
+    env = environment(**login, **{_ROOT: os.environ.get(_ROOT) or str(root)})
+    done = subprocess.run(_COMMAND, cwd=root, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()
         reason = lines[-1] if lines else f"exit code {done.returncode}"

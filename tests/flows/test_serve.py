@@ -147,9 +147,12 @@ def test_a_second_deployment_keeps_what_an_operator_has_set(stack: Stack, root: 
     by_hand = {"schedule": {"cron": "30 4 * * 6", "timezone": "UTC"}, "active": True}
     stack.client.post(path, json=[by_hand]).raise_for_status()
     export = next(line for line in stack.output().splitlines() if "export PREFECT" in line)
-    env = {"CHIMLE_ROOT": str(root)}
-    run(root, "bash", "-c", f"{export} && python -m flows.deployments", env=env)
-    schedules = stack.client.get(name).raise_for_status().json()["schedules"]
+    # A terminal beside `make serve` has these two variables and no other.
+    run(root, "bash", "-c", f"{export} && python -m flows.deployments")
+    again = stack.client.get(name).raise_for_status().json()
+    assert again["pull_steps"] == found["pull_steps"]
+    assert str(root) in str(again["pull_steps"])
+    schedules = again["schedules"]
     active = {each["schedule"]["cron"]: each["active"] for each in schedules}
     assert active == {"0 2 * * *": False, "30 4 * * 6": True}
     assert len(schedules) == 2
