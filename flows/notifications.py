@@ -2,7 +2,8 @@
 
 The address is one or several of Apprise's, https://appriseit.com/services/, and stands in the
 environment variable `CHIMLE_NOTIFY`, because it holds passwords. `python -m flows.setup_server`
-stores it as a block, which Prefect encrypts; automations send what `flows.yaml` chooses.
+stores it as a block, which Prefect encrypts; automations send what `flows.yaml` chooses. Without
+the variable what is stored stays; an empty one removes it.
 """
 
 import logging
@@ -33,14 +34,14 @@ _CRASH_SUBJECT = "chimle: {% if flow_run %}{{ flow_run.name }}{% else %}a run{% 
 
 
 def read_address() -> str | None:
-    """The address in the environment; None if there is none.
+    """The address in the environment, empty if the variable is; None if it is not set.
 
     Raises:
         UserError: Apprise does not know it; the message does not quote it.
     """
-    address = os.environ.get(NOTIFY, "").strip()
-    if not address:
-        return None
+    address = os.environ.get(NOTIFY)
+    if address is None or not (address := address.strip()):
+        return address
     from apprise import Apprise
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # It quotes the address.
@@ -53,12 +54,16 @@ def read_address() -> str | None:
 
 
 def save_address(client: SyncPrefectClient, address: str | None) -> str | None:
-    """Store the address as a block, or remove the block if there is none.
+    """Store the address as a block.
 
     Of Prefect's blocks, this one hands any address to Apprise.
 
+    Args:
+        client: of the server.
+        address: an empty one removes the block; None leaves it as it is.
+
     Returns:
-        The block's identity.
+        The block's identity; None if there is none.
     """
     if address:
         block = SlackWebhook(url=SecretStr(address), notify_type="warning")
@@ -67,6 +72,8 @@ def save_address(client: SyncPrefectClient, address: str | None) -> str | None:
         found = client.read_block_document_by_name(_BLOCK, "slack-webhook")
     except ObjectNotFound:
         return None
+    if address is None:
+        return str(found.id)
     client.delete_block_document(found.id)
     return None
 

@@ -25,7 +25,7 @@ from flows.command import DATABASE, NOTIFY, environment
 from flows.login import FILE, load_login
 from flows.prefect_server import HEADER, TOKEN
 from flows.process_guard import GRACE_SECONDS
-from flows.setup_server import POOL
+from flows.setup_server import POOL, slot_count
 from flows.worktrees import remove_orphaned
 
 _START_SECONDS = 300
@@ -157,9 +157,10 @@ def _environment(root: Path, url: str, origins: Sequence[str], token: str) -> di
     )
 
 
-def _named(secret: str) -> dict[str, str]:
+def _named(secret: str, default: str | None = None) -> dict[str, str]:
     """A secret that the user has named, for the one process that needs it."""
-    return {secret: os.environ[secret]} if secret in os.environ else {}
+    value = os.environ.get(secret, default)
+    return {} if value is None else {secret: value}
 
 
 def _welcome(origin: str, host: str) -> str:
@@ -208,7 +209,8 @@ def serve(root: Path, host: str, port: int, slots: int | None, public: Sequence[
         _wait_for_server(server, f"{origin}/api", token)
         more = ["--slots", str(slots)] if slots else []
         setup = [sys.executable, "-m", "flows.setup_server", *more]
-        _once(setup, root, {**env, **_named(NOTIFY)})
+        # Without an address an earlier one is removed, which the setup alone would keep.
+        _once(setup, root, {**env, **_named(NOTIFY, "")})
         _once([sys.executable, "-m", "flows.deployments"], root, env)
         print(_welcome(origin, host), flush=True)
         while True:
@@ -236,7 +238,9 @@ if __name__ == "__main__":
     parser.add_argument("--root", type=Path, default=Path(), help="project directory (default: .)")
     parser.add_argument("--host", default="127.0.0.1", help="address (default: this machine only)")
     parser.add_argument("--port", type=int, default=4200, help="port (default: 4200)")
-    parser.add_argument("--slots", type=int, help="trainings at once (default: one per GPU, or 1)")
+    parser.add_argument(
+        "--slots", type=slot_count, help="trainings at once (default: one per GPU, or 1)"
+    )
     parser.add_argument(
         "--public", action="append", default=[], help="https://HOST of a reverse proxy"
     )

@@ -2,8 +2,8 @@
 
 It creates or updates the global concurrency limit of GPU slots, the work pool, and three
 automations that start a run again: one that crashed, one whose process sends no heartbeat, one
-that its worker never began. With `CHIMLE_NOTIFY` in the environment it also sets up notifications.
-It may be run again at any time.
+that its worker never began. With `CHIMLE_NOTIFY` in the environment it also sets up notifications,
+or removes them if the variable is empty. It may be run again at any time.
 """
 
 import argparse
@@ -143,6 +143,17 @@ def set_pool(client: SyncPrefectClient) -> None:
         return
 
 
+def slot_count(text: str) -> int:
+    """An argument of a command line as a number of slots.
+
+    Raises:
+        ArgumentTypeError: it is no number from 1 on.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number from 1 on")
+    return int(text)
+
+
 def main(root: Path, slots: int | None) -> None:
     """Prepare the server."""
     settings, address = load_flow_settings(root), read_address()
@@ -154,14 +165,14 @@ def main(root: Path, slots: int | None) -> None:
         limit = client.read_global_concurrency_limit_by_name(settings.slots.limit)
         told = ", ".join(settings.notifications.events) if block else ""
         print(f"{client.api_url} has {limit.limit} slots `{limit.name}` and work pool `{POOL}`")
-        print(f"notifications: {told or f'none, {NOTIFY} is not set'}")
+        print(f"notifications: {told or f'none, {NOTIFY} holds no address'}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(), help="project directory (default: .)")
     parser.add_argument(
-        "--slots", type=int, help="trainings at once (default: keep, or one per CUDA device)"
+        "--slots", type=slot_count, help="trainings at once (default: keep, or one per CUDA device)"
     )
     arguments = parser.parse_args()
     guarded(lambda: main(arguments.root, arguments.slots))

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from chimle.errors import UserError
+from flows.command import NOTIFY
 from flows.login import FILE, load_login
 from flows.serve import serve
 from tests.support.repositories import run, tiny_repository
@@ -156,6 +157,24 @@ def test_a_second_deployment_keeps_what_an_operator_has_set(stack: Stack, root: 
     active = {each["schedule"]["cron"]: each["active"] for each in schedules}
     assert active == {"0 2 * * *": False, "30 4 * * 6": True}
     assert len(schedules) == 2
+
+
+def test_a_setup_beside_it_keeps_notifications(stack: Stack, root: Path) -> None:
+    export = next(line for line in stack.output().splitlines() if "export PREFECT" in line)
+    found = []
+    for more in ({NOTIFY: "json://127.0.0.1:9/a"}, {}, {NOTIFY: ""}):
+        setup = f"{export} && python -m flows.setup_server --slots 2"
+        run(root, "bash", "-c", setup, env=more)
+        found.append({each["id"] for each in stack.ask("/automations/filter")})
+    told, kept, removed = found
+    assert told == kept
+    assert len(told - removed) > len(removed - told)
+
+
+def test_a_number_of_slots_below_one_is_a_sentence(root: Path) -> None:
+    for program in ("setup_server", "serve"):
+        said = run(root, "python", "-m", f"flows.{program}", "--slots", "0", check=False)
+        assert said.splitlines()[-1].endswith("argument --slots: `0` is not a number from 1 on")
 
 
 def test_a_taken_port_is_refused_before_anything_starts(stack: Stack, root: Path) -> None:
