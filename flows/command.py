@@ -19,7 +19,7 @@ from chimle.io import s3
 from flows.stall import StallLimit, StallWatch
 
 _TRANSIENT = re.compile(
-    r"exited with (-9|-15|137|143)\b|[Uu]nable to acquire lock|is busy|lock file"
+    r"exited with (-9|-15|137|143)\b|[Uu]nable to acquire lock|is busy|\.lock': File exists"
     r"|[Cc]onnection (reset|refused|aborted|error|closed|was)|[Cc]ould not connect|[Tt]imed? ?out"
     r"|[Tt]emporary failure in name resolution|[Cc]ould not resolve host|early EOF"
     # Git's and curl's words for a lost network.
@@ -68,7 +68,9 @@ def failure(code: int, output: str) -> Exception:
     if _BAD_INPUT.search(output) or (code == 2 and errors):
         own = next((line for line in lines if line.startswith("error: ")), sentence)
         return UserError(own.removeprefix("error: "))
-    if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) or _TRANSIENT.search(output):
+    # A traceback's lines of source are indented, and `timeout=` there is no reason.
+    reasons = "\n".join(line for line in lines if not line[0].isspace())
+    if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) or _TRANSIENT.search(reasons):
         return TransientError(sentence)
     return CommandError(sentence)
 

@@ -137,6 +137,14 @@ def test_a_child_that_its_own_parent_left_is_ended(tmp_path: Path) -> None:
         ("fatal: repository 'https://example.org/x' not found", CommandError),
         ("ERROR: failed to reproduce 'train@x': failed to run: exited with 1", CommandError),
         ("ERROR: unexpected error - An error occurred (403) when calling", CommandError),
+        ("fatal: Unable to create '/x/.git/index.lock': File exists.", TransientError),
+        # What DVC prints after each stage that has run, and lines of source in a traceback.
+        ("Updating lock file 'dvc.lock'\nERROR: failed to reproduce: exited with 1", CommandError),
+        ("Generating lock file 'dvc.lock'\nERROR: failed to run: exited with 1", CommandError),
+        (
+            '  File "a.py", line 1\n    get(timeout=5)\nKeyError: 1\nERROR: exited with 1',
+            CommandError,
+        ),
     ],
 )
 def test_failures_are_classified(output: str, kind: type[Exception]) -> None:
