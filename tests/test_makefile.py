@@ -1,7 +1,10 @@
 """The Makefile in a checkout whose folder has a space in its name, without installing anything."""
 
+import re
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -13,31 +16,54 @@ PYTHON = """#!/bin/sh
 echo "$(basename "$0") $*" >> "{log}"
 if [ "$1 $2" = "-m venv" ]; then
     mkdir -p "$3/bin" && for name in python dvc chimle; do cp "$0" "$3/bin/$name"; done
+elif [ "$1 $2" = "-m flows.serve" ]; then
+    trap 'echo stopped >> "{log}"; exit 0' INT TERM
+    echo started >> "{log}"
+    while [ ! -e "{log}.end" ]; do sleep 0.1; done
 fi
 """
 
 
-def test_a_checkout_in_a_folder_with_a_space(tmp_path: Path) -> None:
+def make_checkout(folder: Path) -> tuple[list[str], Path, Path]:
+    """The beginning of a `make` command, the checkout that it works in, and the log of Python."""
     make = shutil.which("make")
     if make is None:
         pytest.skip("make is not installed")
-    checkout, log = tmp_path / "my own folder", tmp_path / "log"
+    checkout, log = folder / "my own folder", folder / "log"
     (checkout / ".git").mkdir(parents=True)
     for name in ("Makefile", "requirements.lock"):
         shutil.copy(ROOT / name, checkout)
-    python = tmp_path / "python stub"
+    python = folder / "python stub"
     python.write_text(PYTHON.format(log=log))
     python.chmod(0o755)
+    return [make, "--directory", str(checkout), f"PYTHON={python}"], checkout, log
+
+
+def test_a_checkout_in_a_folder_with_a_space(tmp_path: Path) -> None:
+    command, checkout, log = make_checkout(tmp_path)
     for target in ("install", "run"):
-        done = subprocess.run(
-            [make, "--directory", checkout, target, f"PYTHON={python}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = subprocess.run([*command, target], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     assert (checkout / ".venv" / ".installed").is_file()
     lines = log.read_text().splitlines()
     assert lines[0] == "python stub -m venv .venv"
     assert sum("-m pip install" in line for line in lines) == 2
     assert lines[-3:] == ["python -m stages.check", "dvc repro", "python -m stages.summary"]
+
+
+def test_the_service_of_the_guide_stops_what_make_has_started(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "howto-schedule.md").read_text()
+    named = re.search(r"^KillSignal=(\w+)$", guide, re.MULTILINE)
+    command, _, log = make_checkout(tmp_path)
+    service = subprocess.Popen([*command, "serve"], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not log.exists() or "started" not in log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    # As systemd with KillMode=mixed: to the first process alone.
+    service.send_signal(getattr(signal, named[1]) if named else signal.SIGTERM)
+    try:
+        service.wait(30)
+    finally:
+        log.with_name("log.end").touch()
+    assert log.read_text().splitlines()[-1] == "stopped"
