@@ -23,7 +23,8 @@ FROM_TORCH := triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvid
 	nvjitlink nvshmem-cu13 nvtx)
 # All but mlflow and wandb, which are large and which nothing here needs.
 EXTRAS := train s3 diffusion heic tiff explore hub export tensorboard dvclive pipeline flows docs test
-PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
+# Errors alone, and no pipe after it, which would hide that it failed.
+PIP = $(VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-compile
 # A file's tests share servers and models: one process runs them all.
 PYTEST = OMP_NUM_THREADS=1 pytest --dist loadfile --no-loadscope-reorder
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -111,9 +112,9 @@ format: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.lock | check-python
 	"$(PYTHON)" -m venv $(VENV)
-	$(PIP) -r requirements.lock 2>&1 | grep -v '^WARNING: Location' || true
-	$(PIP) --no-deps --editable . 2>&1 | grep -v '^WARNING: Location' || true
-	$(VENV)/bin/python -c 'import dvc, chimle.perceptual.lpips' && test -x $(VENV)/bin/chimle || { rm -rf $(VENV); exit 1; }
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --editable .
+	$(VENV)/bin/python -c 'import dvc, chimle.perceptual.lpips' && test -x $(VENV)/bin/chimle
 	touch $@
 
 check-python:

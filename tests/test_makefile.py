@@ -1,5 +1,6 @@
 """The Makefile in a checkout whose folder has a space in its name, without installing anything."""
 
+import os
 import re
 import shutil
 import signal
@@ -16,6 +17,8 @@ PYTHON = """#!/bin/sh
 echo "$(basename "$0") $*" >> "{log}"
 if [ "$1 $2" = "-m venv" ]; then
     mkdir -p "$3/bin" && for name in python dvc chimle; do cp "$0" "$3/bin/$name"; done
+elif [ "$1 $2" = "-m pip" ] && [ -e "{log}.no-network" ]; then
+    echo "ERROR: no network" && exit 1
 elif [ "$1 $2" = "-m flows.serve" ]; then
     trap 'echo stopped >> "{log}"; exit 0' INT TERM
     echo started >> "{log}"
@@ -49,6 +52,23 @@ def test_a_checkout_in_a_folder_with_a_space(tmp_path: Path) -> None:
     assert lines[0] == "python stub -m venv .venv"
     assert sum("-m pip install" in line for line in lines) == 2
     assert lines[-3:] == ["python -m stages.check", "dvc repro", "python -m stages.summary"]
+
+
+def test_what_cannot_be_installed_is_an_error_each_time(tmp_path: Path) -> None:
+    command, checkout, log = make_checkout(tmp_path)
+    subprocess.run([*command, "install"], check=True)
+    mine = checkout / ".venv" / "mine"
+    mine.write_text("installed before, as PyTorch's CPU build")
+    log.with_name("log.no-network").touch()
+    # A pull brought another lock.
+    later = time.time() + 60
+    os.utime(checkout / "requirements.lock", (later, later))
+    for _ in range(2):
+        done = subprocess.run([*command, "run"], capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert "ERROR: no network" in done.stdout
+        assert mine.exists()
+    assert "stages" not in log.read_text()
 
 
 def test_the_service_of_the_guide_stops_what_make_has_started(tmp_path: Path) -> None:
