@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import Tensor
 
 from chimle.bundles.bundle import _most_parameters, load_bundle
@@ -19,7 +20,8 @@ from chimle.errors import UserError
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
-from tests.support.projects import tiny_bundle
+from tests.support.command import run
+from tests.support.projects import noise_image, tiny_bundle
 
 TASK = "decompression"
 FILES = ("weights.safetensors", "bundle.json")
@@ -140,6 +142,25 @@ def test_each_bad_bundle_is_named(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message.replace("\\\\", "\\")):
             load_bundle(folder)
     assert not mark.exists()
+
+
+def test_a_degradation_that_is_not_recorded_is_the_default(tmp_path: Path) -> None:
+    folder = tiny_bundle(tmp_path / "a", TASK)
+    file = folder / "bundle.json"
+    description = json.loads(file.read_text())
+    assert description["degradation"] == {}
+    assert load_bundle(folder).degradation == {"jpeg_quality": 1}
+    image = tmp_path / "a.png"
+    Image.fromarray(noise_image((16, 24))).save(image)
+    done = run("sample", image, "--model", folder, "--degrade", "-n", 1, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    description["degradation"] = {"jpeg_quality": 5, "night_noise": 0.1}
+    file.write_text(json.dumps(description))
+    assert load_bundle(folder).degradation == {"jpeg_quality": 5}
+    for damaged in ({"jpeg_quality": "low"}, {"jpeg_quality": 101}, {"jpeg_qualities": 5}):
+        file.write_text(json.dumps(description | {"degradation": damaged}))
+        with pytest.raises(UserError, match=r"bundle\.json.*`jpeg_qualit"):
+            load_bundle(folder)
 
 
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
