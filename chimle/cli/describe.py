@@ -186,13 +186,14 @@ def _sample_rows(address: str) -> list[list[np.ndarray]]:
     from skimage import data
 
     from chimle.inference.model import load
+    from chimle.inference.sample_names import mixture_of, plain
 
     model = load(address)
     side = 256
     photograph: Callable[[], np.ndarray] = data.chelsea
     cat = photograph()[22 : 22 + side, 100 : 100 + side]
-    given = model.degraded(cat)
-    return [[given, *model.sample(given, _SAMPLES_SHOWN), cat]]
+    given, codes = model.degraded(cat), map(mixture_of, plain(_SAMPLES_SHOWN, model.levels))
+    return [[given, *model.draw(given, list(codes), code=model.degraded_code()), cat]]
 
 
 def draw(address: str | Path, out: Path) -> None:

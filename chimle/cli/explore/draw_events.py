@@ -11,6 +11,7 @@ import numpy as np
 from chimle.cli.explore.sample_grid import SampleGrid
 from chimle.errors import UserError, first_line
 from chimle.images.decode import png_bytes, read_image
+from chimle.images.jpeg import JpegCode
 from chimle.images.pyramid import resize
 from chimle.inference.model import Model
 from chimle.inference.sample_names import mixture_of
@@ -42,6 +43,7 @@ def draw_events(model: Model, request: DrawRequest) -> Generator[Event, None, No
     """The events of a request, each as soon as it is known; an image that cannot be read is one."""
     try:
         given = fitted(read_image(request.image).rgb, model, request.degrade)
+        code = _code_of(given, model, request)
     except UserError as error:
         yield {"error": str(error).replace(str(request.image), request.file_name)}
         return
@@ -49,7 +51,7 @@ def draw_events(model: Model, request: DrawRequest) -> Generator[Event, None, No
     rows = [[str(name) for name in row] for row in grid.rows]
     yield {"input": _text_of(given), "rows": rows, "shared": grid.shared, "text": grid.text}
     try:
-        drawn = model.draw(given, [mixture_of(name) for name in grid.names])
+        drawn = model.draw(given, [mixture_of(name) for name in grid.names], code=code)
         for name, sample in zip(grid.names, drawn, strict=True):
             yield {"name": str(name), "png": _text_of(sample)}
     except (MemoryError, RuntimeError) as error:  # A full GPU is a RuntimeError.
@@ -60,15 +62,17 @@ def draw_events(model: Model, request: DrawRequest) -> Generator[Event, None, No
 
 
 def fitted(rgb: np.ndarray, model: Model, degrade: bool) -> np.ndarray:
-    """The model's input for an image (h, w, 3) uint8, reduced so that samples fit `LARGEST_SIDE`.
-
-    An input that came from here is returned as it is.
-    """
+    """The model's input for (h, w, 3) uint8, reduced so that samples fit `LARGEST_SIDE`."""
     largest = LARGEST_SIDE if degrade else LARGEST_SIDE // model.factor
     scale = min(1.0, largest / max(rgb.shape[:2]))
     height, width = (max(round(side * scale), 1) for side in rgb.shape[:2])
     small = resize(rgb, (height, width)) if scale < 1 else rgb
     return model.degraded(small) if degrade else small
+
+
+def _code_of(given: np.ndarray, model: Model, request: DrawRequest) -> JpegCode | None:
+    """How JPEG encodes the input; None where it does not, or the file was reduced."""
+    return model.degraded_code() if request.degrade else model.file_code(request.image, given)
 
 
 def _text_of(rgb: np.ndarray) -> str:

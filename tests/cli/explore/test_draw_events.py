@@ -11,8 +11,11 @@ from PIL import Image
 import chimle
 from chimle.cli.explore import draw_events as events
 from chimle.cli.explore.sample_grid import grid_of
-from chimle.images.decode import png_bytes
+from chimle.images.decode import png_bytes, read_rgb
 from chimle.inference.model import Model
+from chimle.inference.sample_files import SampleRequest, SampleTask, sample_file
+from chimle.tasks import TASKS
+from tests.support.jpeg import jpeg_file, smooth
 from tests.support.projects import noise_image, tiny_bundle
 
 
@@ -21,24 +24,39 @@ def decoded(text: str) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-@pytest.mark.parametrize("task", ["super_resolution", "colourization", "night_to_day"])
-def test_the_input_that_was_sent_gives_the_same_samples_again(task: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("degrade", [True, False])
+@pytest.mark.parametrize("task", TASKS)
+def test_samples_are_those_of_the_command_line(task: str, degrade: bool, tmp_path: Path) -> None:
     model = chimle.load(tiny_bundle(tmp_path / "bundle", task))
-    file, grid = tmp_path / "image.png", grid_of({"count": "2"}, 4)
-    file.write_bytes(png_bytes(noise_image((50, 70))))
-    first, *drawn, end = events.draw_events(model, events.DrawRequest(file, "a.png", True, grid))
+    file, grid = tmp_path / "image.jpg", grid_of({"count": "2"}, 4)
+    file.write_bytes(jpeg_file(smooth(0, 50, 60), quality=5))
+    first, *drawn, end = events.draw_events(model, events.DrawRequest(file, "a.jpg", degrade, grid))
     assert first["rows"] == [["00", "01"]]
     assert end == {"end": True}
-    given = decoded(first["input"])
-    np.testing.assert_array_equal(given, model.degraded(noise_image((50, 70))))
+    read = read_rgb(file)
+    given = model.degraded(read) if degrade else read
+    np.testing.assert_array_equal(decoded(first["input"]), given)
 
-    again = tmp_path / "input.png"
-    again.write_bytes(base64.b64decode(first["input"]))
-    second = list(events.draw_events(model, events.DrawRequest(again, "a.png", False, grid)))
-    assert second[0]["input"] == first["input"]
-    assert second[1:-1] == drawn
-    for event, sample in zip(drawn, model.sample(given, n=2), strict=True):
-        np.testing.assert_array_equal(decoded(event["png"]), sample)
+    expected = sample_file(
+        model, SampleTask(file, tmp_path / "out" / "image"), SampleRequest(2, degrade=degrade)
+    )
+    for event in drawn:
+        found = read_rgb(Path(expected["samples"][event["name"]]))
+        np.testing.assert_array_equal(decoded(event["png"]), found)
+
+
+def test_a_reduced_jpeg_file_is_no_jpeg_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LARGEST_SIDE", 32)
+    model = chimle.load(tiny_bundle(tmp_path / "bundle", "decompression"))
+    file = tmp_path / "image.jpg"
+    file.write_bytes(jpeg_file(smooth(0, 64, 64), quality=5))
+    request = events.DrawRequest(file, "a.jpg", False, grid_of({"count": "1"}, 4))
+    first, drawn, _ = events.draw_events(model, request)
+    given = decoded(first["input"])
+    assert given.shape == (32, 32, 3)
+    np.testing.assert_array_equal(decoded(drawn["png"]), model.sample(given, n=1)[0])
 
 
 def test_large_images_are_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +69,7 @@ def test_large_images_are_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_full_memory_is_one_sentence(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def out_of_memory(*_: object) -> None:
+    def out_of_memory(*_: object, **__: object) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee documentation")
 
     monkeypatch.setattr(Model, "draw", out_of_memory)
