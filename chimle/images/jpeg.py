@@ -6,10 +6,10 @@ interval every coefficient of its original lay (ITU-T T.81, annexes A.3.4 and K.
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -75,23 +75,25 @@ def read_jpeg_code(image: Image.Image) -> JpegCode | None:
     return JpegCode(tables, subsampling, int(orientation))
 
 
-def jpeg_code_of(path: Path, rgb: np.ndarray) -> JpegCode | None:
+def jpeg_code_of(file: Path | IO[bytes], rgb: np.ndarray) -> JpegCode | None:
     """How a file encodes the image that was read from it.
 
     Args:
-        path: an image file.
-        rgb: (H, W, 3) uint8, upright, as it was read.
+        file: an image file.
+        rgb: (H, W, 3) uint8, upright or as the file stores it.
 
     Returns:
         None where the file is no JPEG, or its plain decoding is not `rgb` (a colour profile, say).
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             code = read_jpeg_code(image)
             if code is None:
                 return None
-            upright = ImageOps.exif_transpose(image.convert("RGB"))
-            return code if np.array_equal(np.asarray(upright), rgb) else None
+            stored = image.convert("RGB")
+            if np.array_equal(np.asarray(ImageOps.exif_transpose(stored)), rgb):
+                return code
+            return replace(code, orientation=1) if np.array_equal(np.asarray(stored), rgb) else None
     except (OSError, ValueError, SyntaxError):
         return None
 

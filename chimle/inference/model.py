@@ -1,12 +1,11 @@
 """A trained tower as a Python object: one input image, many samples, at any size."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from chimle.bundles.addresses import open_bundle
 from chimle.bundles.bundle import Bundle, save_bundle
@@ -20,7 +19,6 @@ from chimle.images.jpeg import (
     intervals_of,
     jpeg_code_of,
     quality_tables,
-    read_jpeg_code,
 )
 from chimle.images.pyramid import resize
 from chimle.inference.banded import BandedTower
@@ -33,6 +31,7 @@ from chimle.inference.inputs import (
     like,
 )
 from chimle.inference.match import Match, check_candidates, default_candidates, find_match
+from chimle.inference.opened_jpeg import pixels_and_code
 from chimle.inference.sample_names import (
     LARGEST_NUMBER,
     LARGEST_SEED,
@@ -137,7 +136,9 @@ class Model:
         """Draw samples of an input image, each with its own codes at every level.
 
         Args:
-            image: PIL image, (H, W, 3) uint8 array or (3, H, W) tensor in [0, 1], of any size.
+            image: PIL image, (H, W, 3) uint8 array or (3, H, W) tensor in [0, 1], of any size. A
+                decompression model's samples agree with the JPEG file that a PIL image was opened
+                from, as long as the image is what the file decodes to.
             n: number of samples.
             seed: seed of the samples.
             first: number of the first sample; `first=7, n=1` draws sample 7 alone.
@@ -233,8 +234,8 @@ class Model:
             seed: seed of the samples.
             weights: `official`, `random`, or a file of the perceptual backbone's weights; None:
                 random if training's were, else official. `Match.features` names them.
-            code: how the input's JPEG file encodes it; None: as `image` says, where it is a PIL
-                image of a JPEG file.
+            code: how the input's JPEG file encodes it; None: as the file that `image` was opened
+                from does, where it is a PIL image and still what the file decodes to.
 
         Raises:
             TypeError: an image is of another type.
@@ -249,8 +250,8 @@ class Model:
             weights = "random" if settings.weights == "random" else "official"
         settings = settings.model_copy(update={"weights": weights})
         perceptual = load_perceptual(settings, str(self.device))
-        jpeg = self._intervals(code or _code_of(image))
-        rgb, wanted = as_array(image), as_array(target)
+        (rgb, own), wanted = self._input(image), as_array(target)
+        jpeg = self._intervals(code or own)
         return find_match(self.bundle, perceptual, rgb, wanted, counts, seed, jpeg)
 
     def draw(
@@ -287,15 +288,12 @@ class Model:
         self, image: ImageType, mixtures: Sequence[CodeMixture], seed: int
     ) -> list[ImageType]:
         whole("seed", seed, 0, LARGEST_SEED)
-        drawn = self.draw(as_array(image), mixtures, seed, _code_of(image))
-        return [like(image, sample) for sample in drawn]
+        rgb, code = self._input(image)
+        return [like(image, sample) for sample in self.draw(rgb, mixtures, seed, code)]
 
-
-def _code_of(image: AnyImage) -> JpegCode | None:
-    """How the JPEG file of an opened PIL image encodes it; None for any other image."""
-    if isinstance(image, Image.Image) and (known := read_jpeg_code(image)):
-        return replace(known, orientation=1)  # The image stands as it is stored.
-    return None
+    def _input(self, image: AnyImage) -> tuple[np.ndarray, JpegCode | None]:
+        """An input's pixels, and how its JPEG file encodes them, if the model has a use for it."""
+        return pixels_and_code(image) if self.takes_jpeg else (as_array(image), None)
 
 
 def _count(n: int) -> int:
