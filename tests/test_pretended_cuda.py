@@ -70,6 +70,17 @@ def test_no_operation_mixes_devices(
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_in_fp64(
+    found: dict[str, dict[str, Any]], name: str, task: str, precision: str
+) -> None:
+    """Apple's GPUs, which run the same code, have no fp64."""
+    doubles = of(found, name, task, precision)["doubles"]
+    assert not doubles, doubles
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", STEP_WAITS)
 def test_the_host_rarely_waits_for_a_step(
     found: dict[str, dict[str, Any]], name: str, task: str, precision: str

@@ -112,21 +112,31 @@ def replace_by_bands(
         values[:, :, top:bottom] = change(joined)[:, :, height : height + bottom - top]
 
 
+def moments_of_parts(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Variance and mean of each channel over parts (N, C, h, W) of one map, both (N, C, 1, 1) fp32.
+
+    Differences of means are squared, never means: fp32 is enough, and Apple's GPUs have no other
+    (Chan, Golub and LeVeque, Algorithms for Computing the Sample Variance, 1983).
+    """
+    rows = sum(part.shape[2] for part in parts)
+    shares = [part.shape[2] / rows for part in parts]
+    moments = [spatial_moments(part.float()) for part in parts]
+    mean = torch.zeros_like(moments[0][1])
+    for share, (_, own) in zip(shares, moments, strict=True):
+        mean.add_(own, alpha=share)
+    variance = torch.zeros_like(mean)
+    for share, (own, at) in zip(shares, moments, strict=True):
+        variance.add_(own + (at - mean).square(), alpha=share)
+    return variance, mean
+
+
 def modulate(values: Tensor, modulation: StyleModulation, style: Tensor) -> None:
     """Instance normalisation and style modulation of `values` (N, C, H, W), in place."""
-    total = values.new_zeros((*values.shape[:2], 1, 1), dtype=torch.float64)
-    square, size = torch.zeros_like(total), values.shape[2] * values.shape[3]
     parts = values.split(256, dim=2)
-    for part in parts:
-        count = part.shape[2] * part.shape[3]
-        variance, mean = spatial_moments(part.float())
-        total += count * mean.double()
-        square += count * (variance.double() + mean.double().square())
-    mean64 = total / size
-    variance64 = square / size - mean64.square()
-    scale, shift = modulation.affine(style).double()[..., None, None].chunk(2, dim=1)
-    gain = (1 + scale) * torch.rsqrt(variance64 + NORM_EPSILON)
-    gain, offset = gain.float(), (shift - mean64 * gain).float()
+    variance, mean = moments_of_parts(parts)
+    scale, shift = modulation.affine(style)[..., None, None].float().chunk(2, dim=1)
+    gain = (1 + scale) * torch.rsqrt(variance + NORM_EPSILON)
+    offset = shift - mean * gain
     for part in parts:
         part.copy_(torch.addcmul(offset, part.float(), gain))
 

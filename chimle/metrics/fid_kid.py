@@ -88,7 +88,7 @@ def frechet(samples: Tensor, targets: Tensor) -> float:
     A B' over the root of (N - 1)(M - 1). The same number, from a matrix of N x M. Else it is
     torch-fidelity's arithmetic.
     """
-    first, second = samples.double().cpu(), targets.double().cpu()
+    first, second = samples.cpu().double(), targets.cpu().double()
     if max(len(first), len(second)) > first.shape[1]:
         return _frechet_of_statistics(first, second)
     means = [features.mean(dim=0) for features in (first, second)]
@@ -122,8 +122,8 @@ def kernel_distance(samples: Tensor, targets: Tensor) -> float:
     size = min(LARGEST_SUBSET, len(samples), len(targets))
     whole = size == max(len(samples), len(targets))
     result = kid_features_to_metric(
-        samples.double(),
-        targets.double(),
+        samples.cpu().double(),
+        targets.cpu().double(),
         kid_subsets=1 if whole else SUBSETS,
         kid_subset_size=size,
         verbose=False,

@@ -83,7 +83,7 @@ def prdc(samples: Tensor, targets: Tensor) -> dict[str, Tensor]:
         `precision` and `density` (N,), `recall` and `coverage` (M,), float64. Their means are the
         metrics. A ball includes its surface.
     """
-    first, second = samples.double().cpu(), targets.double().cpu()
+    first, second = samples.cpu().double(), targets.cpu().double()
     between = _distances(first, second)
     near = between <= _radii(second, DENSITY_NEIGHBOUR)
     return {

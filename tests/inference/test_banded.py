@@ -1,16 +1,20 @@
 """Banded evaluation equals one pass over the whole image, at any size."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from chimle.images.pyramid import to_uint8
 from chimle.inference import banded as bands
-from chimle.inference.banded import BandedTower, band_borders
+from chimle.inference.banded import BandedTower, band_borders, moments_of_parts
 from chimle.inference.sample_names import Codes, Name, mixture_of
 from chimle.search.codes import CodeStream, code_keys, draw
 from chimle.settings.tower import TowerSettings
@@ -88,3 +92,35 @@ def test_rows_of_noise_are_rows_of_the_code(
     stream = CodeStream(code_keys([5], 2, seed=3, purpose="sample")[:, 1], index)
     assert torch.equal(stream.noise_rows(shape, top, bottom), code.noise[:, :, top:bottom])
     assert torch.equal(stream.normals(0, style), code.style)
+
+
+@pytest.mark.parametrize("height", [1, 256, 700])
+@pytest.mark.parametrize("offset", [0.0, 30.0, 1000.0])
+def test_moments_of_parts_are_those_of_the_whole(height: int, offset: float) -> None:
+    """In fp32: means of parts that differ more than their values do, far from zero."""
+    generator = torch.Generator().manual_seed(height)
+    values = torch.randn(2, 3, height, 40, generator=generator) + offset
+    values += 5 * torch.linspace(0, 1, height)[:, None]
+    found = moments_of_parts(values.split(256, dim=2))
+    exact = torch.var_mean(values.double(), dim=(2, 3), keepdim=True, correction=0)
+    for mine, theirs in zip(found, exact, strict=True):
+        assert mine.dtype == torch.float32
+        torch.testing.assert_close(mine.double(), theirs, rtol=1e-5, atol=1e-6 * (1 + offset))
+
+
+class NoDoubles(TorchDispatchMode):
+    """Refuses fp64, as Apple's GPUs do."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        found = [t for t in tree_leaves(made) if isinstance(t, Tensor)]
+        assert all(t.dtype != torch.float64 for t in found), func
+        return made
+
+
+@pytest.mark.parametrize("wiring", list(Wiring))
+def test_an_image_is_drawn_without_fp64(wiring: Wiring) -> None:
+    # What is computed once is computed in fp64, on the host.
+    wanted = whole_and_banded(wiring, 8, 8)[1]
+    with NoDoubles():
+        assert np.array_equal(whole_and_banded(wiring, 8, 8)[1], wanted)

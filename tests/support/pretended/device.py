@@ -102,12 +102,14 @@ class Found:
         launches: operations that launch a kernel.
         waits: how often the host waits for the device, by reason and line.
         layouts: number of convolutions by layout of their image and their kernel.
+        doubles: how often something is computed or kept in fp64 there, by line.
         step_waits: waits in every gradient step, where a training is counted.
     """
 
     launches: int
     waits: dict[str, int]
     layouts: dict[str, int]
+    doubles: dict[str, int]
     step_waits: list[int]
 
 
@@ -119,11 +121,13 @@ class Count(TorchDispatchMode):
         self.launches = 0
         self.waits: Counter[str] = Counter()
         self.layouts: Counter[str] = Counter()
+        self.doubles: Counter[str] = Counter()
         self.step_waits: list[int] = []
 
     def found(self) -> Found:
         """The counts."""
-        return Found(self.launches, dict(self.waits), dict(self.layouts), self.step_waits)
+        counts = (dict(one) for one in (self.waits, self.layouts, self.doubles))
+        return Found(self.launches, *counts, self.step_waits)
 
     def wait(self, reason: str) -> None:
         """Note that the host waited."""
@@ -135,10 +139,12 @@ class Count(TorchDispatchMode):
         if name == "_local_scalar_dense":
             return self._scalar(args[0])
         made = func(*args, **kwargs)
+        outputs = [t for t in tree_leaves(made) if isinstance(t, Tensor)]
+        if any(t.device.type == "cuda" and t.dtype == torch.float64 for t in outputs):
+            self.doubles[_caller()] += 1
         if name in VIEWS:
             return made
         inputs = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
-        outputs = [t for t in tree_leaves(made) if isinstance(t, Tensor)]
         kinds = {t.device.type for t in outputs or inputs}
         if name in ("_to_copy", "copy_"):
             self._copied(inputs[-1].device.type, outputs[0].device.type, args, kwargs)
