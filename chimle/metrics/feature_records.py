@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -20,9 +21,9 @@ from chimle.images.pyramid import to_tensor
 from chimle.io.files import write_bytes
 from chimle.metrics.inception import Inception
 from chimle.metrics.prediction import Prediction
-from chimle.perceptual import lpips as perceptual_module
 from chimle.perceptual.distance import Features
 from chimle.perceptual.lpips import Perceptual
+from chimle.provenance import code_version
 
 Record = dict[str, np.ndarray]
 
@@ -31,16 +32,14 @@ SCALE = 2
 phases of enlarged images."""
 
 
-def _sources(*modules: str) -> str:
-    """SHA-256 over source files: changed code makes new records."""
-    state = hashlib.sha256()
-    for name in modules:
-        state.update(Path(name).read_bytes())
-    return state.hexdigest()
+@cache
+def _code() -> str:
+    """SHA-256 over all that records are computed by: changed code makes new ones."""
+    return code_version(Path(__file__))
 
 
 def _key(prediction: Prediction, **network: str) -> str:
-    text = json.dumps(network, sort_keys=True)
+    text = json.dumps(network | {"code": _code()}, sort_keys=True)
     state = hashlib.sha256(text.encode())
     for images in (prediction.samples, prediction.target):
         state.update(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes())
@@ -48,9 +47,9 @@ def _key(prediction: Prediction, **network: str) -> str:
 
 
 def _perceptual_key(prediction: Prediction, perceptual: Perceptual, scale: str) -> str:
-    info, code = perceptual.info, _sources(__file__, perceptual_module.__file__)
+    info = perceptual.info
     network = {"network": info.backbone, "origin": info.origin, "weights": info.sha256}
-    return _key(prediction, **network, scale=scale, code=code)
+    return _key(prediction, **network, scale=scale)
 
 
 def _cached(folder: Path | None, key: str, compute: Callable[[], Record]) -> Record:
@@ -186,6 +185,5 @@ def inception_features(
         )
         return {"own": features[:-1], "target": features[-1]}
 
-    code = _sources(__file__)
-    key = _key(prediction, network="inception", weights=inception.sha256, code=code)
+    key = _key(prediction, network="inception", weights=inception.sha256)
     return _cached(folder, key, compute)

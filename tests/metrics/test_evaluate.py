@@ -3,6 +3,10 @@
 import hashlib
 import json
 import math
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,7 @@ from chimle.perceptual.lpips import load_perceptual
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.settings.perceptual import PerceptualSettings
 from chimle.tasks import get_task
+from tests.support.helpers import ROOT
 from tests.support.predictions import noise_images, noise_predictions
 
 
@@ -154,6 +159,54 @@ def test_another_image_or_network_is_another_record(
     records.lpips_features(prediction, other, 16, tmp_path)
     records.lpips_features(replace(prediction, id="renamed"), other, 16, tmp_path)
     assert len(list(tmp_path.rglob("*.npz"))) == 3
+
+
+EDITED = """
+from pathlib import Path
+import numpy as np
+from chimle.metrics import feature_records as records
+from chimle.metrics.prediction import Prediction
+
+image = np.zeros((8, 8, 3), np.uint8)
+prediction = Prediction("a", image[None], image)
+
+
+def key():
+    records._code.cache_clear()
+    return records._key(prediction, network="any")
+
+
+before = key()
+for name in (
+    "perceptual/normalised_distance", "perceptual/lpips", "images/resample", "images/pyramid",
+    "metrics/inception", "metrics/feature_records", "cli/score_command",
+):
+    file = Path("chimle", name).with_suffix(".py")
+    source = file.read_text()
+    file.write_text(source + "# Another formula.\\n")
+    print(name, key() != before)
+    file.write_text(source)
+    assert key() == before
+"""
+
+
+def test_changed_code_makes_other_records(tmp_path: Path) -> None:
+    """Whatever the features are computed by, however far from it they are asked for."""
+    shutil.copytree(
+        ROOT / "chimle", tmp_path / "chimle", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", EDITED],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    changed = dict(line.split() for line in done.stdout.splitlines())
+    assert changed.pop("cli/score_command") == "False", "features do not depend on the command"
+    assert len(changed) == 6
+    assert set(changed.values()) == {"True"}, changed
 
 
 @pytest.mark.parametrize(
