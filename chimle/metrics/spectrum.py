@@ -21,8 +21,9 @@ METRICS = (
         Group.SETS,
         "difference of the power spectra, mean over frequencies, dB",
         "mean over spatial frequencies f of |10 log10(P(f) / P*(f))|, P and P* the mean power of "
-        "luminance under a Hann window, of samples and of targets, 1 <= f < side / 2 cycles per "
-        "image; mean over the S sets of one sample per input",
+        "luminance under a Hann window, of samples and of targets, but no less than that of 8-bit "
+        "rounding, 1 <= f < side / 2 cycles per image; mean over the S sets of one sample per "
+        "input",
         "radially unaveraged form of the spectra compared by Durall et al. 2020, arXiv 2003.01826",
         0,
         None,
@@ -63,10 +64,16 @@ def frequencies(size: tuple[int, int]) -> np.ndarray:
     return np.asarray((radius >= (1 - 1e-9) / min(size)) & (radius < 0.5))
 
 
-def decibels(samples: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """10 log10 of the ratio of mean powers (..., H, W), at the frequencies that count: (..., F)."""
+def decibels(samples: np.ndarray, targets: np.ndarray, images: int) -> np.ndarray:
+    """10 log10 of the ratio of powers, at the frequencies that count: (..., F).
+
+    Args:
+        samples: (..., H, W) powers, summed over images.
+        targets: (H, W), the same.
+        images: number of images that a sum is over.
+    """
     size = (targets.shape[-2], targets.shape[-1])
-    least = ROUNDING_VARIANCE * np.square(_window(size)).sum()
+    least = images * ROUNDING_VARIANCE * np.square(_window(size)).sum()
     ratio = np.log10(np.maximum(samples, least) / np.maximum(targets, least))
     return np.asarray(10 * ratio[..., frequencies(size)])
 
@@ -77,18 +84,20 @@ class Spectrum:
     def __init__(self) -> None:
         self._samples: dict[tuple[int, int], np.ndarray] = {}
         self._targets: dict[tuple[int, int], np.ndarray] = {}
+        self._inputs = 0
 
     def add(self, samples: np.ndarray, target: np.ndarray) -> None:
         """Add one input's (S, H, W, 3) samples and (H, W, 3) target, uint8."""
         size = (target.shape[0], target.shape[1])
         self._samples[size] = self._samples.get(size, 0) + power(samples)
         self._targets[size] = self._targets.get(size, 0) + power(target)
+        self._inputs += 1
 
     def metrics(self) -> Iterator[tuple[str, np.ndarray]]:
         """`spectrum` and `spectrum_excess` (S,); nothing where images differ in size."""
         if len(self._targets) != 1:
             return
         ((size, targets),) = self._targets.items()
-        ratios = decibels(self._samples[size], targets)
+        ratios = decibels(self._samples[size], targets, self._inputs)
         yield "spectrum", np.abs(ratios).mean(axis=-1)
         yield "spectrum_excess", ratios.max(axis=-1)

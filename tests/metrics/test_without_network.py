@@ -59,7 +59,8 @@ def plain_spectrum(samples: np.ndarray, targets: np.ndarray) -> tuple[float, flo
 
 
 def test_spectrum_has_its_definition() -> None:
-    samples, targets = smooth(5, 1.0, side=20, seed=1), smooth(5, 1.5, side=20, seed=2)
+    # No frequency of these has less power than rounding.
+    samples, targets = smooth(5, 0.5, side=20, seed=1), smooth(5, 0.7, side=20, seed=2)
     found = spectrum_of(samples, targets)
     mean, excess = plain_spectrum(samples, targets)
     assert found["spectrum"] == pytest.approx(mean, rel=1e-9)
@@ -74,6 +75,21 @@ def test_spectrum_finds_hatching_at_its_frequency() -> None:
     # Hatching has few frequencies: the mean hardly sees it.
     assert found["spectrum"] < 3
     assert spectrum_of(targets, targets) == {"spectrum": 0, "spectrum_excess": 0}
+
+
+@pytest.mark.parametrize("deviation", [0.0, 0.5, 60.0])
+def test_a_set_and_the_set_repeated_have_one_spectrum(deviation: float) -> None:
+    """Flat images too, whose power is below that of rounding."""
+    generator = np.random.default_rng(0)
+    samples, targets = (
+        (128 + spread * generator.standard_normal((3, 32, 32, 3))).clip(0, 255).astype(np.uint8)
+        for spread in (20.0, deviation)
+    )
+    found = spectrum_of(samples, targets)
+    for times in (2, 7):
+        again = spectrum_of(np.tile(samples, (times, 1, 1, 1)), np.tile(targets, (times, 1, 1, 1)))
+        assert again == pytest.approx(found, rel=1e-9)
+    assert spectrum_of(samples[::-1], targets[::-1]) == pytest.approx(found, rel=1e-9)
 
 
 def test_spectrum_of_constant_images_is_finite_and_sizes_do_not_mix() -> None:
