@@ -5,9 +5,11 @@ record in `data/sources/TASK.json`, which the stage `fetch` depends on. Nothing 
 that is not what its recorded checksums say is an error; with `--accept` those are forgotten first.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from chimle.data.fetch.source_record import source_record, write_record
+from chimle.data.task_lock import task_lock
 from chimle.errors import guarded
 from chimle.settings.reading import listed_tasks, load_settings
 from chimle.settings.run import RunSettings
@@ -17,7 +19,10 @@ from stages._command import root_parser
 
 def main(settings: RunSettings, root: Path, accept: bool = False) -> None:
     """Bring the record of a task's source up to date."""
-    if write_record(root, settings.task, source_record(settings, root, accept)):
+    # To accept is to remove downloads, which a running `fetch` may be about to read.
+    with task_lock(root, settings.task, "check") if accept else nullcontext():
+        changed = write_record(root, settings.task, source_record(settings, root, accept))
+    if changed:
         print(f"{settings.task}: the source is new or has changed; `dvc repro` fetches it")
 
 

@@ -122,7 +122,8 @@ def _items(collection: Collection) -> list[_Item]:
 def fetch(settings: FetchStageSettings, root: Path, out: Path) -> dict[str, int]:
     """Fetch the images of a task's source into the folder `out`.
 
-    A killed run is continued by the next one with the same settings.
+    A killed run is continued by the next one with the same settings. The caller holds the lock of
+    the task's data (`chimle.data.task_lock`).
 
     Args:
         settings: the task's settings.

@@ -117,7 +117,8 @@ def _entries(journal: Path, hashes: dict[str, str]) -> Iterator[dict[str, Any]]:
 def make_pairs(settings: PairStageSettings, raw: Path, out: Path, scratch: Path) -> dict[str, int]:
     """Write the pairs of one task; returns the number of pairs per split.
 
-    A killed run is continued by the next one with the same settings and source.
+    A killed run is continued by the next one with the same settings and source. The caller holds
+    the lock of the task's data (`chimle.data.task_lock`).
 
     Args:
         settings: the task's settings.
