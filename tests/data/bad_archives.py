@@ -55,6 +55,18 @@ def _flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
 
 
+def _blank(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes(512) + content[place + 512 :]
+
+
+def _unlisted(content: bytes) -> bytes:
+    """The first entry's comment, as its directory has it, covers the last entry."""
+    first = content.index(b"PK\x01\x02")
+    changed = bytearray(content)
+    struct.pack_into("<H", changed, first + 32, 46 + len("b.png"))
+    return bytes(changed)
+
+
 def _long_header() -> bytes:
     info = tarfile.TarInfo("long")
     info.type, info.size = b"x", 10**9
@@ -204,6 +216,12 @@ TABLE = [
         _flipped(tar(("a", b""), ("b", b"")), 520),
     ),
     _row(
+        "a tar with zeros instead of a header inside",
+        f"{_BAD}holds data behind its end{_AGAIN}",
+        _blank(tar(GOOD, ("b.png", png())), 512 + -(-len(GOOD[1]) // 512) * 512),
+    ),
+    _row("a tar without files", f"{_BAD}holds no files{_AGAIN}", tar()),
+    _row(
         "a tar.gz that is cut off",
         f"in/bad.tar.gz is damaged…{_AGAIN}",
         tar(GOOD, mode="w:gz")[:-30],
@@ -294,6 +312,12 @@ TABLE = [
         "a zip with a wrong checksum",
         f"{_ZIP}is damaged at a.png (Bad CRC-32 for file 'a.png'){_AGAIN}",
         _flipped(zip_(GOOD, packed=False), 60),
+        "in/bad.zip",
+    ),
+    _row(
+        "a zip whose directory lacks an entry",
+        f"{_ZIP}holds an entry that its directory lacks{_AGAIN}",
+        _unlisted(zip_(GOOD, ("b.png", png()))),
         "in/bad.zip",
     ),
     _row("a zip that is cut off", f"{_ZIP}is damaged (…){_AGAIN}", zip_(GOOD)[:-40], "in/bad.zip"),

@@ -8,8 +8,10 @@ import bz2
 import gzip
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from PIL import Image
@@ -32,6 +34,10 @@ from chimle.images.decode import SUFFIXES
 _BLOCK = tarfile.BLOCKSIZE
 _LONGEST_HEADER = 2**20
 """Bytes of a tar entry's extended header: it is read into memory whole."""
+_ZIP_ENTRY = b"PK\x03\x04"
+"""Signature that every entry of a zip begins with."""
+_ZIP_HEADER, _ZIP_LENGTHS = 30, 26
+"""Bytes of an entry's header, and where in it the lengths of its name and extra field are."""
 
 
 class DamagedError(UserError):
@@ -83,10 +89,14 @@ def _unpack_tar(stream: Readable, unpacking: Unpacking) -> None:
             while (member := tar.next()) is not None:
                 _unpack_member(tar, member, unpacking)
                 tar.members.clear()  # Otherwise all headers stay in memory.
+            # tarfile takes a header of zeros for the end. Whatever follows it, entries or a second
+            # archive, would be lost; a checksum of compressed data is at the very end, too.
+            assert tar.fileobj is not None
+            for chunk in chunks(tar.fileobj):
+                if chunk.strip(b"\0"):
+                    raise Damaged("holds data behind its end")
     except DAMAGE_ERRORS as error:
         raise damage(error) from None
-    for _ in chunks(counting):  # Read to the end, where the checksum is.
-        pass
 
 
 def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, unpacking: Unpacking) -> None:
@@ -110,15 +120,34 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
     return info.orig_filename.encode("cp437").decode("utf-8", "surrogateescape")
 
 
+def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
+    """Check that no entry of a zip is missing in its directory, which names what is extracted."""
+    size, place = path.stat().st_size, 0
+    with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
+        for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+            start = info.header_offset
+            if not 0 <= start <= size - _ZIP_HEADER:
+                raise Damaged("is damaged (an entry begins outside it)")
+            if content.find(_ZIP_ENTRY, place, start) >= 0:
+                raise Damaged("holds an entry that its directory lacks")
+            lengths = struct.unpack_from("<HH", content, start + _ZIP_LENGTHS)
+            place = start + _ZIP_HEADER + sum(lengths) + info.compress_size
+        if content.find(_ZIP_ENTRY, place, archive.start_dir) >= 0:
+            raise Damaged("holds an entry that its directory lacks")
+
+
 def _unpack_zip(path: Path, unpacking: Unpacking) -> None:
     try:
         archive = zipfile.ZipFile(path)
     except DAMAGE_ERRORS as error:
         raise damage(error) from None
     with archive:
+        _check_directory(path, archive)
         for info in archive.infolist():
             name = unpacking.entry(_zip_name(info))
-            if info.is_dir():
+            if _zip_name(info).endswith("/"):
+                if info.file_size:
+                    raise Damaged(f"is damaged at {printable(name)} (a folder with content)")
                 continue
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind == stat.S_IFLNK:
@@ -163,7 +192,7 @@ def _unpack(path: Path, name: str, unpacking: Unpacking) -> None:
         head = stream.read(_BLOCK)
     if not head:
         raise Damaged("is empty")
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+    if head.startswith((_ZIP_ENTRY, b"PK\x05\x06")):
         return _unpack_zip(path, unpacking)
     if head.startswith(b"\x1f\x8b"):
         with gzip.open(path) as gz:
@@ -209,13 +238,15 @@ def unpack(
         The names of its files, in archive order.
 
     Raises:
-        DamagedError: it is damaged or cut off.
+        DamagedError: it is damaged, cut off or empty.
         UserError: an entry is refused.
     """
     folder.mkdir(parents=True, exist_ok=True)
     unpacking = Unpacking(folder, names, limits)
     try:
         _unpack(path, name, unpacking)
+        if not unpacking.received:
+            raise Damaged("holds no files")
     except Damaged as error:
         raise DamagedError(f"{address} {error}") from None
     except Refused as error:
