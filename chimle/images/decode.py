@@ -29,7 +29,7 @@ from chimle.images.tiff import (
     pillow_reads,
     prefers_tifffile,
     read_tiff,
-    refuse_raw,
+    refuse_unread,
     seek_full_size,
 )
 from chimle.io.files import write_bytes
@@ -89,7 +89,8 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     A damaged profile, or one of other colours than the image has, is ignored.
     """
     if image.mode == "LAB":
-        return _transformed(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+        lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        return _transformed(image, lab, ImageCms.Flags.NOOPTIMIZE)
     if profile and image.mode in ("RGB", "CMYK", "L"):
         try:
             return _transformed(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
@@ -98,9 +99,13 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _transformed(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+def _transformed(
+    image: Image.Image,
+    profile: ImageCms.ImageCmsProfile,
+    flags: ImageCms.Flags = ImageCms.Flags.NONE,
+) -> Image.Image:
     srgb = ImageCms.createProfile("sRGB")
-    converted = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
+    converted = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB", flags=flags)
     assert converted is not None
     return converted
 
@@ -119,10 +124,15 @@ def _split(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     if image.mode in ("La", "RGBa"):
         image = image.convert(f"{image.mode[:-1]}A")
     alpha = image.getchannel("A")
-    rgb = _in_srgb(image.convert(colours), profile).convert("RGBA")
-    rgb.putalpha(alpha)
-    page = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return np.array(Image.alpha_composite(page, rgb).convert("RGB")), np.array(alpha)
+    return _over_white(_in_srgb(image.convert(colours), profile), alpha)
+
+
+def _over_white(rgb: Image.Image, alpha: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+    """Colours over white and their opacity, as (H, W, 3) and (H, W) uint8."""
+    shown = rgb.convert("RGBA")
+    shown.putalpha(alpha)
+    page = Image.new("RGBA", rgb.size, (255, 255, 255, 255))
+    return np.array(Image.alpha_composite(page, shown).convert("RGB")), np.array(alpha)
 
 
 def _with_opacity(image: Image.Image) -> Image.Image:
@@ -162,8 +172,11 @@ def _decode_with_pillow(path: Path, stream: IO[bytes]) -> DecodedImage:
 
 
 def _decode_tiff(path: Path) -> DecodedImage:
-    image, orientation = read_tiff(path, LARGEST_PIXELS)
-    return DecodedImage(*_split(upright(image, orientation)))
+    page = read_tiff(path, LARGEST_PIXELS)
+    rgb, _ = _split(upright(page.colours, page.orientation))
+    if page.opacity is None:
+        return DecodedImage(rgb)
+    return DecodedImage(*_over_white(Image.fromarray(rgb), upright(page.opacity, page.orientation)))
 
 
 def _decode(path: Path) -> DecodedImage:
@@ -174,7 +187,7 @@ def _decode(path: Path) -> DecodedImage:
         head = stream.read(12)
         is_tiff = head.startswith(MAGIC)
         if is_tiff:
-            refuse_raw(path)
+            refuse_unread(path)
         stream.seek(0)
         try:
             return _decode_with_pillow(path, stream)
@@ -201,7 +214,8 @@ def read_image(path: Path) -> DecodedImage:
     Damaged metadata is ignored.
 
     Raises:
-        UserError: the file is missing, truncated, no image, too large, or needs another package.
+        UserError: the file is missing, truncated, no image, too large, in colours that are not
+            read, or needs another package.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):

@@ -142,6 +142,21 @@ def _lab() -> bytes:
     return saved("TIFF", image)
 
 
+def _said_to_be(photometric: int, values: np.ndarray) -> bytes:
+    """A TIFF file with another photometric interpretation than it was written with."""
+    content = bytearray(tiff(values))
+    entry = content.index(struct.pack("<HHIH", 262, 3, 1, 2))
+    struct.pack_into("<H", content, entry + 8, photometric)
+    return bytes(content)
+
+
+def _icc_lab() -> bytes:
+    """A TIFF file in ICC Lab of 16 bits, from one in CIE Lab of 8 bits."""
+    with Image.open(io.BytesIO(_lab())) as image:
+        values = np.asarray(image) ^ np.array((0, 128, 128), np.uint8)  # a and b begin at -128
+    return _said_to_be(9, values.astype(np.uint16) * 256)
+
+
 def _lies_about_compression() -> bytes:
     content = bytearray(tiff(RGB.astype(np.float32) / 255))
     entry = content.index(struct.pack("<HHIH", 259, 3, 1, 1))
@@ -273,6 +288,7 @@ DEPTH = [
         shows=grey_rgb(GREY),
     ),
     _read("TIFF in Lab colours", "a.tif", _lab, loss=4),
+    _read("TIFF in Lab colours of 16 bits", "a.tif", _icc_lab, loss=4),
     _read("JPEG in CMYK", "a.jpg", _cmyk, loss=_JPEG_LOSS),
     _read(
         "PNG that is transparent everywhere",
@@ -364,6 +380,12 @@ REFUSED = [
     _refused("DNG", "a.dng", lambda: tiff(extratags=_DNG), RAW),
     _refused("DNG named .tif", "a.tif", lambda: tiff(extratags=_DNG), RAW),
     *(_refused(f"raw file {name}", f"a.{name}", lambda: b"raw", RAW) for name in ("NEF", "CR2")),
+    _refused(
+        "TIFF in LogLuv colours",
+        "a.tif",
+        lambda: _said_to_be(32845, RGB),
+        "… is not read, since its values are those of LogLuv: save it as RGB first",
+    ),
     _refused("TIFF whose compression is not what it says", "a.tif", _lies_about_compression),
 ]
 TABLE = {
