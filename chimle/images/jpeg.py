@@ -5,19 +5,26 @@ interval every coefficient of its original lay (ITU-T T.81, annexes A.3.4 and K.
 """
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
+
+from chimle.images.metadata import orientation_of, upright, without_metadata
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+_FORMATS = ("JPEG", "MPO")
+_START = b"\xff\xd8"
+"""First bytes of both."""
 UNKNOWN_STEP = 1e6
 """Quantisation step that stands for an unknown one: its interval restricts nothing."""
 
@@ -52,7 +59,7 @@ def read_jpeg_code(image: Image.Image) -> JpegCode | None:
     """
     layers = getattr(image, "layer", None)
     steps = getattr(image, "quantization", None)
-    if image.format not in ("JPEG", "MPO") or not layers or not steps:
+    if image.format not in _FORMATS or not layers or not steps:
         return None
     if len(layers) not in (1, 3) or (len(layers) == 3 and image.info.get("adobe_transform") == 0):
         return None
@@ -67,12 +74,9 @@ def read_jpeg_code(image: Image.Image) -> JpegCode | None:
             if not same or not {across, down} <= {1, 2}:
                 return None
             subsampling = (int(down), int(across))
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (KeyError, ValueError, OSError, SyntaxError):
+    except (IndexError, KeyError, ValueError, ZeroDivisionError):
         return None
-    if orientation not in range(1, 9):
-        orientation = 1
-    return JpegCode(tables, subsampling, int(orientation))
+    return JpegCode(tables, subsampling, orientation_of(image))
 
 
 def jpeg_code_of(file: Path | IO[bytes], rgb: np.ndarray) -> JpegCode | None:
@@ -86,16 +90,38 @@ def jpeg_code_of(file: Path | IO[bytes], rgb: np.ndarray) -> JpegCode | None:
         None where the file is no JPEG, or its plain decoding is not `rgb` (a colour profile, say).
     """
     try:
-        with Image.open(file) as image:
-            code = read_jpeg_code(image)
-            if code is None:
-                return None
-            stored = image.convert("RGB")
-            if np.array_equal(np.asarray(ImageOps.exif_transpose(stored)), rgb):
-                return code
-            return replace(code, orientation=1) if np.array_equal(np.asarray(stored), rgb) else None
-    except (OSError, ValueError, SyntaxError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _code_in(file, rgb)
+    except Exception:  # noqa: BLE001 - decoders raise almost anything on damaged files
         return None
+
+
+def _code_in(file: Path | IO[bytes], rgb: np.ndarray) -> JpegCode | None:
+    """`jpeg_code_of`; without the file's metadata, as it is read then, where they are damaged."""
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
+        start = stream.read(len(_START))
+        if start != _START:
+            return None
+        content = start + stream.read()
+    try:
+        return _matching_code(io.BytesIO(content), rgb)
+    except Exception:
+        stripped = without_metadata(content)
+        if stripped is None:
+            raise
+        return _matching_code(io.BytesIO(stripped), rgb)
+
+
+def _matching_code(stream: IO[bytes], rgb: np.ndarray) -> JpegCode | None:
+    with Image.open(stream, formats=_FORMATS) as image:
+        code = read_jpeg_code(image)
+        if code is None:
+            return None
+        stored = image.convert("RGB")
+        if np.array_equal(np.asarray(upright(stored, code.orientation)), rgb):
+            return code
+        return replace(code, orientation=1) if np.array_equal(np.asarray(stored), rgb) else None
 
 
 @cache

@@ -1,12 +1,17 @@
 """Metadata of image files: EXIF orientation, the EXIF block, and files without their metadata.
 
-Damaged metadata costs the metadata, never the image.
+Damaged metadata costs the metadata, never the image, and no warning about it reaches the user.
 """
 
 import struct
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from PIL import Image
+
+from chimle.images.formats import decodable_formats
 
 _ORIENTATION = 0x0112
 _TRANSPOSE = {
@@ -36,7 +41,9 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
 def orientation_of(image: Image.Image) -> int:
     """The EXIF (or XMP) orientation of an opened image; 1 if it is missing or invalid."""
     try:
-        value = image.getexif().get(_ORIENTATION)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = image.getexif().get(_ORIENTATION)
     except Exception:  # noqa: BLE001 - damaged blocks raise almost anything
         return 1
     return value if isinstance(value, int) and value in _TRANSPOSE else 1
@@ -56,6 +63,17 @@ def exif_block(image: Image.Image) -> bytes | None:
     except Exception:  # noqa: BLE001 - damaged blocks raise almost anything
         return None
     return block
+
+
+def exif_value(path: Path, directory: int, tag: int) -> Any:
+    """A value in a directory of an image file's EXIF block; None if missing or damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=decodable_formats()) as image:
+                return image.getexif().get_ifd(directory).get(tag)
+    except Exception:  # noqa: BLE001 - damaged blocks raise almost anything
+        return None
 
 
 def without_metadata(content: bytes) -> bytes | None:

@@ -1,5 +1,8 @@
 """What is known of a camera's frames one by one: stamps, judgements, turns, poses."""
 
+import base64
+import contextlib
+import warnings
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from chimle.data.pair.timelapse.align import (
     common_square,
@@ -16,7 +20,14 @@ from chimle.data.pair.timelapse.align import (
     reference_edges,
     rejection_reason,
 )
-from chimle.data.pair.timelapse.frames import Frame, read_attributes, stamp_of
+from chimle.data.pair.timelapse.frames import (
+    Frame,
+    Rejected,
+    exif_time,
+    make_frames,
+    read_attributes,
+    stamp_of,
+)
 from chimle.data.pair.timelapse.light_classes import Class, by_attributes
 from chimle.data.pair.timelapse.night_day_pairs import balanced
 from chimle.errors import UserError
@@ -24,6 +35,8 @@ from chimle.settings.timelapse import (
     TRANSIENT_ATTRIBUTES,
     AlignSettings,
     AttributeSettings,
+    CameraSettings,
+    TimelapseSettings,
 )
 from tests.support.cameras import NAMES, annotated, frame
 
@@ -44,9 +57,68 @@ def test_stamps_are_found(name: str, pattern: str | None, said: datetime | None)
     assert stamp_of(name, pattern) == said
 
 
-def test_a_pattern_without_meaning_is_named() -> None:
+@pytest.mark.parametrize("pattern", ["%Q", "%Y-%Y", "%Y%m%d%m", "%Y%", "%Ya%", "at %", "plain"])
+def test_a_pattern_without_meaning_is_named(pattern: str) -> None:
     with pytest.raises(UserError, match=r"pair\.timelapse\.pattern"):
-        stamp_of("a", "%Q")
+        stamp_of("2013-2013", pattern)
+
+
+@settings(max_examples=200)
+@given(
+    name=st.text(max_size=20),
+    pattern=st.lists(
+        st.one_of(st.sampled_from(["%Y", "%m", "%d", "%H", "%j", "%b", "%"]), st.text(max_size=3))
+    ).map("".join),
+)
+def test_any_pattern_is_used_or_refused(name: str, pattern: str) -> None:
+    with contextlib.suppress(UserError):
+        stamp_of(name, pattern)
+
+
+def exif_with(taken: object) -> bytes:
+    """An EXIF block with a DateTimeOriginal."""
+    block = Image.Exif()
+    block.get_ifd(0x8769)[0x9003] = taken
+    return block.tobytes()
+
+
+def test_a_time_of_exif(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif_with("2013:05:02 07:15:00"))
+    assert exif_time(tmp_path / "a.jpg") == datetime(2013, 5, 2, 7, 15)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif_with("0000:00:00 00:00:00"))
+    assert exif_time(tmp_path / "a.jpg") is None
+
+
+@settings(max_examples=60)
+@given(
+    block=st.binary(max_size=60),
+    prefix=st.sampled_from([b"", b"Exif\0\0II*\0\x08\0\0\0", exif_with("2013")[:30]]),
+)
+def test_odd_exif_tells_no_time(
+    block: bytes, prefix: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Nor does it stop anything, or warn."""
+    path = tmp_path_factory.mktemp("exif") / "a.jpg"
+    Image.new("RGB", (8, 8)).save(path, exif=prefix + block)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert exif_time(path) is None
+
+
+@pytest.mark.parametrize("year", [1, 2013, 9999])
+def test_a_clock_that_was_never_set(year: int) -> None:
+    """Times that no calendar can move by an offset are none."""
+    reading = {
+        "thumbnail": base64.b64encode(bytes(24 * 32 * 3)).decode(),
+        "time": datetime(year, 1, 1).isoformat(),
+    }
+    record = {"file": "raw/c/a.jpg", "width": 8, "height": 8, "phash": "0"}
+    for offset in (-14, 14):
+        places = {"c": CameraSettings(latitude=50, longitude=8, utc_offset=offset)}
+        own, rejected = TimelapseSettings(stamps="exif", cameras=places), Rejected()
+        frames = make_frames([record], [reading], own, rejected)
+        assert len(frames) == (year == 2013)
+        assert len(rejected.lines) == (year != 2013)
 
 
 def test_attributes_are_read_and_judge(tmp_path: Path) -> None:
@@ -67,9 +139,29 @@ def test_attributes_are_read_and_judge(tmp_path: Path) -> None:
     lenient = AttributeSettings(day_above=0.4, night_above=0.8)
     assert by_attributes(values["dusk"], lenient) is Class.DAY
     assert by_attributes(values["night"], lenient) is Class.DUSK
-    (tmp_path / "annotations.tsv").write_text("c/a.jpg\t0.1,0.2\n")
-    with pytest.raises(UserError, match=r"annotations\.tsv: line 1"):
-        read_attributes(tmp_path / "annotations.tsv", own)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"c/a.jpg\t0.1,0.2\n", "line 1 is no file name with"),
+        (annotated({"": (0.1, 0.2)}).encode(), "line 1 is no file name with"),
+        (annotated({"a.jpg": (0.1, 0.2), ".": (0.1, 0.2)}).encode(), "line 2 is no file name"),
+        (annotated({"a.jpg": (float("nan"), 0.2)}).encode(), "line 1 is no file name with"),
+        (annotated({"a.jpg": (0.1, 0.2), "é.jpg": (0.1, 0.2)}).encode("latin-1"), "line 2 .*UTF-8"),
+    ],
+    ids=["too few columns", "no name", "a dot", "no number", "Latin-1"],
+)
+def test_annotations_that_are_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "annotations.tsv").write_bytes(content)
+    with pytest.raises(UserError, match=rf"annotations\.tsv: {says}"):
+        read_attributes(tmp_path / "annotations.tsv", AttributeSettings())
+
+
+def test_annotations_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    text = annotated({"a.jpg": (0.1, 0.2)})
+    (tmp_path / "annotations.tsv").write_text(text, encoding="utf-8-sig")
+    assert read_attributes(tmp_path / "annotations.tsv", AttributeSettings()) == {"a": (0.1, 0.2)}
 
 
 @settings(max_examples=60)

@@ -1,6 +1,7 @@
 """Frames of cameras: time stamps, thumbnails and attributes."""
 
 import base64
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from PIL import Image
 from chimle.data.pair.pair_specs import stem
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
+from chimle.images.metadata import exif_value
 from chimle.settings.timelapse import AttributeSettings, TimelapseSettings
 
 THUMBNAIL = (24, 32)
@@ -32,6 +34,8 @@ _DIRECTIVES = {
     "%b": r"[A-Za-z]{3}",
 }
 _EXIF_BLOCK, _TAKEN = 0x8769, 0x9003
+_YEARS = range(1800, 3000)
+"""Years in which a frame may have been taken."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +85,18 @@ def camera_of(name: str) -> str:
 
 
 def stamp_pattern(pattern: str) -> re.Pattern[str]:
-    """What a `strptime` pattern readings like.
+    """What a `strptime` pattern finds in a name.
 
     Raises:
-        UserError: it has an unsupported directive, or none.
+        UserError: it has an unsupported directive, one twice, or none.
     """
     parts = re.split(r"(%.)", pattern)
-    unknown = [part for part in parts if part.startswith("%") and part not in _DIRECTIVES]
-    if unknown or len(parts) == 1:
+    directives = [part for part in parts if part in _DIRECTIVES]
+    unknown = any("%" in part for part in parts if part not in _DIRECTIVES)
+    if unknown or not directives or len(set(directives)) < len(directives):
         raise UserError(
-            f"`pair.timelapse.pattern` = {pattern!r}: use {', '.join(_DIRECTIVES)} and plain text"
+            f"`pair.timelapse.pattern` = {pattern!r}: use {', '.join(_DIRECTIVES)}, each once at "
+            "most, and plain text"
         )
     return re.compile("".join(_DIRECTIVES.get(part, re.escape(part)) for part in parts))
 
@@ -110,9 +116,8 @@ def stamp_of(name: str, pattern: str | None) -> datetime | None:
 
 
 def exif_time(path: Path) -> datetime | None:
-    """Time of an image in its EXIF block (DateTimeOriginal), without a zone; None if missing."""
-    with Image.open(path) as image:
-        text = image.getexif().get_ifd(_EXIF_BLOCK).get(_TAKEN)
+    """Time in an image's EXIF block (DateTimeOriginal), without a zone; None if there is none."""
+    text = exif_value(path, _EXIF_BLOCK, _TAKEN)
     try:
         return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
     except ValueError:
@@ -156,6 +161,8 @@ def make_frames(
         taken = datetime.fromisoformat(reading["time"]) if reading["time"] else None
         if settings.stamps == "names":
             taken = stamp_of(name.rpartition("/")[2], settings.pattern)
+        if taken is not None and taken.year not in _YEARS:  # of a clock that was never set
+            taken = None
         if taken is None and settings.stamps != "none":
             rejected.add(name, "no time stamp")
             continue
@@ -180,20 +187,35 @@ def read_attributes(path: Path, settings: AttributeSettings) -> dict[str, tuple[
     """Human annotations: by name without extension, the values of `day` and `night`.
 
     Raises:
-        UserError: a line has too few columns or a value that is no number.
+        UserError: it is no text in UTF-8, or a line has no name, too few columns, or a value that
+            is no number.
     """
     places = [settings.columns.index(name) + 1 for name in (settings.day, settings.night)]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path.name}: line {place} is not UTF-8: save the file as UTF-8") from None
     values = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         columns = line.split("\t")
         try:
-            day, night = (float(columns[place].split(",")[0]) for place in places)
+            day, night = (_number(columns[place].split(",")[0]) for place in places)
+            name = Path(columns[0]).with_suffix("").as_posix()
         except (IndexError, ValueError):
             raise UserError(
                 f"{path.name}: line {number} is no file name with {len(settings.columns)} "
                 "columns `value,confidence`: fix it or `pair.timelapse.attributes`"
             ) from None
-        values[Path(columns[0]).with_suffix("").as_posix()] = (day, night)
+        values[name] = (day, night)
     return values
+
+
+def _number(text: str) -> float:
+    """A finite number; `ValueError` for any other text."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
