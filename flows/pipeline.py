@@ -15,6 +15,7 @@ from chimle.errors import UserError
 from chimle.tasks import TASKS
 from flows import publish
 from flows.compare import MetricChange, gate_rejection
+from flows.flow_settings import GateSettings
 from flows.project import Project, Span, open_project
 from flows.revisions import check_branch, get_commit, message, results_ref
 from flows.run_states import NOT_PUBLISHED, NOTHING_CHANGED, emit_end_event, skip_if_ended
@@ -124,13 +125,24 @@ def _request_line(plan: Plan) -> str:
     return "Request: " + json.dumps(request, sort_keys=True)
 
 
+def _gate_line(plan: Plan, gate: GateSettings) -> str:
+    """What the gate decides by as one line of a results commit's message."""
+    return "Gate: " + json.dumps({"base": plan.base, **gate.model_dump()}, sort_keys=True)
+
+
 def _earlier_outcome(project: Project, plan: Plan) -> str | None:
-    """Outcome of an earlier run with the same revision and options."""
+    """Outcome of an earlier run with the same revision and options.
+
+    A refusal counts only for the same base and settings of the gate.
+    """
     results = find_commit(project.root, results_ref(plan.commit))
     if results is None:
         return "" if plan.options == publish.PublishOptions() else None
     lines = message(project.root, results).splitlines()
-    return lines[0] if _request_line(plan) in lines else None
+    wanted = {_request_line(plan)}
+    if lines[0].startswith(NOT_PUBLISHED):
+        wanted.add(_gate_line(plan, project.settings.gate))
+    return lines[0] if wanted <= set(lines) else None
 
 
 def _train_all(
@@ -266,7 +278,9 @@ def _run(
         key="summary",
         description=outcome,
     )
-    publish.record(project, tree, plan.commit, outcome, _request_line(plan))
+    publish.record(
+        project, tree, plan.commit, outcome, [_request_line(plan), _gate_line(plan, gate)]
+    )
     if refused and plan.options != publish.PublishOptions():
         return Failed(name=NOT_PUBLISHED, message=outcome)
     return Completed(message=outcome)

@@ -1,6 +1,7 @@
 """Publication: bundles are uploaded, results are committed on a branch."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -116,8 +117,10 @@ def publish(
     return release
 
 
-def record(project: Project, tree: WorkTree, revision: str, outcome: str, request: str) -> None:
+def record(
+    project: Project, tree: WorkTree, revision: str, outcome: str, request: Sequence[str]
+) -> None:
     """Keep the results as the revision's reference; the message holds outcome and request."""
-    made = commit_results(tree.path, [revision], f"{outcome}\n\n{request}")
+    made = commit_results(tree.path, [revision], "\n".join([outcome, "", *request]))
     name = results_ref(revision)
     move(project.root, name, made, find_commit(project.root, name))

@@ -1,0 +1,45 @@
+"""What a run of a revision decides by the results that are there."""
+
+from pathlib import Path
+
+import pytest
+
+from flows import publish
+from flows.flow_settings import FlowSettings, GateSettings
+from flows.pipeline import Plan, _earlier_outcome, _gate_line, _request_line
+from flows.project import Project
+from flows.revisions import get_commit
+from flows.worktrees import work_tree
+from tests.support.repositories import commit, run
+
+REFUSED, DONE = "Not published: lpips is worse.", "Done; committed on `nightly`."
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository of two revisions with metrics."""
+    root = tmp_path / "project"
+    (root / "metrics").mkdir(parents=True)
+    run(root, "git", "init", "-q", "-b", "main")
+    run(root, "dvc", "init", "-q")
+    for number in range(2):
+        (root / "metrics" / "colourization.json").write_text(f'{{"lpips": {number}}}')
+        commit(root, f"revision {number}")
+    return root
+
+
+@pytest.mark.parametrize("outcome", [REFUSED, DONE])
+def test_a_refusal_counts_for_its_base_and_gate_alone(root: Path, outcome: str) -> None:
+    options = publish.PublishOptions(branch="nightly")
+    head, before = get_commit(root, "HEAD"), get_commit(root, "HEAD~1")
+    plan = Plan(tasks=["colourization"], commit=head, base=head, options=options)
+    project = Project(root, FlowSettings())
+    with work_tree(root, "one", head) as tree:
+        lines = [_request_line(plan), _gate_line(plan, project.settings.gate)]
+        publish.record(project, tree, head, outcome, lines)
+    assert _earlier_outcome(project, plan) == outcome
+    again = None if outcome == REFUSED else outcome
+    assert _earlier_outcome(project, plan.model_copy(update={"base": before})) == again
+    tolerant = Project(root, FlowSettings(gate=GateSettings(tolerance=0.5)))
+    assert _earlier_outcome(tolerant, plan) == again
+    assert _earlier_outcome(project, plan.model_copy(update={"tasks": []})) is None
