@@ -22,6 +22,7 @@ from flows.stall import StallLimit
 from flows.worktrees import (
     WorkTree,
     ask_dvc,
+    git,
     remove_orphaned,
     set_default_remote,
     training_key,
@@ -214,9 +215,22 @@ class Project:
         return True
 
     def changes(self, tree: WorkTree, base: str, tasks: list[str]) -> list[MetricChange]:
-        """Metrics of a work tree compared with those of a commit."""
+        """Metrics of a work tree compared with those of a commit.
+
+        Raises:
+            UserError: the commit holds metrics of a task that DVC cannot read.
+        """
         diff = ask_dvc(tree.path, "metrics", "diff", "--all", "--json", base)
-        return read_changes(diff, tasks)
+        found = read_changes(diff, tasks)
+        # DVC says the same of a file that is broken and of one that is not there.
+        read = {change.task for change in found if change.base is not None}
+        for name in (f"metrics/{task}.json" for task in tasks if task not in read):
+            if git(tree.path, "ls-tree", base, "--", name):
+                raise UserError(
+                    f"DVC cannot read {name} of {base[:12]}, so nothing can be compared with it: "
+                    "name another `base`"
+                )
+        return found
 
 
 def _log_or_print(line: str) -> None:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from chimle.errors import UserError
 from flows import publish
 from flows.flow_settings import FlowSettings, GateSettings
 from flows.pipeline import Plan, _earlier_outcome, _gate_line, _request_line
 from flows.project import Project
 from flows.revisions import get_commit
-from flows.worktrees import work_tree
+from flows.worktrees import WorkTree, work_tree
 from tests.support.repositories import commit, run
 
 REFUSED, DONE = "Not published: lpips is worse.", "Done; committed on `nightly`."
@@ -43,3 +44,24 @@ def test_a_refusal_counts_for_its_base_and_gate_alone(root: Path, outcome: str) 
     tolerant = Project(root, FlowSettings(gate=GateSettings(tolerance=0.5)))
     assert _earlier_outcome(tolerant, plan) == again
     assert _earlier_outcome(project, plan.model_copy(update={"tasks": []})) is None
+
+
+@pytest.mark.parametrize("broken", ["metrics/colourization.json", "dvc.yaml"])
+def test_a_base_that_cannot_be_read_is_no_base_without_metrics(root: Path, broken: str) -> None:
+    project, metrics = Project(root, FlowSettings()), "metrics/colourization.json"
+    (root / "dvc.yaml").write_text(f"metrics: [{metrics}]\n")
+    good = commit(root, "DVC knows the metrics")
+    text = (root / broken).read_text()
+    (root / broken).write_text("<<<<<<< a conflict\n")
+    bad = commit(root, "broken")
+    (root / broken).write_text(text)
+    (root / metrics).unlink()
+    without = commit(root, "without metrics")
+    (root / metrics).write_text('{"lpips": 1}')
+    tree = WorkTree(root, 0)
+    (change,) = project.changes(tree, good, ["colourization"])
+    assert (change.base, change.now) == (1, 1)
+    (change,) = project.changes(tree, without, ["colourization"])
+    assert (change.base, change.now) == (None, 1)
+    with pytest.raises(UserError, match=f"DVC cannot read {metrics} of {bad[:12]}"):
+        project.changes(tree, bad, ["colourization"])
