@@ -33,6 +33,11 @@ UNLICENSED = "unknown"
 """License of a model without a stated license."""
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "bundle.json"
+CARD = "README.md"
+METRICS = "metrics.json"
+SAMPLES = "samples.png"
+FILES = frozenset({WEIGHTS, DESCRIPTION, CARD, METRICS, SAMPLES})
+"""Files of a bundle; those of a packed one included."""
 LARGEST_DESCRIPTION = 2**22
 """Bytes of the description that are read."""
 LARGEST_WEIGHTS = 2**34
@@ -64,16 +69,20 @@ def save_bundle(
     license_: str = UNLICENSED,
     degradation: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a bundle; it replaces `folder` when it is complete.
+    """Write a bundle; it replaces the bundle in `folder`, if there is one, when it is complete.
 
     Args:
-        folder: where to.
+        folder: where to; it is new, empty or holds a bundle alone.
         tower: the generator.
         settings: of the model.
         provenance: where the model comes from.
         license_: SPDX identifier of the model's license.
         degradation: as the pairs' manifest records it; None: the defaults.
+
+    Raises:
+        UserError: `folder` holds something else, which would be lost.
     """
+    _check_replaceable(folder)
     state = {name: value.contiguous().cpu() for name, value in tower.state_dict().items()}
     weights = save_safetensors(state)
     description = {
@@ -88,6 +97,20 @@ def save_bundle(
     with replaced_folder(folder) as fresh:
         write_bytes(fresh / WEIGHTS, weights)
         write_text(fresh / DESCRIPTION, json.dumps(description, indent=1, sort_keys=True) + "\n")
+
+
+def _check_replaceable(folder: Path) -> None:
+    """`UserError` where a path holds anything but a bundle."""
+    if not folder.is_dir():
+        if folder.exists():
+            raise UserError(f"{folder} is no folder: name another path")
+        return
+    if folder.samefile(Path.cwd()):
+        raise UserError(f"{folder} is the working directory: name a folder in it")
+    if foreign := sorted(path.name for path in folder.iterdir() if path.name not in FILES):
+        raise UserError(
+            f"{folder} holds {foreign[0]}, which is no file of a model bundle: name another folder"
+        )
 
 
 def read_member(bundle: Path, name: str, largest: int) -> bytes:

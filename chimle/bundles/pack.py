@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from chimle.bundles.bundle import Bundle, save_bundle
+from chimle.bundles.bundle import CARD, METRICS, SAMPLES, Bundle, save_bundle
 from chimle.bundles.hub_licenses import hub_license
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
@@ -18,9 +18,6 @@ from chimle.images.decode import read_rgb, write_png
 from chimle.io.files import replaced_folder, write_bytes, write_text
 from chimle.metrics.metric import INPUT_BASELINE
 
-CARD = "README.md"
-METRICS = "metrics.json"
-SAMPLES = "samples.png"
 _SIDE = 128
 _SHOWN = 5
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from chimle.bundles.addresses import is_remote, open_bundle
-from chimle.bundles.bundle import DESCRIPTION, Bundle, read_member
-from chimle.bundles.pack import METRICS
+from chimle.bundles.bundle import DESCRIPTION, METRICS, Bundle, read_member
 from chimle.bundles.published_checkpoints import infer_settings, read_checkpoint
 from chimle.data.dataset import PairIndex, read_manifest
 from chimle.data.manifests import PAIRS, SOURCE, read_header, read_records

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+import chimle
 from chimle.bundles.bundle import _most_parameters, load_bundle
 from chimle.bundles.pack import pack
 from chimle.errors import UserError
@@ -96,6 +97,32 @@ def test_loading_draws_no_random_number(tmp_path: Path) -> None:
     before = torch.get_rng_state()
     load_bundle(folder)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_saving_replaces_a_bundle_and_nothing_else(tmp_path: Path) -> None:
+    model = chimle.load(tiny_bundle(tmp_path / "a", TASK))
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    model.save(folder)
+    (folder / "README.md").write_text("# A card")
+    model.save(folder)
+    assert {path.name for path in folder.iterdir()} == set(FILES)
+    (folder / "cat.png").write_bytes(b"precious")
+    with pytest.raises(UserError, match=r"photographs holds cat\.png"):
+        model.save(folder)
+    assert (folder / "cat.png").read_bytes() == b"precious"
+    with pytest.raises(UserError, match="is no folder"):
+        model.save(folder / "cat.png")
+    assert (folder / "cat.png").read_bytes() == b"precious"
+
+
+def test_the_working_directory_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = chimle.load(tiny_bundle(tmp_path / "a", TASK))
+    monkeypatch.chdir(tmp_path / "a")
+    with pytest.raises(UserError, match="is the working directory"):
+        model.save(".")
 
 
 def test_a_zip_file_equals_the_folder(tmp_path: Path) -> None:
