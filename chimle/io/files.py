@@ -79,7 +79,8 @@ def sha256_of(path: Path) -> str:
 
 
 def put_in_place(folder: Path, path: Path) -> None:
-    """Rename a finished folder to `path`, replacing what is there."""
+    """Rename a finished folder to `path`, replacing what is there, or what it links to."""
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     old = path.with_name(_hidden_name(path, "old"))
     shutil.rmtree(old, ignore_errors=True)
@@ -91,7 +92,11 @@ def put_in_place(folder: Path, path: Path) -> None:
 
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to fill; it replaces `path` when the block ends without an error."""
+    """An empty folder to fill; it replaces `path` when the block ends without an error.
+
+    Where `path` is a link, it replaces the folder that it leads to.
+    """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=_hidden_name(path, ""), dir=path.parent))
     try:

@@ -116,6 +116,18 @@ def test_names_as_long_as_file_systems_allow(tmp_path: Path, name: str) -> None:
     assert max(len(os.fsencode(one)) for one in names) <= 180
 
 
+def test_a_folder_that_is_a_link_is_replaced_where_it_leads(tmp_path: Path) -> None:
+    disk, link = tmp_path / "disk", tmp_path / "link"
+    disk.mkdir()
+    link.symlink_to(disk)
+    for text in ("first", "second"):
+        with replaced_folder(link) as folder:
+            (folder / "a.txt").write_text(text)
+        assert link.is_symlink()
+        assert (disk / "a.txt").read_text() == text
+    assert {path.name for path in tmp_path.iterdir()} == {"disk", "link"}
+
+
 def test_a_failed_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
