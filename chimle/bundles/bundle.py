@@ -5,7 +5,11 @@ Loading runs no code from the bundle. Saving the same tower gives the same bytes
 
 import hashlib
 import json
+import lzma
+import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +21,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from chimle.errors import UserError
+from chimle.errors import UserError, first_line
 from chimle.images.degrade import parameters_of
 from chimle.io.files import replaced_folder, write_bytes, write_text
 from chimle.settings.degradation import DegradationSettings
@@ -44,6 +48,19 @@ LARGEST_WEIGHTS = 2**34
 """Bytes of the weights that are downloaded."""
 _HEADER_BYTES = 2**10
 """Bytes of a tensor's name, shape and type in the file's header, at most."""
+_MOST_UNPACKING = 10
+"""Bytes that a byte of a compressed file gives, at most. Weights give hardly more than one."""
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What `zipfile` raises on damaged files."""
 _SMALL_TOWER = 2**28
 """Parameters that a tower surely has memory for: 1 GiB."""
 
@@ -122,18 +139,45 @@ def read_member(bundle: Path, name: str, largest: int) -> bytes:
     address = f"{bundle}/{name}"
     try:
         if bundle.is_dir():
-            with (bundle / name).open("rb") as stream:
-                content = stream.read(largest + 1)
+            content = _read_file(bundle / name, largest)
         else:
-            with zipfile.ZipFile(bundle) as archive, archive.open(name) as stream:
-                content = stream.read(largest + 1)
+            with zipfile.ZipFile(bundle) as archive:
+                content = _read_zipped(archive, name, largest)
     except (FileNotFoundError, KeyError):
         raise UserError(f"{address} does not exist: there is no model bundle") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except OSError as error:
+        if error.filename:
+            raise
         raise UserError(f"{bundle} is damaged or no model bundle ({error})") from None
-    if len(content) > largest:
+    except _ZIP_ERRORS as error:
+        raise UserError(f"{bundle} is damaged or no model bundle ({first_line(error)})") from None
+    if content is None:
         raise UserError(f"{address} is larger than {largest:,} bytes: this is no model bundle")
     return content
+
+
+def _read_file(path: Path, largest: int) -> bytes | None:
+    """A file's content; None where it is larger than that."""
+    with path.open("rb") as stream:
+        if os.fstat(stream.fileno()).st_size > largest:
+            return None
+        return stream.read()
+
+
+def _read_zipped(archive: zipfile.ZipFile, name: str, largest: int) -> bytes | None:
+    """A member of a zip file; None where it is larger than that.
+
+    Raises:
+        BadZipFile: it unpacks to far more than a bundle's file does, whatever its settings promise.
+    """
+    entry = archive.getinfo(name)
+    if entry.file_size > largest:
+        return None
+    if entry.file_size > max(_MOST_UNPACKING * entry.compress_size, LARGEST_DESCRIPTION):
+        raise zipfile.BadZipFile(
+            f"{name} unpacks to {entry.file_size:,} bytes, far more than it has"
+        )
+    return archive.read(entry)
 
 
 def read_description(bundle: Path) -> dict[str, Any]:

@@ -197,9 +197,37 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
         archive.writestr("weights.safetensors", bytes(2**26))
     with pytest.raises(UserError, match="is larger than"):
         load_bundle(tmp_path / "bomb.zip")
+    large = json.loads(edited(folder, widths=[256] * 4, growth=[256] * 4))
+    del large["weights_sha256"]
+    with zipfile.ZipFile(tmp_path / "large.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bundle.json", json.dumps(large))
+        archive.writestr("weights.safetensors", bytes(2**26))
+    with pytest.raises(UserError, match="safetensors unpacks to 67,108,864 bytes, far more"):
+        load_bundle(tmp_path / "large.zip")
     (tmp_path / "foreign.zip").write_bytes((tmp_path / "bomb.zip").read_bytes()[:1000])
     with pytest.raises(UserError, match="is damaged or no model bundle"):
         load_bundle(tmp_path / "foreign.zip")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_compressed_bundle_is_one_sentence(tmp_path: Path, method: int) -> None:
+    folder, file = tiny_bundle(tmp_path / "a", TASK), tmp_path / "one.zip"
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name in FILES[::-1]:
+            archive.write(folder / name, name)
+    load_bundle(file)
+    content = bytearray(file.read_bytes())
+    content[60:100] = b"\xff" * 40
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"one\.zip is damaged or no model bundle"):
+        load_bundle(file)
+
+
+def test_a_promise_of_many_weights_takes_no_memory(tmp_path: Path) -> None:
+    folder = tiny_bundle(tmp_path / "a", TASK)
+    (folder / "bundle.json").write_text(edited(folder, widths=[2**20] * 4, growth=[2**20] * 4))
+    with pytest.raises(UserError, match=r"weights\.safetensors is damaged|does not fit"):
+        load_bundle(folder)
 
 
 @pytest.fixture(scope="module")
