@@ -248,7 +248,8 @@ class Model:
         if weights is None:
             # A file of training is on another machine.
             weights = "random" if settings.weights == "random" else "official"
-        settings = settings.model_copy(update={"weights": weights})
+        # Training may compare enlarged images, too; under the backbone's name stands LPIPS itself.
+        settings = settings.model_copy(update={"weights": weights, "scales": (1,)})
         perceptual = load_perceptual(settings, str(self.device))
         (rgb, own), wanted = self._input(image), as_array(target)
         jpeg = self._intervals(code or own)

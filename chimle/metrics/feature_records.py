@@ -74,9 +74,8 @@ def _cached(folder: Path | None, key: str, compute: Callable[[], Record]) -> Rec
 def _extract(perceptual: Perceptual, images: Tensor, batch_size: int) -> tuple[Features, Tensor]:
     """Features per layer (B, C, h, w) and embeddings (B, D) of (B, 3, H, W) in [0, 1]."""
     device = next(perceptual.buffers()).device
-    parts = [
-        perceptual.features_and_embedding(part.to(device)) for part in images.split(batch_size)
-    ]
+    network = perceptual.at_scales(1)  # Records and metrics name the scale by themselves.
+    parts = [network.features_and_embedding(part.to(device)) for part in images.split(batch_size)]
     layers = zip(*(features for features, _ in parts), strict=True)
     return tuple(torch.cat(layer) for layer in layers), torch.cat([own for _, own in parts])
 

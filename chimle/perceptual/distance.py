@@ -14,6 +14,10 @@ class Distance(nn.Module):
         """(B, 3, H, W) in [0, 1] to what the distance compares, with B rows each."""
         raise NotImplementedError
 
+    def scales_of(self, images: Tensor) -> int:  # noqa: ARG002 - for subclasses
+        """How many scales `features` of (B, 3, H, W) are of; the distance is the mean over them."""
+        return 1
+
     def distance(self, images: Tensor, target: Features) -> Tensor:
         """Distance of (B*K, 3, H, W) in [0, 1] to the features of B targets: (B*K,) fp32.
 

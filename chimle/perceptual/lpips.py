@@ -97,6 +97,10 @@ class Perceptual(Distance):
         least = -(-self.smallest // min(images.shape[-2:]))
         return sorted({max(scale, least) for scale in self.scales})
 
+    def scales_of(self, images: Tensor) -> int:
+        """How many scales `features` of (B, 3, H, W) are of; the distance is the mean over them."""
+        return len(self._factors(images))
+
     def _cast_backbone(self) -> nn.Module:
         """The backbone in the arithmetic that autocast asks for: frozen weights are cast once."""
         weight = next(self.backbone.parameters())

@@ -19,7 +19,8 @@ class RandomProjection(Distance):
 
     Args:
         exact: whose features are projected.
-        projections: dimensions, shared out equally over the layers.
+        projections: dimensions, shared out equally over the layers of all scales; each has one
+            at least.
     """
 
     def __init__(self, exact: Distance, projections: int) -> None:
@@ -45,7 +46,7 @@ class RandomProjection(Distance):
         with without_autocast(images.device):
             for number, layer in enumerate(layers):
                 flat = layer.flatten(1) * (layer.shape[2] * layer.shape[3]) ** -0.5
-                dimensions = share + int(number < rest)
+                dimensions = max(share + int(number < rest), 1)
                 matrix = self._matrix(number, flat.shape[1], dimensions, flat.device)
                 projected.append(flat @ matrix)
         return tuple(projected)
@@ -56,4 +57,4 @@ class RandomProjection(Distance):
         for mine, theirs in zip(self.features(images), target, strict=True):
             difference = mine.unflatten(0, (len(theirs), -1)) - theirs.unsqueeze(1)
             total = total + difference.square().sum(dim=2).flatten()
-        return total
+        return total / self.exact.scales_of(images)

@@ -1,6 +1,7 @@
 """A model in Python: any size, any type, samples by name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -108,6 +109,20 @@ def test_a_match_is_nearer_than_sample_0(tmp_path: Path, task: str) -> None:
         model.match(given, target[:-1])
     with pytest.raises(UserError, match="each of the model's 4 levels"):
         model.match(given, target, candidates=[5, 4])
+
+
+def test_a_match_is_by_lpips_whatever_scales_training_compared(tmp_path: Path) -> None:
+    """Its distances stand under the name of the features at scale 1."""
+    model = chimle.load(tiny_bundle(tmp_path / "bundle", "night_to_day"))
+    settings = model.bundle.settings
+    perceptual = settings.perceptual.model_copy(update={"scales": (1, 2)})
+    scaled = settings.model_copy(update={"perceptual": perceptual})
+    other = replace(model, bundle=replace(model.bundle, settings=scaled))
+    image = noise_image((48, 48))
+    target = model.sample(image, names=["3"])[0]
+    found = [one.match(image, target, candidates=[2, 2, 2, 2]) for one in (model, other)]
+    assert found[0].features == found[1].features == "squeeze_random"
+    assert found[0] == found[1]
 
 
 def test_numbers_without_bound_are_one_sentence(tmp_path: Path) -> None:

@@ -161,6 +161,13 @@ def test_another_image_or_network_is_another_record(
     assert len(list(tmp_path.rglob("*.npz"))) == 3
 
 
+def test_a_record_is_of_the_scale_that_its_name_says(config: EvaluationConfig) -> None:
+    prediction, scaled = noise_predictions(1)[0], config.perceptual.at_scales(2)
+    for measure in (records.lpips_features, records.enlarged_features):
+        first, second = (measure(prediction, one, 16, None) for one in (config.perceptual, scaled))
+        assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
 EDITED = """
 from pathlib import Path
 import numpy as np
