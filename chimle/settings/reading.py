@@ -1,6 +1,5 @@
 """From `params.yaml` and `presets/` to validated settings."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,8 +7,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from chimle.errors import UserError
+from chimle.errors import UserError, first_line
 from chimle.settings.settings_base import Settings, TaskSettings
+from chimle.settings.shown_values import cut, named, shown, without_secrets
 from chimle.tasks import get_task
 
 Kind = TypeVar("Kind", bound=Settings)
@@ -38,12 +38,23 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping; `UserError` when the file is missing, malformed or no mapping."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        place = " ".join(str(error).split())
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    try:
+        content = yaml.load(text, _UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        place = without_secrets(" ".join(str(error).split()))
         raise UserError(f"{path} is not valid YAML: {place}") from None
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply: write it flatter") from None
+    except Exception as error:  # noqa: BLE001 - YAML's conversions raise almost anything
+        raise UserError(
+            f"{path} has a value that is not of its kind, such as a date or an integer "
+            f"({cut(first_line(error))}): quote it or fix it"
+        ) from None
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping of names to values")
     return content
@@ -51,15 +62,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _field(first: Any) -> str:
     """Dotted name of an error's field, without the tag of a union."""
-    parts = [str(part) for part in first["loc"]] or [""]
+    parts = [named(part) for part in first["loc"]] or [""]
     if parts[0] == "source" and parts[1:2] != ["kind"]:
         del parts[1:2]
     return ".".join(parts)
-
-
-def _without_secrets(shown: str) -> str:
-    """A value as a message shows it: addresses may hold passwords and tokens."""
-    return re.sub(r"://[^/@\s']*@", "://", re.sub(r"(://[^?\s']*\?)[^\s']*", r"\1…", shown))
 
 
 def sentence(error: ValidationError, origin: str) -> str:
@@ -75,10 +81,9 @@ def sentence(error: ValidationError, origin: str) -> str:
             problem = f"`{section}` needs `{name}`"
         case "union_tag_invalid":
             tag, known = first["ctx"]["tag"], first["ctx"]["expected_tags"].replace("'", "")
-            problem = f"`{field}.kind` = {tag!r}: use one of {known}"
+            problem = f"`{field}.kind` = {shown(tag)}: use one of {known}"
         case _:
-            value = _without_secrets(repr(first["input"]))
-            start = f"`{field}` = {value}: " if field else ""
+            start = f"`{field}` = {shown(first['input'])}: " if field else ""
             problem = start + first["msg"].removeprefix("Value error, ")
     return f"{origin}: {problem}{more}"
 
@@ -104,20 +109,22 @@ def _layers(task: str, root: Path) -> tuple[dict[str, Any], dict[str, dict[str, 
     params = read_yaml(root / "params.yaml")
     unknown = set(params) - {"preset", "seed", "tasks"}
     if unknown:
-        raise UserError(f"params.yaml: unknown parameter `{min(unknown)}`: remove it")
+        raise UserError(f"params.yaml: unknown parameter `{min(map(named, unknown))}`: remove it")
     preset_name = params.get("preset", "demo")
     presets = sorted(path.stem for path in project_path(root, "presets").glob("*.yaml"))
     if preset_name not in presets:
-        raise UserError(f"params.yaml: unknown preset '{preset_name}': choose {', '.join(presets)}")
+        raise UserError(
+            f"params.yaml: unknown preset {shown(preset_name)}: choose {', '.join(presets)}"
+        )
     tasks = params.get("tasks")
     if not isinstance(tasks, dict) or task not in tasks:
         raise UserError(f"params.yaml: `tasks` has no entry `{task}`: add one, `{{}}` will do")
-    own = tasks[task] or {}
+    own = {} if tasks[task] is None else tasks[task]
     if not isinstance(own, dict):
         raise UserError(f"params.yaml: `tasks.{task}` must be a mapping of sections")
     preset_file = f"presets/{preset_name}.yaml"
     preset = read_yaml(project_path(root, "presets") / f"{preset_name}.yaml")
-    for_task = (preset.pop("tasks", None) or {}).get(task) or {}
+    for_task = _of_task(preset.pop("tasks", None), task, preset_file)
     layers = {
         preset_file: preset,
         f"{preset_file}, tasks.{task}": for_task,
@@ -127,10 +134,22 @@ def _layers(task: str, root: Path) -> tuple[dict[str, Any], dict[str, dict[str, 
         known = PRESET_SECTIONS if origin.startswith(preset_file) else SECTIONS
         for section, fields in layer.items():
             if section not in known:
-                raise UserError(f"{origin}: unknown section `{section}`: use {', '.join(known)}")
+                raise UserError(
+                    f"{origin}: unknown section `{named(section)}`: use {', '.join(known)}"
+                )
             if not isinstance(fields, dict):
                 raise UserError(f"{origin}: `{section}` must be a mapping of fields")
     return {"task": task, "preset": preset_name, "seed": params.get("seed", 0)}, layers
+
+
+def _of_task(tasks: Any, task: str, preset_file: str) -> dict[str, Any]:
+    """What the entry `tasks` of a preset says of one task."""
+    if tasks is not None and not isinstance(tasks, dict):
+        raise UserError(f"{preset_file}: `tasks` must be a mapping of tasks")
+    own = (tasks or {}).get(task)
+    if own is not None and not isinstance(own, dict):
+        raise UserError(f"{preset_file}: `tasks.{task}` must be a mapping of sections")
+    return own or {}
 
 
 def listed_tasks(root: Path) -> list[str]:
@@ -138,7 +157,7 @@ def listed_tasks(root: Path) -> list[str]:
     tasks = read_yaml(root / "params.yaml").get("tasks")
     if not isinstance(tasks, dict) or not tasks:
         raise UserError("params.yaml: `tasks` lists no task: add one, `colourization: {}` will do")
-    return [get_task(name).name for name in tasks]
+    return [get_task(named(name)).name for name in tasks]
 
 
 def _without_nulls(

@@ -1,14 +1,24 @@
 """What all settings have in common."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from chimle.tasks import Task, get_task
 
 
 class Settings(BaseModel):
-    """Base: unknown fields are errors, values never change after construction."""
+    """Base: unknown fields and NUL in text are errors, values never change after construction."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        """Text is a path or a name somewhere, which cannot hold a NUL."""
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("must not contain a NUL character")
+        return value
 
 
 class TaskSettings(Settings):

@@ -95,8 +95,8 @@ class UrlSource(UnpackedSelection):
     """What to fetch; a bare address stands for `{address: ...}`."""
     listing: ListingSettings | None = None
     """A list of images to fetch instead."""
-    timeout_seconds: float = Field(30.0, gt=0)
-    """A server that is silent for so long has failed."""
+    timeout_seconds: float = Field(30.0, gt=0, le=86400)
+    """A server that is silent for so long has failed; a day at most."""
     retries: int = Field(5, ge=0)
     """Further attempts after a failure that may pass, each after twice the pause of the last."""
 
