@@ -173,16 +173,15 @@ def trained_against_a_discriminator(folder: Path, **changes: dict[str, object]) 
 
 
 def test_the_conditional_gan_takes_views_and_weights_of_levels(tmp_path: Path) -> None:
+    cases: list[dict[str, dict[str, object]]] = [
+        {},
+        {"train": {"level_weights": [1, 1]}},
+        {"train": {"level_weights": [9, 1]}},
+        {"perceptual": {"shift": 7}},
+    ]
     found = [
         trained_against_a_discriminator(tmp_path / str(number), **changes)
-        for number, changes in enumerate(
-            (
-                {},
-                {"train": {"level_weights": [1, 1]}},
-                {"train": {"level_weights": [9, 1]}},
-                {"perceptual": {"shift": 7}},
-            )
-        )
+        for number, changes in enumerate(cases)
     ]
     same = [torch.equal(found[0], other) for other in found]
     assert same == [True, True, False, False]
