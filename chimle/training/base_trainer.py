@@ -59,7 +59,7 @@ class BaseTrainer(ABC):
         self.saved, self.save_seconds = time.monotonic(), 0.0
         self.timer, self.spent = Stopwatch(execution.seconds, execution.clock), 0.0
         self.throughput = Throughput(self.device)
-        self.batches = RoundBatches(settings, pairs)
+        self.batches = RoundBatches(settings, pairs, rounds)
         self.first_bad = torch.zeros((), dtype=torch.int64, device=self.device)
         self.last_losses: list[float] = []
         self.last_usage: dict[str, float] = {}

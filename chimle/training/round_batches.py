@@ -1,5 +1,6 @@
 """Batches of a round: which images, in which pose, in which order, named by seed and round."""
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -49,10 +50,11 @@ class RoundBatches:
     Args:
         settings: of the run.
         pairs: of the training split.
+        rounds: how many there are; None where time ends the run.
     """
 
-    def __init__(self, settings: ModelSettings, pairs: Sequence[Pair]) -> None:
-        self.settings, self.pairs = settings, pairs
+    def __init__(self, settings: ModelSettings, pairs: Sequence[Pair], rounds: int | None) -> None:
+        self.settings, self.pairs, self.rounds = settings, pairs, rounds or math.inf
         self._worker = ThreadPoolExecutor(1)
         self._coming: dict[int, Future[Batch]] = {}
 
@@ -63,12 +65,13 @@ class RoundBatches:
 
     def get(self, round_: int) -> Batch:
         """A round's batch; the next one's is begun."""
-        train, first = self.settings.train, first_round(self.settings, round_)
+        first = first_round(self.settings, round_)
+        following = first + self.settings.train.repeat_images
         self._order(first)
-        again = round_ + 1 < min(first + train.repeat_images, train.rounds)
+        again = round_ + 1 < min(following, self.rounds)
         batch = (self._coming[first] if again else self._coming.pop(first)).result()
-        if first + train.repeat_images < train.rounds:
-            self._order(first + train.repeat_images)
+        if following < self.rounds:
+            self._order(following)
         return batch
 
     def close(self) -> None:

@@ -146,7 +146,7 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_bits(
 
 def test_repeated_rounds_have_one_batch_and_the_next_is_another() -> None:
     settings, pairs = settings_of(), known_pairs(Layout.COARSE, 20, 0)
-    batches = RoundBatches(settings, pairs)
+    batches = RoundBatches(settings, pairs, settings.train.rounds)
     made = [batches.get(round_) for round_ in (0, 1, 2, 3, 5)]
     batches.close()
     assert all(batch is made[0] for batch in made[:3])
@@ -154,6 +154,14 @@ def test_repeated_rounds_have_one_batch_and_the_next_is_another() -> None:
     plain = round_batch(settings_of(repeat=1), pairs, 3)
     for got, wanted in zip(made[3].targets, plain.targets, strict=True):
         assert torch.equal(got, wanted)
+
+
+def test_where_time_ends_a_run_a_batch_is_kept_in_any_round() -> None:
+    settings = settings_of()
+    batches = RoundBatches(settings, known_pairs(Layout.COARSE, 20, 0), None)
+    made = [batches.get(round_) for round_ in range(ROUNDS, ROUNDS + 3)]
+    batches.close()
+    assert all(batch is made[0] for batch in made)
 
 
 def test_a_bound_without_repeated_images_is_refused() -> None:
