@@ -142,26 +142,44 @@ def _source_files(source: dict[str, Any]) -> Iterator[Any]:
     yield (source.get("listing") or {}).get("file")
 
 
-def _inputs(params: Any) -> Iterator[PurePath]:
-    """Relative paths outside Git that parameters name: a user's images and weights."""
-    tasks = params.get("tasks") if isinstance(params, dict) else None
+_FILE_FIELDS = (("perceptual", "weights"), ("evaluate", "inception"), ("train", "start"))
+"""Section and field of settings that may name a file, beside those of `source`."""
+_NO_FILES = {"official", "random", "scratch", "pretrained"}
+"""Other values of these fields."""
+
+
+def _named_files(sections: dict[str, Any]) -> Iterator[Any]:
+    """The files that the sections of a task, or of a preset, name."""
+    yield from _source_files(sections.get("source") or {})
+    yield from ((sections.get(section) or {}).get(field) for section, field in _FILE_FIELDS)
+
+
+def _inputs(params: Any, preset: Any) -> Iterator[PurePath]:
+    """Relative paths outside Git that parameters or their preset name: a user's images, weights
+    and models."""
     yield PurePath("data", "by-hand")
-    for task in (tasks or {}).values():
-        source = (task or {}).get("source") or {}
-        perceptual = (task or {}).get("perceptual") or {}
-        for value in (*_source_files(source), perceptual.get("weights")):
-            if isinstance(value, str) and not PurePath(value).is_absolute() and "://" not in value:
+    for content in (params, preset):
+        if not isinstance(content, dict):
+            continue
+        for sections in (content, *(content.get("tasks") or {}).values()):
+            for value in _named_files(sections or {}):
+                if not isinstance(value, str) or value in _NO_FILES or "://" in value:
+                    continue
                 parts = PurePath(value).parts
-                yield PurePath(*parts[: parts.index("*")] if "*" in parts else parts)
+                # `models` holds outputs of stages, which DVC writes in this tree.
+                if parts[:1] != ("models",) and not PurePath(value).is_absolute():
+                    yield PurePath(*parts[: parts.index("*")] if "*" in parts else parts)
 
 
 def _link_inputs(root: Path, tree: Path) -> None:
     """Link the user's own files, which Git does not hold, into a work tree."""
     try:
         params = yaml.safe_load((tree / "params.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+        file = tree / "presets" / f"{params['preset']}.yaml"
+        preset = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
         return  # The stages report what is wrong with it.
-    for name in _inputs(params):
+    for name in _inputs(params, preset):
         if (root / name).exists() and not (tree / name).exists() and ".." not in name.parts:
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).symlink_to((root / name).resolve())

@@ -43,12 +43,24 @@ def test_the_user_s_own_images_and_weights_are_there(root: Path) -> None:
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["tasks"]["colourization"]["source"] = {"kind": "folder", "path": "data/mine/*/x"}
     params["tasks"]["colourization"]["perceptual"] = {"weights": "weights.pt"}
+    params["tasks"]["colourization"]["train"] = {"start": "kept/flowers.zip"}
+    params["tasks"]["decompression"]["train"] = {"start": "scratch"}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
-    run(root, "git", "add", "params.yaml")
+    (root / "kept").mkdir()
+    for name in ("kept/flowers.zip", "inception.pt", "vgg.pt"):
+        (root / name).write_text(name)
+    preset = yaml.safe_load((root / "presets" / "demo.yaml").read_text())
+    preset["evaluate"] = {"inception": "inception.pt"}
+    preset["tasks"]["night_to_day"]["perceptual"] = {"weights": "vgg.pt"}
+    (root / "presets" / "demo.yaml").write_text(yaml.safe_dump(preset))
+    run(root, "git", "add", "params.yaml", "presets")
     run(root, "git", "-c", "user.name=t", "-c", "user.email=t@e.org", "commit", "-qm", "mine")
     with work_tree(root, "one", "HEAD") as tree:
         assert (tree.path / "data" / "mine" / "a").is_dir()
         assert (tree.path / "weights.pt").read_text() == "weights"
+        for name in ("kept/flowers.zip", "inception.pt", "vgg.pt"):
+            assert (tree.path / name).read_text() == name
+        assert not (tree.path / "scratch").is_symlink()
     assert (root / "weights.pt").exists()
     assert (root / "data" / "mine" / "a").is_dir()
 
