@@ -17,6 +17,8 @@ from chimle.tasks import Wiring, get_task
 from chimle.tower.generator import Tower
 from chimle.tower.published_names import load_published, our_name
 
+_OUT = "level_1_out.0.weight_v"
+
 
 def _generator_state(content: Any) -> dict[str, Tensor] | None:
     """The first mapping of published parameters in a checkpoint, without a wrapper's prefix."""
@@ -68,7 +70,15 @@ def _count(state: Mapping[str, Tensor], pattern: str) -> int:
 def _rows(state: Mapping[str, Tensor], name: str, axis: int = 0) -> int:
     if name not in state:
         raise UserError(f"the checkpoint lacks `{name}`: it is no whole published generator")
-    return state[name].shape[axis]
+    shape = state[name].shape
+    if len(shape) <= axis:
+        raise UserError(f"the checkpoint's `{name}` has {len(shape)} axes: it is no published one")
+    return shape[axis]
+
+
+def draws_chroma(state: Mapping[str, Tensor]) -> bool:
+    """Whether a published generator draws colours alone; `UserError` where it is not whole."""
+    return _rows(state, _OUT) == 2
 
 
 def infer_settings(state: Mapping[str, Tensor], task: str, resolution: int) -> ModelSettings:
@@ -79,7 +89,7 @@ def infer_settings(state: Mapping[str, Tensor], task: str, resolution: int) -> M
     """
     definition = get_task(task)
     levels = range(1, _count(state, r"level_(\d+)_") + 1)
-    channels = _rows(state, "level_1_out.0.weight_v")
+    channels = _rows(state, _OUT)
     expected = 2 if definition.wiring is Wiring.COLOURIZATION else 3
     if channels != expected:
         raise UserError(

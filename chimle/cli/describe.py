@@ -9,7 +9,7 @@ import numpy as np
 
 from chimle.bundles.addresses import is_remote, open_bundle
 from chimle.bundles.bundle import DESCRIPTION, METRICS, Bundle, read_member
-from chimle.bundles.published_checkpoints import infer_settings, read_checkpoint
+from chimle.bundles.published_checkpoints import draws_chroma, infer_settings, read_checkpoint
 from chimle.data.dataset import PairIndex, read_manifest
 from chimle.data.manifests import PAIRS, SOURCE, read_header, read_records
 from chimle.data.pair.summary import pair_counts
@@ -122,8 +122,8 @@ def _describe_data(folder: Path) -> dict[str, Any]:
 
 def _describe_checkpoint(path: Path) -> dict[str, Any]:
     state = read_checkpoint(path)
-    chroma = state["level_1_out.0.weight_v"].shape[0] == 2 if state else False
-    wirings = (Wiring.COLOURIZATION,) if chroma else (Wiring.GENERIC, Wiring.SUPER_RESOLUTION)
+    grey = draws_chroma(state)
+    wirings = (Wiring.COLOURIZATION,) if grey else (Wiring.GENERIC, Wiring.SUPER_RESOLUTION)
     tasks = [task.name for task in TASKS.values() if task.wiring in wirings]
     tower = infer_settings(state, tasks[-1], 256).tower
     return {

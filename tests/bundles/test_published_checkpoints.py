@@ -139,6 +139,32 @@ def test_a_checkpoint_is_shown(tmp_path: Path) -> None:
     assert shown["widths"] == list(settings.tower.widths)
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"feat.0.weight_v": (3, 3, 3, 3)},
+        {"out.0.weight_v": ()},
+        {
+            "out.0.weight_v": (2, 3, 3, 3),
+            "feat.0.weight_v": (3,),
+            "style.sub.0.RDB1.conv1.0.weight_v": (2, 2),
+            "map_0.0.weight": (2,),
+        },
+    ],
+)
+def test_each_strange_checkpoint_is_one_sentence(
+    tmp_path: Path, parameters: dict[str, tuple[int, ...]]
+) -> None:
+    path = tmp_path / "weights.pth"
+    state = {f"level_1_{name}": torch.zeros(shape) for name, shape in parameters.items()}
+    torch.save(state, path)
+    for command in (("show", path), ("import", path, "--task", "colourization", "--check", path)):
+        done = run(*command)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: the checkpoint")
+        assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x02R.", b"\x80\x020.", b"\x80\x02}K\x01K"])
 def test_each_damaged_checkpoint_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "weights.pth"
