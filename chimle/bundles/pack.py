@@ -126,7 +126,7 @@ def _fill(
 def pack(
     bundle: Bundle,
     out: Path,
-    license_: str,
+    license_: str | None,
     project: Path,
     half: bool = False,
     address: str = "path/to/this/bundle",
@@ -136,7 +136,7 @@ def pack(
     Args:
         bundle: the model.
         out: folder, or one file where the name ends in `.zip`; must not exist.
-        license_: SPDX identifier of the weights' license.
+        license_: SPDX identifier of the weights' license; None: the one that the model has.
         project: folder with `metrics/` and `galleries/` of the model.
         half: store the weights in half precision, which halves the file; metrics and samples are
             those of the full weights.
@@ -149,7 +149,7 @@ def pack(
         raise UserError(f"{out} exists already: name another path or remove it")
     with tempfile.TemporaryDirectory(prefix="chimle-") as name:
         folder = Path(name) / "bundle"
-        _fill(folder, bundle, license_, project, half, address)
+        _fill(folder, bundle, license_ or bundle.license, project, half, address)
         if out.suffix == ".zip":
             write_bytes(out, _zipped(folder))
             return

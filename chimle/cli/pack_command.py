@@ -29,7 +29,10 @@ def pack_command(
     ] = False,
     task: TaskOption = None,
     model: ModelOption = None,
-    license_: Annotated[str, typer.Option("--license", help="As apache-2.0.")] = "unknown",
+    license_: Annotated[
+        str | None,
+        typer.Option("--license", help="As apache-2.0; else the model's.", show_default=False),
+    ] = None,
     project: Annotated[
         Path, typer.Option(help="Project whose metrics/ and galleries/ belong to the model.")
     ] = Path(),

@@ -230,6 +230,19 @@ def test_a_promise_of_many_weights_takes_no_memory(tmp_path: Path) -> None:
         load_bundle(folder)
 
 
+def test_packing_keeps_the_license(tmp_path: Path) -> None:
+    chimle.load(tiny_bundle(tmp_path / "a", TASK)).save(tmp_path / "b", "cc-by-4.0")
+    for options, expected in (((), "cc-by-4.0"), (("--license", "mit"), "mit")):
+        out = tmp_path / f"{expected}.zip"
+        done = run(
+            "pack", "--model", tmp_path / "b", "--project", tmp_path, "-o", out, "--half", *options
+        )
+        assert done.returncode == 0, done.stderr
+        assert load_bundle(out).license == expected
+        with zipfile.ZipFile(out) as archive:
+            assert f"license: {expected}\n" in archive.read("README.md").decode()
+
+
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
     """A bundle in one file, and its weights; of one level, since it is loaded many times."""
