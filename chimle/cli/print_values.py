@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chimle.io.terminal import emit
+from chimle.io.terminal import emit, printable
 
 
 def print_values(values: Mapping[str, Any], as_json: bool = False) -> None:
-    """Print a mapping."""
-    emit(json.dumps(values, indent=1) if as_json else "\n".join(_lines(values)))
+    """Print a mapping; a text of it can neither begin a line nor control the terminal."""
+    emit(json.dumps(values, indent=1) if as_json else "\n".join(map(printable, _lines(values))))
 
 
 def _lines(values: Mapping[str, Any]) -> Iterator[str]:

@@ -103,10 +103,14 @@ def emit(text: str) -> None:
 def emit_line(text: str) -> None:
     """Print one line to standard error; characters of names that are not printable are escaped."""
     with closed_pipe_ignored():
-        print("".join(map(_printable, text)), file=sys.stderr)
+        print(printable(text), file=sys.stderr)
 
 
-def _printable(character: str) -> str:
-    if character.isprintable():
-        return character
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+def printable(text: str) -> str:
+    """Text with escapes for its line breaks, control characters and others that do not print."""
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )

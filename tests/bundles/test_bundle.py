@@ -243,6 +243,18 @@ def test_packing_keeps_the_license(tmp_path: Path) -> None:
             assert f"license: {expected}\n" in archive.read("README.md").decode()
 
 
+def test_a_bundle_s_texts_cannot_control_the_terminal(tmp_path: Path) -> None:
+    folder = tiny_bundle(tmp_path / "a", TASK)
+    description = json.loads((folder / "bundle.json").read_text())
+    description["license"] = "mit\x1b]0;title\x07\nparameters 1"
+    description["provenance"] = {"seed": "\x1b[2J", "commit": "\u202eabc"}
+    (folder / "bundle.json").write_text(json.dumps(description))
+    done = run("show", folder)
+    assert done.returncode == 0, done.stderr
+    assert all(line.isprintable() for line in done.stdout.splitlines())
+    assert "mit\\x1b]0;title\\x07\\nparameters 1" in done.stdout
+
+
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
     """A bundle in one file, and its weights; of one level, since it is loaded many times."""
