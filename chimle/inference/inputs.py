@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from chimle.data.batch import conditioning, starting_images
+from chimle.images.depth import float_range, to_8_bits
 from chimle.images.jpeg import JpegIntervals
 from chimle.images.pyramid import to_tensor, to_uint8
 from chimle.settings.model_settings import ModelSettings
@@ -33,7 +34,7 @@ def as_array(image: AnyImage) -> np.ndarray:
     """
     rgb: np.ndarray | None = None
     if isinstance(image, Image.Image):
-        rgb = np.array(image.convert("RGB"))
+        rgb = _rgb_of(image)
     elif isinstance(image, Tensor) and image.ndim == 3 and image.shape[0] == 3:
         if image.is_floating_point():
             rgb = to_uint8(image.unsqueeze(0))[0]
@@ -46,6 +47,20 @@ def as_array(image: AnyImage) -> np.ndarray:
     if not rgb.size:
         raise ValueError("the image has no pixels")
     return np.ascontiguousarray(rgb)
+
+
+def _rgb_of(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8 of a PIL image of any mode, as its file is read: deep values are scaled
+    instead of clipped, and transparent pixels are shown over white.
+    """
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image)
+        grey = to_8_bits(values, float_range(values) if values.dtype.kind == "f" else 65535.0)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), rgba)
+    return np.array(image.convert("RGB"))
 
 
 def like(given: ImageType, rgb: np.ndarray) -> ImageType:
