@@ -122,5 +122,5 @@ class NoDoubles(TorchDispatchMode):
 def test_an_image_is_drawn_without_fp64(wiring: Wiring) -> None:
     # What is computed once is computed in fp64, on the host.
     wanted = whole_and_banded(wiring, 8, 8)[1]
-    with NoDoubles():
+    with NoDoubles():  # type: ignore[no-untyped-call]
         assert np.array_equal(whole_and_banded(wiring, 8, 8)[1], wanted)

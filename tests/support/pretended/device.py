@@ -126,8 +126,8 @@ class Count(TorchDispatchMode):
 
     def found(self) -> Found:
         """The counts."""
-        counts = (dict(one) for one in (self.waits, self.layouts, self.doubles))
-        return Found(self.launches, *counts, self.step_waits)
+        waits, layouts, doubles = map(dict, (self.waits, self.layouts, self.doubles))
+        return Found(self.launches, waits, layouts, doubles, self.step_waits)
 
     def wait(self, reason: str) -> None:
         """Note that the host waited."""
