@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -13,6 +14,7 @@ from chimle.data.manifests import PAIRS, read_records
 from chimle.data.pair.near_duplicates import DuplicatePair, close_hashes, duplicate_lines
 from chimle.data.pair.pair_specs import PairSpec
 from chimle.data.pair.splits import split_groups
+from chimle.errors import UserError
 from chimle.settings.pair import PairSettings
 from tests.support import shared_archives as archives
 from tests.support.helpers import needs_shared
@@ -79,6 +81,20 @@ def test_copies_in_any_encoding_leave_training(tmp_path: Path) -> None:
     assert not ids & {"train__copy", "train__photo_99"}
     kept = paired(tmp_path, "decompression", source, duplicates="report")
     assert len(list(read_records(kept, PAIRS))) == 10
+
+
+def test_a_training_split_of_held_out_copies_alone_is_an_error(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    write_photographs(photos / "test", count=3, size=96)
+    (photos / "train").mkdir()
+    for number in range(3):
+        copy = Image.open(photos / "test" / f"photo_{number:02}.png")
+        copy.save(photos / "train" / f"copy_{number}.jpg", quality=80)
+    source = {"path": str(photos)}
+    with pytest.raises(UserError, match=r"`pair\.duplicates`: all 3 images of the split `train`"):
+        paired(tmp_path, "decompression", source)
+    kept = read_manifest(paired(tmp_path, "decompression", source, duplicates="report"))
+    assert kept["counts"]["train"] == 3
 
 
 @settings(max_examples=50)

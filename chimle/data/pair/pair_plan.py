@@ -43,7 +43,11 @@ def _without_duplicates(
     raw: Path,
     work: Path,
 ) -> tuple[list[PairSpec], list[dict[str, Any]]]:
-    """The pairs that stay, and the near-duplicates among all pairs."""
+    """The pairs that stay, and the near-duplicates among all pairs.
+
+    Raises:
+        UserError: none of the training split stays.
+    """
     own = {pair.target: splits[pair.group] for pair in plan}
     used = [record for record in records if record["file"] in own]
     found = near_duplicates(used, settings.pair, raw, work / "duplicates.jsonl")
@@ -54,7 +58,14 @@ def _without_duplicates(
         settings.pair.duplicates == "drop",
     )
     gone = {name for line in lines for name in line["dropped"]}
-    return [pair for pair in plan if stem(pair.target) not in gone], lines
+    kept = [pair for pair in plan if stem(pair.target) not in gone]
+    if not any(splits[pair.group] == "train" for pair in kept):
+        raise UserError(
+            f"`pair.duplicates`: all {len(gone)} images of the split `train` are near-duplicates of "
+            "held-out images: add others, raise `pair.duplicate_likeness`, or set "
+            "`pair.duplicates` to report"
+        )
+    return kept, lines
 
 
 def make_plan(settings: PairStageSettings, raw: Path, work: Path) -> Plan:
