@@ -106,7 +106,8 @@ def retry(
                 raise UserError(
                     f"{name} cannot be fetched ({failure}; {times}): try again later"
                 ) from None
-            pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
+            # A float holds no power of 2 above the 1023rd, and `retries` may be any number.
+            pause = min(FIRST_PAUSE * 2.0 ** min(attempt, 60), LONGEST_PAUSE)
             if failure.wait is not None:
                 if failure.wait > LONGEST_PAUSE:
                     raise UserError(

@@ -296,6 +296,11 @@ TABLE = [
         "`source.archives`: http://example.org:port/a.tar is no valid address",
         "http://example.org:port/a.tar",
     ),
+    _url(
+        "an address with an open bracket",
+        "`source.archives`: http://… is no valid address",
+        "http://[::1",
+    ),
     _url("a file that does not exist", "`source.archives`: …/none.tar does not exist", "none.tar"),
     _url("a folder", "`source.archives`: …/data is a folder: use `kind: folder`", "data"),
 ]

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import url2pathname
 
 from chimle.errors import UserError
@@ -11,11 +11,29 @@ from chimle.io.urls import SCHEME, plain
 
 
 def checksum_key(address: str) -> str:
-    """Key of an address in the checksums: without secrets, but with a hash of the query."""
+    """Key of an address in the checksums: without secrets, but with a hash of the query.
+
+    Raises:
+        UserError: it is no valid address.
+    """
     if not SCHEME.match(address):
         return address
-    query = urlsplit(address).query
+    query = _parts(address).query
     return plain(address) + (f"?{_short(query)}" if query else "")
+
+
+def _parts(address: str) -> SplitResult:
+    """An address's parts; `UserError` where it has none, as `http://[::1`."""
+    try:
+        parts = urlsplit(address)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        raise _invalid(address) from None
+    return parts
+
+
+def _invalid(address: str) -> UserError:
+    return UserError(f"`source.archives`: {plain(address)} is no valid address")
 
 
 def _short(text: str) -> str:
@@ -23,14 +41,14 @@ def _short(text: str) -> str:
 
 
 def download_name(address: str) -> str:
-    """A safe local file name for an address."""
+    """A safe local file name for an address; raises as `checksum_key`."""
     last = re.sub(r"[^A-Za-z0-9._-]", "_", file_name(address)).lstrip(".")[-60:]
     return f"{_short(checksum_key(address))}-{last or 'file'}"
 
 
 def file_name(address: str) -> str:
-    """The last component of an address's path; may be empty."""
-    path = urlsplit(address).path if SCHEME.match(address) else address
+    """The last component of an address's path, may be empty; raises as `checksum_key`."""
+    path = _parts(address).path if SCHEME.match(address) else address
     return unquote(path.rstrip("/").rpartition("/")[2])
 
 
@@ -40,13 +58,11 @@ def local_path(address: str, root: Path) -> Path | None:
     Raises:
         UserError: it names another machine or an unknown scheme.
     """
+    if "\0" in unquote(address):
+        raise _invalid(address)
     if not SCHEME.match(address):
         return root / address
-    try:
-        parts = urlsplit(address)
-        parts.port  # noqa: B018 - reading it is what checks it
-    except ValueError:
-        raise UserError(f"`source.archives`: {plain(address)} is no valid address") from None
+    parts = _parts(address)
     if parts.scheme in ("http", "https"):
         if not parts.hostname:
             raise UserError(f"`source.archives`: {plain(address)} names no host")
