@@ -51,7 +51,8 @@ def icc_lab(rgb: np.ndarray, bits: int) -> np.ndarray:
     """TIFF's ICC Lab: a and b begin at -128, and white of 16 bits is 0xff00."""
     lab, unit = lab_of(rgb), 2 ** (bits - 8)
     light = lab[..., :1] / 100 * 255 * unit
-    return np.rint(np.dstack((light, (lab[..., 1:] + 128) * unit))).astype(f"u{bits // 8}")
+    values: np.ndarray = np.rint(np.dstack((light, (lab[..., 1:] + 128) * unit)))
+    return values.astype(f"u{bits // 8}")
 
 
 def ycbcr(rgb: np.ndarray, bits: int, luma: tuple[float, ...] = (0.299, 0.587, 0.114)) -> Any:
@@ -74,7 +75,7 @@ def write(path: Path, values: np.ndarray, photometric: int | None, **options: An
     names: dict[int | None, Any] = {0: "miniswhite", 1: "minisblack", 5: "separated"}
     named = names.get(photometric, other)
     tifffile.imwrite(path, values, photometric=named, metadata=None, **options)
-    with tifffile.TiffFile(path, mode="r+b") as file:
+    with tifffile.TiffFile(path, mode="r+") as file:
         tag = file.pages.first.tags[PHOTOMETRIC]
         offset, order = tag.offset, file.byteorder
         if photometric is not None:
@@ -273,7 +274,7 @@ def test_a_thumbnail_does_not_speak_for_the_image(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(RGB[:4, :4], photometric="rgb", subfiletype=1, metadata=None)
         writer.write(icc_lab(RGB, 16), photometric="rgb", metadata=None)
-    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
         file.pages[1].tags[PHOTOMETRIC].overwrite(9)  # type: ignore[union-attr]
     assert_reads(tmp_path / "a.tif", RGB, 1)
 
@@ -312,7 +313,7 @@ def test_without_codecs_colours_are_right_or_the_package_is_named(tmp_path: Path
     for name, (values, tags) in cases.items():
         path = tmp_path / f"{name}.tif"
         Image.fromarray(values).save(path, compression="tiff_lzw", tiffinfo=tags)
-        with tifffile.TiffFile(path, mode="r+b") as file:
+        with tifffile.TiffFile(path, mode="r+") as file:
             for tag, value in tags.items():
                 file.pages.first.tags[tag].overwrite(value)
         paths.append(path)

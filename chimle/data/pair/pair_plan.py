@@ -61,8 +61,8 @@ def _without_duplicates(
     kept = [pair for pair in plan if stem(pair.target) not in gone]
     if not any(splits[pair.group] == "train" for pair in kept):
         raise UserError(
-            f"`pair.duplicates`: all {len(gone)} images of the split `train` are near-duplicates of "
-            "held-out images: add others, raise `pair.duplicate_likeness`, or set "
+            f"`pair.duplicates`: all {len(gone)} images of the split `train` are near-duplicates "
+            "of held-out images: add others, raise `pair.duplicate_likeness`, or set "
             "`pair.duplicates` to report"
         )
     return kept, lines
