@@ -22,9 +22,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from chimle.errors import UserError, first_line
-from chimle.images.degrade import parameters_of
 from chimle.io.files import replaced_folder, write_bytes, write_text
-from chimle.settings.degradation import DegradationSettings
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
 from chimle.settings.tower import TowerSettings
@@ -74,8 +72,8 @@ class Bundle:
     provenance: dict[str, Any]
     license: str = UNLICENSED
     degradation: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters of the training inputs' degradation (`DegradationSettings`): those that the task
-    takes."""
+    """Parameters of the training inputs' degradation (`DegradationSettings`), as far as they are
+    recorded."""
 
 
 def save_bundle(
@@ -235,10 +233,7 @@ def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
             its settings.
     """
     description = read_description(bundle)
-    origin = f"{bundle}/{DESCRIPTION}"
-    settings = build_settings(ModelSettings, description["settings"], origin)
-    degrading = build_settings(DegradationSettings, description["degradation"], origin)
-    degradation = parameters_of(settings.definition, degrading)
+    settings = build_settings(ModelSettings, description["settings"], f"{bundle}/{DESCRIPTION}")
     path = f"{bundle}/{WEIGHTS}"
     try:
         tower, largest = _empty_tower(settings)
@@ -260,4 +255,5 @@ def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
         raise UserError(f"{path} does not fit the bundle's settings ({reason})") from None
     tower.to(device).eval().requires_grad_(False)
     license_ = str(description.get("license", UNLICENSED))
-    return Bundle(tower, settings, description["provenance"], license_, degradation)
+    provenance, degradation = description["provenance"], description["degradation"]
+    return Bundle(tower, settings, provenance, license_, degradation)

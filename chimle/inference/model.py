@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -70,17 +71,24 @@ class Model:
         """Side of a sample divided by the side of its input: 16 for super-resolution, else 1."""
         return self.bundle.settings.definition.reduction
 
+    @cached_property
+    def degradation(self) -> DegradationSettings:
+        """How `degraded` makes inputs: as training's were made, by default values where the bundle
+        does not record it.
+
+        Raises:
+            UserError: the bundle records something else than a degradation.
+        """
+        origin = f"`degradation` of the model for {self.bundle.settings.task}"
+        return build_settings(DegradationSettings, self.bundle.degradation, origin)
+
     def degraded(self, image: AnyImage) -> np.ndarray:
         """The task's input (h, w, 3) uint8, made from a target image by the task's degradation.
 
         The image is first resized to multiples of `factor`.
         """
         rgb = self.resized_to_factor(as_array(image))
-        definition = self.bundle.settings.definition
-        parameters = build_settings(
-            DegradationSettings, self.bundle.degradation, "the model's `degradation`"
-        )
-        return degrade(rgb, definition, parameters, seed=0)[0]
+        return degrade(rgb, self.bundle.settings.definition, self.degradation, seed=0)[0]
 
     def save(self, folder: str | Path, license_: str | None = None) -> None:
         """Write the model as a bundle, which `load` reads; it replaces `folder` when complete.
@@ -108,7 +116,7 @@ class Model:
         """How `degraded` encodes its images, where that is JPEG."""
         if not self.takes_jpeg:
             return None
-        return JpegCode(quality_tables(self.bundle.degradation["jpeg_quality"]))
+        return JpegCode(quality_tables(self.degradation.jpeg_quality))
 
     def file_code(self, path: Path, rgb: np.ndarray) -> JpegCode | None:
         """How a file encodes the input read from it; None where the model has no use for it."""
@@ -319,4 +327,6 @@ def load(address: str | Path, precision: Precision = "fp32") -> Model:
     device = choose_device()
     if str(address) in TASKS and not Path(address).exists():
         address = task_model(str(address))
-    return Model(open_bundle(str(address), str(device)), device, precision)
+    model = Model(open_bundle(str(address), str(device)), device, precision)
+    _ = model.degradation  # A damaged one is named now, not in the middle of a run.
+    return model

@@ -18,6 +18,7 @@ import chimle
 from chimle.bundles.bundle import _most_parameters, load_bundle
 from chimle.bundles.pack import pack
 from chimle.errors import UserError
+from chimle.inference.model import load
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
@@ -176,18 +177,18 @@ def test_a_degradation_that_is_not_recorded_is_the_default(tmp_path: Path) -> No
     file = folder / "bundle.json"
     description = json.loads(file.read_text())
     assert description["degradation"] == {}
-    assert load_bundle(folder).degradation == {"jpeg_quality": 1}
+    assert load(folder).degradation.jpeg_quality == 1
     image = tmp_path / "a.png"
     Image.fromarray(noise_image((16, 24))).save(image)
     done = run("sample", image, "--model", folder, "--degrade", "-n", 1, "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     description["degradation"] = {"jpeg_quality": 5, "night_noise": 0.1}
     file.write_text(json.dumps(description))
-    assert load_bundle(folder).degradation == {"jpeg_quality": 5}
+    assert load(folder).degradation.jpeg_quality == 5
     for damaged in ({"jpeg_quality": "low"}, {"jpeg_quality": 101}, {"jpeg_qualities": 5}):
         file.write_text(json.dumps(description | {"degradation": damaged}))
-        with pytest.raises(UserError, match=r"bundle\.json.*`jpeg_qualit"):
-            load_bundle(folder)
+        with pytest.raises(UserError, match=r"`degradation` of the model.*`jpeg_qualit"):
+            load(folder)
 
 
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
