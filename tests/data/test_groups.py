@@ -10,7 +10,7 @@ from PIL import Image
 from chimle.data.dataset import read_manifest
 from chimle.data.manifests import PAIRS, read_records
 from chimle.data.pair.pair_specs import PairSpec, SizeFilter, group_of, plan_images
-from chimle.data.pair.splits import limited, split_groups, unit_hash
+from chimle.data.pair.splits import by_hash, limited, split_groups, unit_hash
 from chimle.data.pair.summary import summary
 from chimle.errors import UserError
 from chimle.settings.pair import PairSettings
@@ -84,6 +84,22 @@ def test_a_limit_keeps_what_it_would_keep(
     few, many = ({pair.id for pair in limited(plan, splits, limit, seed)} for plan in plans)
     assert len(few) == min(limit, len(plans[0]))
     assert not (many - few) & {pair.id for pair in plans[0]}
+
+
+@pytest.mark.parametrize("group", ["image", "folder", 5])
+def test_a_file_called_train_is_no_folder(group: str | int) -> None:
+    own, names = PairSettings(group=group), [f"{n:02}_photo" for n in range(12)]
+    for chosen in (["train", *names], ["Train", *names], ["train", *(f"a/{n}" for n in names)]):
+        groups = sorted({pair.group for pair in plan_of(chosen, own)})
+        if len(groups) > 2:
+            assert split_groups(plan_of(chosen, own), own, 0) == by_hash(groups, own, 0)
+    below = ["train/test", "train/b", "Val/train", "test/a"]
+    found = split_groups(plan_of(below, own), own, 0)
+    splits = {pair.target: found[pair.group] for pair in plan_of(below, own)}
+    assert list(splits.values()) == ["train", "train", "validation", "test"]
+    for flat in ("test", "train", "photo"):
+        with pytest.raises(UserError, match=f"^{flat} lies beside the folder `train`"):
+            split_groups(plan_of([*below, flat], own), own, 0)
 
 
 def test_small_images_are_refused_or_listed(tmp_path: Path) -> None:

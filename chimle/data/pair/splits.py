@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from chimle.data.pair.pair_specs import PairSpec
+from chimle.data.pair.pair_specs import PairSpec, stem
 from chimle.errors import UserError
 from chimle.settings.pair import PairSettings
 
@@ -25,18 +25,20 @@ def unit_hash(seed: int, name: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def _by_folder(groups: Sequence[str]) -> dict[str, str]:
-    """Splits by the source's own folders; empty if it has no folder `train`."""
-    tops = {group: group.split("/")[0].lower() for group in groups}
+def _by_folder(plan: Sequence[PairSpec]) -> dict[str, str]:
+    """Splits of groups by the source's own folders; empty if it has no folder `train`."""
+    names = sorted((stem(pair.target), pair.group) for pair in plan)
+    # A file of that name is no folder.
+    tops = {name: name.split("/")[0].lower() if "/" in name else "" for name, _ in names}
     if "train" not in tops.values():
         return {}
-    stray = [group for group in groups if tops[group] not in _FOLDER_SPLITS]
+    stray = [name for name, top in tops.items() if top not in _FOLDER_SPLITS]
     if stray:
         raise UserError(
             f"{stray[0]} lies beside the folder `train`: use only "
             f"{', '.join(_FOLDER_SPLITS)}, or no such folder"
         )
-    return {group: _FOLDER_SPLITS[tops[group]] for group in groups}
+    return {group: _FOLDER_SPLITS[tops[name]] for name, group in names}
 
 
 def by_hash(groups: Sequence[str], settings: PairSettings, seed: int) -> dict[str, str]:
@@ -61,8 +63,9 @@ def split_groups(plan: Sequence[PairSpec], settings: PairSettings, seed: int) ->
         UserError: an unknown folder is beside `train`, or the train or test split is empty.
     """
     decided = {pair.group: pair.split for pair in plan if pair.split}
-    groups = sorted({pair.group for pair in plan} - set(decided))
-    chosen = decided | (_by_folder(groups) or by_hash(groups, settings, seed))
+    undecided = [pair for pair in plan if pair.group not in decided]
+    groups = sorted({pair.group for pair in undecided})
+    chosen = decided | (_by_folder(undecided) or by_hash(groups, settings, seed))
     for split in ("train", "test"):
         if split not in chosen.values():
             raise UserError(
