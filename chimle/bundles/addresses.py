@@ -15,8 +15,11 @@ from chimle.bundles.bundle import (
 )
 from chimle.errors import UserError
 from chimle.io import s3
+from chimle.io.urls import SCHEME, plain
 
-_GIT = re.compile(r"git\+(?P<repository>.+)@(?P<revision>[^@:]+):(?P<path>[^:]+)")
+_GIT = re.compile(
+    r"git\+(?P<repository>(?:[^/]+://[^/]*/.*|(?!.*://).+))@(?P<revision>[^@:]+):(?P<path>[^:]+)"
+)
 
 
 def _fetch_s3(bucket: str, key: str, folder: Path) -> Path:
@@ -51,8 +54,9 @@ def _split_s3(address: str) -> tuple[str, str] | None:
 
 
 def is_remote(address: str) -> bool:
-    """Whether the bundle must be downloaded first."""
-    return bool(_split_s3(address) or address.startswith(hub.SCHEME) or _GIT.fullmatch(address))
+    """Whether the bundle must be downloaded first, or the address is of an unknown kind."""
+    known = _split_s3(address) or address.startswith(hub.SCHEME) or _GIT.fullmatch(address)
+    return bool(known or (SCHEME.match(address) and not Path(address).exists()))
 
 
 def open_bundle(address: str, device: str = "cpu") -> Bundle:
@@ -76,4 +80,9 @@ def open_bundle(address: str, device: str = "cpu") -> Bundle:
             wanted = (match["repository"], match["revision"], match["path"])
             found = git_repository.fetch(*wanted, Path(name))
             return load_bundle(found, device)
+        if SCHEME.match(address) and not Path(address).exists():
+            raise UserError(
+                f"{plain(address)} is no address of a bundle: name a folder, a zip file, "
+                "s3://BUCKET/NAME, hf://USER/NAME or git+REPOSITORY@REVISION:PATH"
+            )
         return load_bundle(Path(address), device)

@@ -202,7 +202,7 @@ def fetch(repository: str, revision: str, path: str, folder: Path) -> Path:
     """
     shown = f"{path} of {_without_password(repository)} at {revision} cannot be read"
     if repository.startswith("-") or urlsplit(repository).scheme == "ext":
-        raise UserError(f"`{repository}` is not the address of a Git repository")
+        raise UserError(f"`{_without_password(repository)}` is not the address of a Git repository")
     clone, out = folder / "clone", folder / "out" / PurePosixPath(path).name
     out.parent.mkdir()
     try:
@@ -216,4 +216,4 @@ def fetch(repository: str, revision: str, path: str, folder: Path) -> Path:
     except UserError as error:
         raise UserError(f"{shown} ({_without_password(str(error))})") from None
     fix = f": {s3.SET_CREDENTIALS}" if s3.BOTO_NO_CREDENTIALS in str(reason) else ""
-    raise UserError(f"{shown}{shown_place} ({reason}){fix}")
+    raise UserError(f"{shown}{shown_place} ({_without_password(str(reason))}){fix}")

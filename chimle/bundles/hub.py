@@ -13,6 +13,7 @@ from typing import Any
 
 from chimle.bundles.bundle import DESCRIPTION, LARGEST_DESCRIPTION, LARGEST_WEIGHTS, WEIGHTS
 from chimle.errors import DISK_FULL, UserError
+from chimle.io.urls import plain
 
 SCHEME = "hf://"
 _ADDRESS = re.compile(
@@ -59,7 +60,9 @@ def split_address(address: str) -> HubAddress | None:
         return None
     match = _ADDRESS.fullmatch(address)
     if match is None:
-        raise UserError(f"{address} is no address of a hub: write hf://USER/NAME or ..@REVISION")
+        raise UserError(
+            f"{plain(address)} is no address of a hub: write hf://USER/NAME or ..@REVISION"
+        )
     return HubAddress(match["repository"], match["revision"])
 
 

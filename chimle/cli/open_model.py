@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from chimle.bundles.task_models import task_model
 from chimle.errors import UserError
 from chimle.io.terminal import emit_line
+from chimle.io.urls import plain
 from chimle.tasks import get_task
 
 if TYPE_CHECKING:
@@ -38,5 +39,5 @@ def open_model(model: str | None, task: str | None, precision: "Precision" = "fp
     loaded = load(address, precision)
     own = loaded.bundle.settings.task
     if task is not None and own != task:
-        raise UserError(f"{address} is a model for {own}, not for {task}")
+        raise UserError(f"{plain(address)} is a model for {own}, not for {task}")
     return loaded

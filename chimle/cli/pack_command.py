@@ -10,6 +10,7 @@ from chimle.cli.open_model import open_model
 from chimle.cli.options import DebugOption, ModelOption, TaskOption
 from chimle.errors import UserError, guarded
 from chimle.io.terminal import emit
+from chimle.io.urls import plain
 
 
 def pack_command(
@@ -51,7 +52,7 @@ def pack_command(
             raise UserError("name where the bundle goes: `-o FOLDER`, or `--push hf://USER/NAME`")
         address = hub.split_address(push) if push is not None else None
         if push is not None and address is None:
-            raise UserError(f"{push} is no address of a hub: write hf://USER/NAME")
+            raise UserError(f"{plain(push)} is no address of a hub: write hf://USER/NAME")
         bundle = open_model(model, task).bundle
         if out is not None:
             pack(bundle, out, license_, project, half)
