@@ -9,12 +9,14 @@ from PIL import Image
 
 from chimle.data.fetch.fetching import fetch
 from chimle.data.fetch.source_record import source_record
+from chimle.data.fetch.sources.listing import read_listing
 from chimle.data.fetch.sources.selection import find_images
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.data.pair.pair_specs import pair_id
 from chimle.errors import UserError
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
+from chimle.settings.source import ListingSettings
 from tests.support.projects import noise_image, write_project
 
 TASK = "decompression"
@@ -118,6 +120,14 @@ def test_ids_of_pairs() -> None:
     assert pair_id("a_b") == "a_b"
     alike = ["a/b", "a__b", "a_/_b", "a/__b", "a__/b", "a//b", "x" * 300, "x" * 301]
     assert len({pair_id(name) for name in alike}) == len(alike)
+
+
+@pytest.mark.parametrize("row", ['b,"b.png', '"b,b.png', '"b"b,b.png'])
+def test_a_quote_without_end_swallows_no_rows(tmp_path: Path, row: str) -> None:
+    (tmp_path / "list.csv").write_text(f"name,address\na,a.png\n{row}\nc,c.png\n")
+    listing = ListingSettings(file="list.csv", name_column="name", address_column="address")
+    with pytest.raises(UserError, match=r"list\.csv, line 3: this row is no CSV"):
+        read_listing(listing, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a\\b", "n" * 300, "a\tb"])

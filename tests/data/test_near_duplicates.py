@@ -1,5 +1,6 @@
 """Near-duplicates: found whatever their encoding, gone from training, listed by name."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ from PIL import Image
 
 from chimle.data.dataset import read_manifest
 from chimle.data.manifests import PAIRS, read_records
-from chimle.data.pair.near_duplicates import DuplicatePair, close_hashes, duplicate_lines
+from chimle.data.pair.near_duplicates import (
+    DuplicatePair,
+    close_hashes,
+    duplicate_lines,
+    near_duplicates,
+)
 from chimle.data.pair.pair_specs import PairSpec
 from chimle.data.pair.splits import split_groups
 from chimle.errors import UserError
@@ -81,6 +87,19 @@ def test_copies_in_any_encoding_leave_training(tmp_path: Path) -> None:
     assert not ids & {"train__copy", "train__photo_99"}
     kept = paired(tmp_path, "decompression", source, duplicates="report")
     assert len(list(read_records(kept, PAIRS))) == 10
+
+
+def test_a_likeness_of_one_finds_exact_copies(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", count=12)
+    shutil.copytree(tmp_path / "photos", tmp_path / "copies")
+    records = [
+        {"file": f"{folder}/photo_{number:02}.png", "phash": f"{(1 << 4 * number) * 15:016x}"}
+        for number in range(12)
+        for folder in ("photos", "copies")
+    ]
+    chosen = PairSettings(duplicate_likeness=1, duplicate_bits=0)
+    found = near_duplicates(records, chosen, tmp_path, tmp_path / "journal.jsonl")
+    assert [(one.first, one.second) for one in found] == [(2 * n, 2 * n + 1) for n in range(12)]
 
 
 def test_a_training_split_of_held_out_copies_alone_is_an_error(tmp_path: Path) -> None:

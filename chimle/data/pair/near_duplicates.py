@@ -23,6 +23,8 @@ SIDE = 32
 """Pixels of the reduced images that are compared."""
 _ROWS, _COLUMNS = 1024, 8192
 """Block of hashes compared at once: 64 MB for any number of images."""
+_ROUNDING = 1e-6
+"""By which single precision may miss a correlation of 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def near_duplicates(
     for end in ends.tolist():
         one, others = int(first[start]), second[start:end]
         a, b = np.searchsorted(members, one), np.searchsorted(members, others)
-        like = correlations(images[a], images[b]) >= settings.duplicate_likeness
+        like = correlations(images[a], images[b]) >= settings.duplicate_likeness - _ROUNDING
         apart = np.bitwise_count(hashes[one] ^ hashes[others])
         rows = zip(others[like].tolist(), apart[like].tolist(), strict=True)
         found += [DuplicatePair(one, other, bits) for other, bits in rows]

@@ -24,13 +24,15 @@ def read_listing(listing: ListingSettings, root: Path) -> dict[str, str]:
         UserError: the file is missing or no CSV, lacks a column, or a row is invalid.
     """
     path, found = root / listing.file, dict[str, str]()
+    line = 0
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
+            reader = csv.DictReader(stream, strict=True)
             for column in (listing.name_column, listing.address_column):
                 if column not in (reader.fieldnames or ()):
                     known = ", ".join(reader.fieldnames or ())
                     raise UserError(f"{path} has no column `{column}`: it has {known or 'none'}")
+            line = reader.line_num
             for row in reader:
                 name = PurePosixPath((row[listing.name_column] or "").strip())
                 address = (row[listing.address_column] or "").strip()
@@ -47,10 +49,15 @@ def read_listing(listing: ListingSettings, root: Path) -> dict[str, str]:
                     ) from None
                 if stem in found:
                     raise UserError(f"{path}, line {reader.line_num}: `{stem}` is there twice")
-                found[stem] = address
+                found[stem], line = address, reader.line_num
     except FileNotFoundError:
         raise UserError(f"`source.listing.file`: {path} does not exist") from None
-    except (csv.Error, UnicodeDecodeError) as error:
+    except csv.Error as error:
+        # Such as a quote without its end: the reader stands where it gave up, not where it began.
+        raise UserError(
+            f"{path}, line {line + 1}: this row is no CSV ({error}): correct its quotes"
+        ) from None
+    except UnicodeDecodeError as error:
         raise UserError(f"{path} is no CSV file ({error}): save it as one") from None
     if not found:
         raise UserError(f"{path} lists no image")
