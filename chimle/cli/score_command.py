@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from chimle.cli.options import DebugOption, JsonOption, TaskOption
+from chimle.cli.output_folder import check_folder
 from chimle.errors import guarded
 from chimle.io.terminal import emit, emit_line
 
@@ -66,8 +67,12 @@ def score_command(
         from chimle.images.walk import left_out_summary
         from chimle.metrics.score_files import ScoreRequest, score, score_table, write_scores
         from chimle.settings.perceptual import PerceptualSettings
+        from chimle.settings.reading import build_settings
 
-        perceptual = PerceptualSettings(backbone=backbone.value, weights=weights)
+        chosen = {"backbone": backbone.value, "weights": weights}
+        perceptual = build_settings(PerceptualSettings, chosen, "the options of `chimle score`")
+        if out is not None:
+            check_folder(out)
         request = ScoreRequest(
             outputs, targets, inputs, task, perceptual, inception, jpeg_quality, seed, features
         )

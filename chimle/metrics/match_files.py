@@ -95,15 +95,22 @@ def _check_folders(outputs: Path, names: Collection[str], others: Sequence[Path]
             raise UserError(f"{folder} belongs to no target: call it as its target's file")
 
 
-def find_in_folders(outputs: Path, targets: Path, inputs: Path | None) -> MatchedFiles:
+def find_in_folders(
+    outputs: Path, targets: Path, inputs: Path | None, others: Sequence[Path] = ()
+) -> MatchedFiles:
     """Outputs named after targets: `OUTPUTS/NAME/*.png`, `OUTPUTS/NAME_0.png`, `OUTPUTS/NAME.png`.
 
     NAME may lie in folders: `TARGETS/cat/001.jpg` has the output `OUTPUTS/cat/001_0.png`.
 
+    Args:
+        outputs, targets, inputs: folders, possibly within each other.
+        others: folders that the command writes to; what is in them is no image of it.
+
     Raises:
         UserError: a folder is missing or empty, or a file has no target, input or sample.
     """
-    folders = [folder for folder in (outputs, targets, inputs) if folder is not None]
+    given_folders = (outputs, targets, inputs, *others)
+    folders = [folder for folder in given_folders if folder is not None]
     left_out: list[LeftOut] = []
     by_target = _by_name(targets, folders, left_out)
     given = None if inputs is None else _by_name(inputs, folders, left_out)

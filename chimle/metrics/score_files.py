@@ -68,7 +68,12 @@ def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any], list[LeftOut]]
     elif request.targets is None:
         raise UserError("name the folder of targets by `--targets`, or give a CSV file")
     else:
-        matched = find_in_folders(request.outputs, request.targets, request.inputs)
+        matched = find_in_folders(
+            request.outputs,
+            request.targets,
+            request.inputs,
+            [] if request.features is None else [request.features],
+        )
     found = matched.predictions
     if task is not None and any(files.input is None for files in found):
         raise UserError("`--task` measures agreement with inputs: name their folder by `--inputs`")

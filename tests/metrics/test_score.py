@@ -207,6 +207,7 @@ def test_bad_usage_is_refused_with_one_sentence(root: Path) -> None:
     refused(run(root, "--task", "painting"), "unknown task")
     refused(run(root, "--inception", root / "nowhere.pth"), "nowhere.pth does not exist")
     refused(run(root, outputs="nowhere.csv"), "does not exist")
+    refused(run(root, "--weights", ""), "options of `chimle score`", "`weights`")
     refused(CliRunner().invoke(app, ["score", str(root / "outputs")]), "--targets")
     bare = ["score", str(root / "nowhere"), "--targets", str(root / "targets")]
     refused(CliRunner().invoke(app, bare), "nowhere is no folder")
@@ -262,6 +263,23 @@ def test_targets_in_folders(tmp_path: Path, name: Callable[[str, int], str]) -> 
     (tmp_path / "targets" / "dog" / "001.png").unlink()
     given = ("--inputs", tmp_path / "inputs")
     refused(run(tmp_path, *given), "belongs to no target")
+
+
+def test_where_nothing_can_be_written_nothing_is_scored(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a.txt").write_text("kept")
+    monkeypatch.setattr("chimle.metrics.score_files.score", None)  # Not reached.
+    for place in (root / "a.txt", root / "a.txt" / "below" / "deeper"):
+        refused(run(root, "-o", place), "a.txt is a file")
+    assert (root / "a.txt").read_text() == "kept"
+
+
+def test_features_may_be_kept_below_the_outputs(root: Path) -> None:
+    place = root / "outputs" / "features"
+    first = scored(root, "--features", place)
+    assert any(place.iterdir())
+    assert scored(root, "--features", place)["metrics"] == first["metrics"]
 
 
 def test_folders_within_each_other(root: Path) -> None:

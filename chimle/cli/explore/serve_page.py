@@ -1,8 +1,10 @@
 """Serve the page of `chimle explore` on this machine's loopback address only."""
 
 import contextlib
+import signal
 import socket
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,6 +31,7 @@ def serve_page(model: Model, port: int) -> None:
         tempfile.TemporaryDirectory(prefix="chimle-explore-") as folder,
         ThreadPoolExecutor(1) as worker,
         contextlib.suppress(KeyboardInterrupt),
+        interrupted_by(signal.SIGTERM),
     ):
         config = uvicorn.Config(
             build_app(model, Path(folder), worker),
@@ -40,6 +43,20 @@ def serve_page(model: Model, port: int) -> None:
         )
         print(f"Open http://127.0.0.1:{port} in a browser; Ctrl-C ends.", flush=True)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def interrupted_by(number: signal.Signals) -> Iterator[None]:
+    """Within it, a signal interrupts as Ctrl-C does, so that temporary folders are removed.
+
+    The server sends itself the signal that has ended it once more, which by default would end the
+    process at once.
+    """
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def listener(port: int) -> socket.socket:

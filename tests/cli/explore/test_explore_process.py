@@ -1,5 +1,6 @@
 """`chimle explore` as a process: how it starts, ends, and fails."""
 
+import os
 import re
 import signal
 import socket
@@ -17,13 +18,17 @@ from tests.support.helpers import ROOT
 from tests.support.servers import free_port
 
 
-def test_ctrl_c_ends_it_quietly(bundle: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_quietly_and_leaves_no_file(
+    bundle: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     pytest.importorskip("uvicorn", reason="the extra `explore` is absent")
     port = str(free_port())
     command = [sys.executable, "-W", "ignore", "-m", "chimle", "explore", "--port", port]
     with subprocess.Popen(
         [*command, "--model", str(bundle)],
         cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -33,9 +38,11 @@ def test_ctrl_c_ends_it_quietly(bundle: Path) -> None:
             server.stdout.readline() == f"Open http://127.0.0.1:{port} in a browser; Ctrl-C ends.\n"
         )
         httpx.get(f"http://127.0.0.1:{port}", timeout=60, trust_env=False).raise_for_status()
-        server.send_signal(signal.SIGINT)
+        assert list(tmp_path.glob("chimle-explore-*"))
+        server.send_signal(number)
         _, complaints = server.communicate(timeout=60)
     assert (server.returncode, complaints) == (0, "")
+    assert not list(tmp_path.glob("chimle-explore-*"))
 
 
 def test_a_taken_port_is_one_sentence(bundle: Path) -> None:
