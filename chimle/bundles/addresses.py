@@ -56,7 +56,12 @@ def _split_s3(address: str) -> tuple[str, str] | None:
 def is_remote(address: str) -> bool:
     """Whether the bundle must be downloaded first, or the address is of an unknown kind."""
     known = _split_s3(address) or address.startswith(hub.SCHEME) or _GIT.fullmatch(address)
-    return bool(known or (SCHEME.match(address) and not Path(address).exists()))
+    return bool(known) or _unknown_kind(address)
+
+
+def _unknown_kind(address: str) -> bool:
+    """Whether an address that is of no known kind is no path either."""
+    return bool(SCHEME.match(address)) and not Path(address).exists()
 
 
 def open_bundle(address: str, device: str = "cpu") -> Bundle:
@@ -80,7 +85,7 @@ def open_bundle(address: str, device: str = "cpu") -> Bundle:
             wanted = (match["repository"], match["revision"], match["path"])
             found = git_repository.fetch(*wanted, Path(name))
             return load_bundle(found, device)
-        if SCHEME.match(address) and not Path(address).exists():
+        if _unknown_kind(address):
             raise UserError(
                 f"{plain(address)} is no address of a bundle: name a folder, a zip file, "
                 "s3://BUCKET/NAME, hf://USER/NAME or git+REPOSITORY@REVISION:PATH"

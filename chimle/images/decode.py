@@ -62,7 +62,7 @@ class DecodedImage:
     frames: int = 1
 
 
-def _to_8_bit_grey(image: Image.Image) -> Image.Image:
+def to_8_bit_grey(image: Image.Image) -> Image.Image:
     """16-bit, 32-bit or floating-point grey as mode L.
 
     Integers are 16 bits deep, whatever they are stored in. A transparent value becomes an opacity.
@@ -114,7 +114,7 @@ def _split(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     """Any mode as (H, W, 3) uint8 over white and (H, W) uint8 opacity, if it has any."""
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
-        image = _to_8_bit_grey(image)
+        image = to_8_bit_grey(image)
     if image.mode not in _OPAQUE and "transparency" in image.info:
         image = _with_opacity(image)
     if image.mode not in _OPAQUE:
@@ -124,10 +124,10 @@ def _split(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     if image.mode in ("La", "RGBa"):
         image = image.convert(f"{image.mode[:-1]}A")
     alpha = image.getchannel("A")
-    return _over_white(_in_srgb(image.convert(colours), profile), alpha)
+    return over_white(_in_srgb(image.convert(colours), profile), alpha)
 
 
-def _over_white(rgb: Image.Image, alpha: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+def over_white(rgb: Image.Image, alpha: Image.Image) -> tuple[np.ndarray, np.ndarray]:
     """Colours over white and their opacity, as (H, W, 3) and (H, W) uint8."""
     shown = rgb.convert("RGBA")
     shown.putalpha(alpha)
@@ -176,7 +176,7 @@ def _decode_tiff(path: Path) -> DecodedImage:
     rgb, _ = _split(upright(page.colours, page.orientation))
     if page.opacity is None:
         return DecodedImage(rgb)
-    return DecodedImage(*_over_white(Image.fromarray(rgb), upright(page.opacity, page.orientation)))
+    return DecodedImage(*over_white(Image.fromarray(rgb), upright(page.opacity, page.orientation)))
 
 
 def _decode(path: Path) -> DecodedImage:

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from chimle.data.batch import conditioning, starting_images
-from chimle.images.depth import float_range, to_8_bits
+from chimle.images.decode import over_white, to_8_bit_grey
 from chimle.images.jpeg import JpegIntervals
 from chimle.images.pyramid import to_tensor, to_uint8
 from chimle.settings.model_settings import ModelSettings
@@ -54,12 +54,10 @@ def _rgb_of(image: Image.Image) -> np.ndarray:
     instead of clipped, and transparent pixels are shown over white.
     """
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image)
-        grey = to_8_bits(values, float_range(values) if values.dtype.kind == "f" else 65535.0)
-        return np.repeat(grey[..., None], 3, axis=2)
+        image = to_8_bit_grey(image)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), rgba)
+        return over_white(rgba, rgba.getchannel("A"))[0]
     return np.array(image.convert("RGB"))
 
 

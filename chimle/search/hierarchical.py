@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from chimle.data.batch import Batch
-from chimle.device import compute_dtype
+from chimle.device import compute_dtype, without_autocast
 from chimle.images.jpeg import joined_intervals
 from chimle.perceptual.distance import Distance, Features
 from chimle.search.codes import Purpose, code_keys, draw_keyed
-from chimle.search.near_ties import decided_exactly
+from chimle.search.near_ties import decide
 from chimle.tower.blocks import materialised
 from chimle.tower.generator import Tower, TowerState, select_state
 
@@ -80,13 +80,13 @@ def _cat(states: Sequence[TowerState]) -> TowerState:
 
 @dataclass(frozen=True)
 class _LevelSearch:
-    """The search of one level for B images.
+    """The search of one level for a group of G images.
 
     Attributes:
         tower, perceptual: the generator and the distance.
-        batch: the B images.
-        keys: (B, L, 2) int64 (`code_keys`).
-        chosen: (B,) int64 per level below, the codes that candidates extend.
+        batch: the G images.
+        keys: (G, L, 2) int64 (`code_keys`).
+        chosen: (G,) int64 per level below, the codes that candidates extend.
         count: candidates of each image.
         chunk: candidates compared at once.
         too_near, near_tie: as `search` takes them.
@@ -115,19 +115,22 @@ class _LevelSearch:
 
     def distances(self, images: Tensor, target: Features) -> Tensor:
         """(B, K) by which candidates are compared: far for no number, and for one too near."""
-        found = self.perceptual.distance(images, target).view(len(self.batch), -1)
+        found = self.perceptual.distance(images, target).view(len(target[0]), -1)
         found = found.nan_to_num(nan=torch.inf, posinf=torch.inf)
         rejected = found.clamp_min(LEAST_REJECTED) * REJECTED
         return torch.where(found < self.too_near, rejected, found)
 
-    def nearest(self, prefix: TowerState, target: Features) -> tuple[Tensor, Tensor, TowerState]:
+    def nearest(
+        self, rows: Tensor, prefix: TowerState, target: Features
+    ) -> tuple[Tensor, Tensor, TowerState]:
         """The nearest candidates of B images: indices (B,), distances (B,), prefix of B rows.
 
         Args:
+            rows: (B,) int64, which images of the group.
             prefix: of the B images.
             target: features of their targets at this level.
         """
-        rows = torch.arange(len(self.batch), device=self.keys.device)
+        own = torch.arange(len(rows), device=rows.device)
         index = torch.zeros_like(rows)
         kept: TowerState | None = None
         every: list[Tensor] = []
@@ -137,7 +140,7 @@ class _LevelSearch:
             images, state = self.step(prefix, rows, indices.expand(len(rows), -1))
             every.append(self.distances(images, target))
             distance, local = every[-1].min(dim=1)
-            found = select_state(state, rows * len(indices) + local)
+            found = select_state(state, own * len(indices) + local)
             # Strictly less: of equals the first stays, whatever the chunks.
             nearer = distance < nearest
             index = torch.where(nearer, part.start + local, index)
@@ -145,31 +148,49 @@ class _LevelSearch:
             kept = found if kept is None else _merge(nearer, found, kept)
         assert kept is not None
         if self.near_tie:
-            index, nearest, kept = self._decided(prefix, torch.cat(every, dim=1), index, kept)
+            distances = torch.cat(every, dim=1)
+            decided = decide(
+                distances,
+                self.near_tie,
+                lambda images, candidates: self.exact_distances(rows[images], candidates),
+            )
+            kept = self._exchanged(rows, prefix, kept, index, decided)
+            index, nearest = decided, distances.gather(1, decided[:, None])[:, 0]
         rejected = nearest.isfinite() & (nearest >= LEAST_REJECTED * REJECTED)
         return index, torch.where(rejected, nearest / REJECTED, nearest), kept
 
-    def _decided(
-        self, prefix: TowerState, distances: Tensor, index: Tensor, kept: TowerState
-    ) -> tuple[Tensor, Tensor, TowerState]:
-        """What `nearest` returns, after near ties of all (B, K) distances are decided in fp32."""
-        decided = decided_exactly(
-            self.tower,
-            self.perceptual,
-            self.batch,
-            self.keys,
-            self.chosen,
-            distances,
-            self.near_tie,
-            max(1, self.chunk // 2),
-        )
+    def exact_distances(self, rows: Tensor, candidates: Tensor) -> Tensor:
+        """Distances (R,) of candidates (R,) of the images `rows` (R,), in fp32 whatever autocast
+        says, lower levels included.
+        """
+        images, own = torch.unique(rows, return_inverse=True)
+        batch, distances = self.batch.select(images.tolist()), []
+        with without_autocast(rows.device):
+            targets = self.perceptual.features(batch.targets[self.level])
+            shapes = self.tower.code_shapes_for(batch.conditioning)
+            prefix = self.tower.begin(batch.conditioning, batch.jpeg)
+            for below, indices in enumerate(self.chosen):
+                code = draw_keyed(shapes[below], self.keys[images, below], indices[images, None])
+                _, prefix = self.tower.step(below, prefix, code)
+            # fp32 takes twice the memory for which `chunk` was planned.
+            for part in slices(len(rows), max(1, self.chunk // 2)):
+                begun = select_state(prefix, own[part])
+                found, _ = self.step(begun, rows[part], candidates[part, None])
+                target = tuple(feature[own[part]] for feature in targets)
+                distances.append(self.perceptual.distance(found, target))
+        return torch.cat(distances)
+
+    def _exchanged(
+        self, rows: Tensor, prefix: TowerState, kept: TowerState, index: Tensor, decided: Tensor
+    ) -> TowerState:
+        """`kept`, the state of candidates `index` (B,), with `decided` (B,) where they differ."""
         changed = (decided != index).nonzero()[:, 0]
-        if len(changed):
-            _, other = self.step(select_state(prefix, changed), changed, decided[changed, None])
-            order = torch.arange(len(index), device=index.device)
-            order[changed] = len(index) + torch.arange(len(changed), device=index.device)
-            kept = select_state(_cat((kept, other)), order)
-        return decided, distances.gather(1, decided[:, None])[:, 0], kept
+        if not len(changed):
+            return kept
+        _, other = self.step(select_state(prefix, changed), rows[changed], decided[changed, None])
+        order = torch.arange(len(index), device=index.device)
+        order[changed] = len(index) + torch.arange(len(changed), device=index.device)
+        return select_state(_cat((kept, other)), order)
 
 
 @torch.no_grad()
@@ -226,25 +247,22 @@ def search(
             distances: list[Tensor] = []
             for level, (count, chunk) in enumerate(zip(candidates, chunks, strict=True)):
                 target = perceptual.features(part.targets[level])
+                level_search = _LevelSearch(
+                    tower,
+                    perceptual,
+                    part,
+                    keys[members],
+                    tuple(indices),
+                    count,
+                    chunk,
+                    too_near,
+                    near_tie,
+                )
                 found = []
                 for rows in slices(len(part), max(1, chunk // count)):
                     own = torch.arange(rows.start, rows.stop, device=device)
-                    level_search = _LevelSearch(
-                        tower,
-                        perceptual,
-                        part.select(range(rows.start, rows.stop)),
-                        keys[members][rows],
-                        tuple(codes[rows] for codes in indices),
-                        count,
-                        chunk,
-                        too_near,
-                        near_tie,
-                    )
-                    found.append(
-                        level_search.nearest(
-                            select_state(state, own), tuple(feature[rows] for feature in target)
-                        )
-                    )
+                    theirs = tuple(feature[rows] for feature in target)
+                    found.append(level_search.nearest(own, select_state(state, own), theirs))
                 indices.append(torch.cat([f[0] for f in found]))
                 distances.append(torch.cat([f[1] for f in found]))
                 state = _cat([f[2] for f in found])

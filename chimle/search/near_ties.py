@@ -5,16 +5,10 @@ rounding decides which of them is kept; their images and distances are computed 
 lower levels included.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-
-from chimle.data.batch import Batch
-from chimle.device import without_autocast
-from chimle.perceptual.distance import Distance
-from chimle.search.codes import draw_keyed
-from chimle.tower.generator import Tower, select_state
 
 
 def near_ties(distances: Tensor, margin: float) -> Tensor:
@@ -29,83 +23,21 @@ def near_ties(distances: Tensor, margin: float) -> Tensor:
     return tied & (tied.sum(dim=1, keepdim=True) > 1)
 
 
-def exact_distances(
-    tower: Tower,
-    perceptual: Distance,
-    batch: Batch,
-    keys: Tensor,
-    chosen: Sequence[Tensor],
-    rows: Tensor,
-    candidates: Tensor,
-    at_once: int,
+def decide(
+    distances: Tensor, margin: float, exact_distances: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
-    """Distances (R,) of images at one level, in fp32 whatever autocast says.
+    """The nearest of B images' K candidates, with near ties decided exactly: (B,) int64.
 
     Args:
-        tower: the generator.
-        perceptual: the distance.
-        batch: B images.
-        keys: (B, L, 2) int64 (`chimle.search.codes.code_keys`).
-        chosen: (B,) int64 per level below.
-        rows: (R,) int64, which of the B images a candidate belongs to.
-        candidates: (R,) int64, its index at the level.
-        at_once: candidates compared at once.
-    """
-    level = len(chosen)
-    shapes = tower.code_shapes_for(batch.conditioning)
-    distances = []
-    with without_autocast(rows.device):
-        targets = perceptual.features(batch.targets[level])
-        prefix = tower.begin(batch.conditioning, batch.jpeg)
-        for below, indices in enumerate(chosen):
-            code = draw_keyed(shapes[below], keys[:, below], indices[:, None])
-            _, prefix = tower.step(below, prefix, code)
-        for own, index in zip(rows.split(at_once), candidates.split(at_once), strict=True):
-            code = draw_keyed(shapes[level], keys[own, level], index[:, None])
-            images, _ = tower.step(level, select_state(prefix, own), code)
-            target = tuple(feature[own] for feature in targets)
-            distances.append(perceptual.distance(images, target))
-    return torch.cat(distances)
-
-
-def decided_exactly(
-    tower: Tower,
-    perceptual: Distance,
-    batch: Batch,
-    keys: Tensor,
-    chosen: Sequence[Tensor],
-    distances: Tensor,
-    margin: float,
-    at_once: int,
-) -> Tensor:
-    """The nearest of B images' K candidates, with near ties decided in fp32: (B,) int64.
-
-    Args:
-        tower: the generator.
-        perceptual: the distance.
-        batch: B images.
-        keys: (B, L, 2) int64.
-        chosen: (B,) int64 per level below, the codes that the candidates extend.
         distances: (B, K) of the candidates as a search in less precise arithmetic has them.
         margin: see `near_ties`.
-        at_once: near ties compared at once.
+        exact_distances: takes images (R,) int64, of the B, and candidates (R,) int64, of the K;
+            returns their distances (R,).
     """
-    tied = near_ties(distances, margin)
-    images = tied.any(dim=1).nonzero()[:, 0]
+    images, candidates = near_ties(distances, margin).nonzero(as_tuple=True)
     nearest = distances.argmin(dim=1)
     if not len(images):
         return nearest
-    rows, candidates = tied[images].nonzero(as_tuple=True)
-    exact = exact_distances(
-        tower,
-        perceptual,
-        batch.select(images.tolist()),
-        keys[images],
-        [indices[images] for indices in chosen],
-        rows,
-        candidates,
-        at_once,
-    )
     again = torch.full_like(distances, torch.inf)
-    again[images[rows], candidates] = exact.nan_to_num(nan=torch.inf)
+    again[images, candidates] = exact_distances(images, candidates).nan_to_num(nan=torch.inf)
     return torch.where(again.isfinite().any(dim=1), again.argmin(dim=1), nearest)
