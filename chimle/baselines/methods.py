@@ -53,6 +53,7 @@ OTHER_STEPS: Mapping[str, Any] = {
     "micro_batches": 1,
     "code_noise": 0.0,
     "noise_strength": 1.0,
+    "equaliser": None,
     "graph": False,
 }
 """Fields of `train` that are for the steps and codes of `ImleTrainer` alone."""
@@ -87,6 +88,7 @@ METHODS: dict[str, Method] = {
                     "level_weights": None,
                     "code_noise": 0.0,
                     "noise_strength": 1.0,
+                    "equaliser": None,
                     "ema": 0.0,
                 },
             },
@@ -102,7 +104,14 @@ METHODS: dict[str, Method] = {
             "regression",
             "regression",
             "no code, the same loss: one sample per input",
-            changes={"train": {"codes": "none", "code_noise": 0.0, "noise_strength": 1.0}},
+            changes={
+                "train": {
+                    "codes": "none",
+                    "code_noise": 0.0,
+                    "noise_strength": 1.0,
+                    "equaliser": None,
+                }
+            },
         ),
         Method(
             "cgan",

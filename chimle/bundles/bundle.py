@@ -26,6 +26,7 @@ from chimle.io.files import replaced_folder, write_bytes, write_text
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
 from chimle.settings.tower import TowerSettings
+from chimle.tower.equaliser import no_equaliser
 from chimle.tower.generator import Tower
 
 FORMAT = 2
@@ -221,6 +222,8 @@ def _empty_tower(settings: ModelSettings) -> tuple[Tower, int]:
     small = _most_parameters(settings.tower) <= _SMALL_TOWER
     with torch.device("cpu" if small else "meta"), torch.random.fork_rng(devices=[]):
         tower = Tower(settings.tower, settings.definition.wiring)
+        if settings.train.equaliser is not None:
+            tower.equaliser = no_equaliser(settings.tower.resolution)
     state = tower.state_dict().values()
     return tower, 4 * sum(value.numel() for value in state) + _HEADER_BYTES * len(state)
 

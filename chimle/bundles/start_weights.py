@@ -72,8 +72,9 @@ def start_weights(bundle: Bundle, settings: ModelSettings) -> StartWeights:
         UserError: the bundle's tower has other sizes than the settings'.
     """
     _check(bundle, settings)
-    # A finished model's noise was strengthened after its training.
+    # A finished model's noise was strengthened, and its filter fitted, after its training.
     tower = copy.deepcopy(bundle.tower)
+    tower.equaliser = None
     tower.strengthen_noise(1 / bundle.settings.train.noise_strength)
     state = tower.state_dict()
     content = hashlib.sha256()

@@ -31,6 +31,7 @@ from chimle.tower.blocks import (
     spatial_moments,
 )
 from chimle.tower.consistency import agree_with_lightness, agreeing, reduced_agreement
+from chimle.tower.equaliser import equalised
 from chimle.tower.generator import Tower
 from chimle.tower.level import FEATURE_SCALE, Level
 
@@ -263,9 +264,22 @@ class BandedTower:
                 factor = 2 if chained else 1
                 source = below if level.draws_after_up and below else partial(rows_of, feature)
                 drawn = self._draw(level, source, (factor * height, factor * width))
+                if number == last and tower.equaliser is not None:
+                    drawn = self._equalised(drawn, tower.equaliser)
                 if chained and self.exact:
                     drawn = self._reduced_agreement(drawn)
         return self._finish(drawn)
+
+    @staticmethod
+    def _equalised(raw: Tensor, kernel: Tensor) -> Tensor:
+        """Raw images filtered by a tower's equaliser, sample by sample and in bands."""
+        filtered = torch.empty_like(raw, dtype=torch.float32)
+        for number in range(len(raw)):
+            own = slice(number, number + 1)
+            for top in range(0, raw.shape[2], FINISH_ROWS):
+                rows = (top, min(top + FINISH_ROWS, raw.shape[2]))
+                filtered[own, :, slice(*rows)] = equalised(raw[own], kernel, rows)
+        return filtered
 
     def _reduced_agreement(self, raw: Tensor) -> Tensor:
         """Raw images whose reduction is the input, sample by sample for the sake of memory."""

@@ -1,7 +1,8 @@
 """Power spectrum of samples against that of targets: hatching, blur and blocks in decibels.
 
-Needs no network, so no training can minimise it. An excess at some frequencies is a pattern that
-targets do not have (hatching, blocks), a deficit at high frequencies is blur.
+Needs no network, and no gradient step minimises it; `train.equaliser` is fitted to it. An excess at
+some frequencies is a pattern that targets do not have (hatching, blocks), a deficit at high
+frequencies is blur.
 """
 
 from collections.abc import Iterator
@@ -48,6 +49,11 @@ def _window(size: tuple[int, int]) -> np.ndarray:
     return window
 
 
+def rounding_power(size: tuple[int, ...]) -> float:
+    """Power at every frequency of an (H, W) image that is constant but for 8-bit rounding."""
+    return float(ROUNDING_VARIANCE * np.square(_window((size[0], size[1]))).sum())
+
+
 def power(images: np.ndarray) -> np.ndarray:
     """Power spectra (..., H, W) of the luminance of (..., H, W, 3) uint8 images."""
     window = _window((images.shape[-3], images.shape[-2]))
@@ -73,7 +79,7 @@ def decibels(samples: np.ndarray, targets: np.ndarray, images: int) -> np.ndarra
         images: number of images that a sum is over.
     """
     size = (targets.shape[-2], targets.shape[-1])
-    least = images * ROUNDING_VARIANCE * np.square(_window(size)).sum()
+    least = images * rounding_power(size)
     ratio = np.log10(np.maximum(samples, least) / np.maximum(targets, least))
     return np.asarray(10 * ratio[..., frequencies(size)])
 

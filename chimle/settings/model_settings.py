@@ -7,6 +7,7 @@ from chimle.settings.search import SearchSettings
 from chimle.settings.settings_base import SeededSettings
 from chimle.settings.tower import TowerSettings
 from chimle.settings.train import TrainSettings
+from chimle.tasks import Wiring
 
 
 class ModelSettings(SeededSettings):
@@ -37,6 +38,11 @@ class ModelSettings(SeededSettings):
             raise ValueError(
                 "`search.again_below` is for rounds that repeat their images: set "
                 "`train.repeat_images` to at least 2"
+            )
+        if self.train.equaliser is not None and self.definition.wiring is Wiring.COLOURIZATION:
+            raise ValueError(
+                "`train.equaliser` is for images whose lightness a model makes; in colourization "
+                "it is the input's: leave it null"
             )
         reduction = self.definition.reduction
         if reduction > 1 and reduction != 2**self.tower.levels:

@@ -60,6 +60,12 @@ class TrainSettings(Settings):
     normals of this standard deviation. A perceptual distance leaves fine contrast weaker than the
     targets have it, and above 1 it comes back; `python -m benchmarks.noise_strength` shows what
     helps a model. 1: as trained."""
+    equaliser: float | None = Field(None, ge=0, le=1)
+    """Give the finished model a filter of its finest images that takes away what the power spectrum
+    of its samples has more than that of the training targets, such as strokes along one diagonal,
+    and adds this share, in decibels, of what it has less (`chimle.tower.equaliser`). The higher the
+    share, the more contrast have details, and the farther is a single sample from its target;
+    `python -m benchmarks.equaliser` shows what helps a model. null: no filter."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the convolutions. Normalisation and distances stay in fp32."""
     graph: bool = True

@@ -18,6 +18,7 @@ from chimle.images.jpeg_agreement import agree_with_jpeg
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.consistency import agree_with_lightness, agreeing, reduced_agreement
+from chimle.tower.equaliser import equalised
 from chimle.tower.initialise import initialise
 from chimle.tower.level import Level
 
@@ -74,12 +75,19 @@ class Tower(nn.Module):
     Args:
         settings: sizes and initialisation.
         wiring: how levels are joined (METHOD: generic, super-resolution, colourization).
+
+    Attributes:
+        equaliser: (s, s) filter of the finest level's output (`chimle.tower.equaliser`); None
+            while a tower is trained, and where the finished model has none.
     """
+
+    equaliser: Tensor | None
 
     def __init__(self, settings: TowerSettings, wiring: Wiring) -> None:
         super().__init__()
         self.settings, self.wiring = settings, wiring
         self.levels = nn.ModuleList(Level(settings, wiring, i) for i in range(settings.levels))
+        self.register_buffer("equaliser", None)
         initialise(self.each_level(), wiring, settings.initialisation)
 
     def level(self, number: int) -> Level:
@@ -200,7 +208,9 @@ class Tower(nn.Module):
 
     def _image(self, level: int, state: TowerState, raw: Tensor) -> tuple[Tensor, Tensor]:
         """The level's image (B*K, 3, H, W), and the raw output as the next level sees it."""
-        exact = self.settings.agreement == "exact"
+        exact, finest = self.settings.agreement == "exact", level == self.settings.levels - 1
+        if finest and self.equaliser is not None:
+            raw = equalised(raw, self.equaliser)
         if self.wiring is Wiring.COLOURIZATION:
             light = _repeat(state.conditioning[level], raw.shape[0])
             return (agree_with_lightness if exact else chroma_to_rgb)(light, raw), raw
@@ -209,7 +219,7 @@ class Tower(nn.Module):
             return image, 2 * image - 1
         image = (raw + 1) / 2
         jpeg = state.jpeg
-        if exact and jpeg is not None and level == self.settings.levels - 1:
+        if exact and jpeg is not None and finest:
             inputs = state.conditioning[level]
             image = agreeing(lambda x: agree_with_jpeg(x, inputs, jpeg), image)
         return image, raw

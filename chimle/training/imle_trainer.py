@@ -28,6 +28,7 @@ from chimle.training.code_selection import (
     perturbed,
     zero_codes,
 )
+from chimle.training.equalisation import fit_equaliser
 from chimle.training.execution import Execution
 from chimle.training.initial_state import initial_state
 from chimle.training.losses import level_losses, supervised_levels
@@ -104,10 +105,16 @@ class ImleTrainer(BaseTrainer):
         return Trained(self.finished(), self.columns(), self.state.position.history)
 
     def finished(self) -> Tower:
-        """The averaged tower with `train.noise_strength`; the state keeps it as trained."""
+        """The averaged tower with `train.noise_strength` and `train.equaliser`.
+
+        The state keeps it as trained.
+        """
         tower = copy.deepcopy(self.state.average.module)
         assert isinstance(tower, Tower)
         tower.strengthen_noise(self.settings.train.noise_strength)
+        if self.settings.train.equaliser is not None:
+            task, share = self.settings.definition, self.settings.train.equaliser
+            fit_equaliser(tower, task, self.pairs, share)
         return tower
 
     def columns(self) -> list[str]:

@@ -38,9 +38,12 @@ def build(wiring: Wiring) -> Tower:
     return Tower(sizes, wiring).eval()
 
 
-def whole_and_banded(wiring: Wiring, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def whole_and_banded(
+    wiring: Wiring, height: int, width: int, equaliser: Tensor | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Images of one forward pass and of the banded evaluation, for inputs of one size."""
     tower, generator = build(wiring), torch.Generator().manual_seed(1)
+    tower.equaliser = equaliser
     channels = 1 if wiring is Wiring.COLOURIZATION else 3
     shifts = (0,) if wiring is Wiring.SUPER_RESOLUTION else (2, 1, 0)
     inputs = [
@@ -124,3 +127,19 @@ def test_an_image_is_drawn_without_fp64(wiring: Wiring) -> None:
     wanted = whole_and_banded(wiring, 8, 8)[1]
     with NoDoubles():  # type: ignore[no-untyped-call]
         assert np.array_equal(whole_and_banded(wiring, 8, 8)[1], wanted)
+
+
+@pytest.mark.parametrize("wiring", [Wiring.GENERIC, Wiring.SUPER_RESOLUTION])
+@pytest.mark.parametrize("size", [(4, 8), (60, 20), (252, 8)])
+def test_bands_are_filtered_as_the_whole_is(
+    monkeypatch: pytest.MonkeyPatch, wiring: Wiring, size: tuple[int, int]
+) -> None:
+    """Rows near a band's border are filtered with the rows beyond it."""
+    monkeypatch.setattr(bands, "FINISH_ROWS", 24)
+    whole, banded = whole_and_banded(wiring, *size)
+    kernel = torch.rand(15, 15, generator=torch.Generator().manual_seed(2)) - 0.4
+    kernel = kernel + kernel.flip(0, 1)
+    filtered, banded_filtered = whole_and_banded(wiring, *size, kernel / kernel.sum())
+    assert np.abs(filtered.astype(int) - banded_filtered).max() <= 1
+    assert np.array_equal(banded.shape, banded_filtered.shape)
+    assert np.abs(whole.astype(int) - filtered).max() > 5
