@@ -49,8 +49,8 @@ def differences(share: float | None, pairs: list[Pair]) -> np.ndarray:
     found = power(samples.reshape(-1, *samples.shape[2:])).sum(axis=0) / 2
     radius = np.hypot(*np.meshgrid(*[np.fft.fftfreq(targets.shape[1])] * 2))
     fine = radius[frequencies(targets.shape[1:3])] > 0.25
-    ratios: np.ndarray = decibels(found, power(targets).sum(axis=0), len(pairs))
-    return ratios[fine]
+    ratios = decibels(found, power(targets).sum(axis=0), len(pairs))
+    return np.asarray(ratios[fine])
 
 
 def test_an_excess_goes_and_a_lack_is_filled_by_its_share() -> None:
