@@ -31,7 +31,7 @@ GROUPS = st.sampled_from(["image", "folder", 1, 2, 3])
 
 def plan_of(names: list[str], own: PairSettings) -> list[PairSpec]:
     records = [{"file": f"targets/{name}.png", "width": 64, "height": 64} for name in names]
-    return list(plan_images(records, [], SizeFilter(own)))
+    return list(plan_images(records, [], SizeFilter(own, reduction=1)))
 
 
 def splits_of(names: list[str], own: PairSettings, seed: int) -> dict[str, str] | None:
@@ -117,8 +117,27 @@ def test_small_images_are_refused_or_listed(tmp_path: Path) -> None:
     ]
     assert sum(manifest["counts"].values()) == 12
     assert "1 too small" in summary(manifest)
-    with pytest.raises(UserError, match="every image is smaller"):
+    with pytest.raises(UserError, match="every image or its input is smaller"):
         paired(tmp_path, settings_for("colourization", source, small="skip", size=4096))
+
+
+@pytest.mark.parametrize(("task", "least"), [("colourization", 32), ("super_resolution", 2)])
+def test_small_inputs_are_refused_or_listed(tmp_path: Path, task: str, least: int) -> None:
+    """A given input is never enlarged: it has the pixels that the task reads."""
+    write_photographs(tmp_path / "days", count=12)
+    write_photographs(tmp_path / "nights", count=12, size=least)
+    small = f"{least - 1}x{least - 1}"
+    Image.new("RGB", (least - 1, least - 1)).save(tmp_path / "nights" / "photo_03.png")
+    source = {"kind": "folder", "path": str(tmp_path / "days"), "inputs": str(tmp_path / "nights")}
+    with pytest.raises(UserError, match=rf"inputs/photo_03\.png is {small}.*`pair.small`"):
+        paired(tmp_path, settings_for(task, source))
+    pairs = paired(tmp_path, settings_for(task, source, small="skip"))
+    reason = f"{small}, smaller than the {least} pixels of an input at `pair.size` 32"
+    assert read_manifest(pairs)["skipped"] == [
+        {"name": "photo_03", "because": f"inputs/photo_03.png is {reason}"}
+    ]
+    ids = {entry["id"] for entry in read_records(pairs, PAIRS)}
+    assert ids == {f"photo_{number:02}" for number in range(12) if number != 3}
 
 
 @needs_shared("data/butterflies.tar")

@@ -84,7 +84,7 @@ def make_plan(settings: PairStageSettings, raw: Path, work: Path) -> Plan:
     for record in read_records(raw, SOURCE):
         by_kind[record["file"].split("/", 1)[0]].append(record)
     targets, inputs = by_kind["targets"], by_kind["inputs"]
-    size_filter, header_parts = SizeFilter(pair), dict[str, Any]()
+    size_filter, header_parts = SizeFilter(pair, settings.definition.reduction), dict[str, Any]()
     if pair.timelapse:
         annotations = raw / header["annotations"] if "annotations" in header else None
         timelapse = plan_timelapse(targets, annotations, settings, raw, work, size_filter)
@@ -97,7 +97,7 @@ def make_plan(settings: PairStageSettings, raw: Path, work: Path) -> Plan:
         plan = list(plan_images(targets, inputs, size_filter))
     header_parts["skipped"] = size_filter.skipped
     if not plan:
-        raise UserError(f"`pair.size` {pair.size}: every image is smaller; lower it")
+        raise UserError(f"`pair.size` {pair.size}: every image or its input is smaller; lower it")
     splits = split_groups(plan, pair, settings.seed)
     # Regions share no pixel, and frames of a fixed camera always look alike.
     if pair.duplicates != "keep" and header["kind"] != "builtin" and not pair.timelapse:

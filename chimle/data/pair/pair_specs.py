@@ -98,22 +98,37 @@ class SizeFilter:
 
     Attributes:
         settings: smallest size, and whether smaller images are an error.
+        reduction: target side divided by input side.
         skipped: name and reason of the images that are too small.
     """
 
     settings: PairSettings
+    reduction: int
     skipped: list[dict[str, str]] = field(default_factory=list)
 
     def fits(self, file: str, width: int, height: int) -> bool:
-        """Whether the sides reach `pair.size`.
+        """Whether a target's sides reach `pair.size`.
 
         Raises:
             UserError: they do not and `pair.small` is `refuse`.
         """
         size = self.settings.size
-        if min(width, height) >= size:
+        return self._reaches(size, f"`pair.size` {size}", file, width, height)
+
+    def input_fits(self, file: str, width: int, height: int) -> bool:
+        """Whether a given input's sides reach `pair.size` divided by the reduction.
+
+        Raises:
+            UserError: they do not and `pair.small` is `refuse`.
+        """
+        side = self.settings.size // self.reduction
+        words = f"the {side} pixels of an input at `pair.size` {self.settings.size}"
+        return self._reaches(side, words, file, width, height)
+
+    def _reaches(self, side: int, words: str, file: str, width: int, height: int) -> bool:
+        if min(width, height) >= side:
             return True
-        sentence = f"{file} is {width}x{height}, smaller than `pair.size` {size}"
+        sentence = f"{file} is {width}x{height}, smaller than {words}"
         if self.settings.small == "refuse":
             raise UserError(
                 f"{sentence}: remove it, lower `pair.size`, or set `pair.small` to skip"
@@ -139,16 +154,19 @@ def plan_images(
     """The central square of every image, with the source's own input where it has one.
 
     Raises:
-        UserError: one is too small.
+        UserError: an image or an input is too small.
     """
-    own = {stem(record["file"]): record["file"] for record in inputs}
+    own = {stem(record["file"]): record for record in inputs}
     for record in targets:
         file, name = record["file"], stem(record["file"])
         if not size_filter.fits(file, record["width"], record["height"]):
             continue
+        given = own.get(name)
+        if given and not size_filter.input_fits(given["file"], given["width"], given["height"]):
+            continue
         box = centre_square(record["width"], record["height"])
         group = group_of(name, size_filter.settings)
-        yield PairSpec(pair_id(name), group, file, box, input=own.get(name))
+        yield PairSpec(pair_id(name), group, file, box, input=given["file"] if given else None)
 
 
 def plan_halves(
