@@ -113,6 +113,29 @@ def test_splits_by_camera(tmp_path: Path) -> None:
     assert all(len(own) == 1 for own in splits.values())
 
 
+@pytest.mark.parametrize("split", ["date", "camera"])
+def test_every_night_is_used_or_listed(tmp_path: Path, split: str) -> None:
+    """Its split may have no day, or its camera."""
+    folder = tmp_path / "cameras"
+    write_camera(folder / "dale", {"day": days(4), "night": nights(4)})
+    one_day = [f"20130501_{hour}0000" for hour in range(10, 15)]
+    write_camera(folder / "town", {"day": one_day, "night": nights(14)}, place=1)
+    write_camera(folder / "hill", {"night": nights(5)}, place=2)
+    write_camera(folder / "moor", {"day": days(3), "night": nights(3)}, place=3)
+    pairs = lapse(tmp_path, split=split, cameras={"hill": FRANKFURT})
+    rejected = read_manifest(pairs)["timelapse"]["rejected"]
+    alone = {one["name"] for one in rejected if one["because"] == "no day to pair it with"}
+    assert {f"hill/{name}" for name in nights(5)} <= alone
+    assert any(name.startswith("town/") for name in alone) == (split == "date")
+    listed = {one["name"] for one in rejected}
+    used = set(frames_of(pairs)["night"])
+    assert not used & listed
+    assert used | listed >= {
+        path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*_23*")
+    }
+    assert f"{len(listed)} left out" in summary(read_manifest(pairs))
+
+
 def test_a_wrong_clock_and_the_sun(tmp_path: Path) -> None:
     folder = tmp_path / "cameras" / "town"
     write_camera(folder, {"day": days(10), "night": nights(6)})

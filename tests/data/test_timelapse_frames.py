@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from chimle.data.pair.splits import by_hash
 from chimle.data.pair.timelapse.align import (
     common_square,
     edges,
@@ -20,6 +21,7 @@ from chimle.data.pair.timelapse.align import (
     reference_edges,
     rejection_reason,
 )
+from chimle.data.pair.timelapse.dates import date_splits
 from chimle.data.pair.timelapse.frames import (
     Frame,
     Rejected,
@@ -31,6 +33,7 @@ from chimle.data.pair.timelapse.frames import (
 from chimle.data.pair.timelapse.light_classes import Class, by_attributes
 from chimle.data.pair.timelapse.night_day_pairs import balanced
 from chimle.errors import UserError
+from chimle.settings.pair import PairSettings
 from chimle.settings.timelapse import (
     TRANSIENT_ATTRIBUTES,
     AlignSettings,
@@ -216,3 +219,24 @@ def test_moved_frames_are_put_back_and_others_rejected() -> None:
     assert rejection_reason(far, day.agreement, 160, own) is not None
     other = pose_of(edges(frame("day", 24, place=5)), reference, 160)
     assert "another scene" in str(rejection_reason(other, day.agreement, 160, own))
+
+
+DATES = st.lists(st.integers(1, 9).map("2013-05-{:02}".format), max_size=6, unique=True).map(sorted)
+
+
+@settings(max_examples=300)
+@given(days=DATES, nights=DATES, seed=st.integers(0, 99))
+def test_the_test_split_has_nights_and_days(days: list[str], nights: list[str], seed: int) -> None:
+    """A date that the days put into the test stays there, whatever the nights need."""
+    dates = {Class.DAY: days, Class.NIGHT: nights}
+    splits = date_splits(dates, PairSettings(), seed)
+    assert set(splits) == {*days, *nights}
+    for own in dates.values():
+        assert min(map(len, dates.values())) < 2 or "test" in {splits[date] for date in own}
+
+
+@settings(max_examples=100)
+@given(dates=DATES, seed=st.integers(0, 99))
+def test_dates_with_nights_and_days_are_split_like_any_groups(dates: list[str], seed: int) -> None:
+    own = PairSettings()
+    assert date_splits(dict.fromkeys(Class, dates), own, seed) == by_hash(dates, own, seed)

@@ -41,18 +41,24 @@ def _by_folder(plan: Sequence[PairSpec]) -> dict[str, str]:
     return {group: _FOLDER_SPLITS[tops[name]] for name, group in names}
 
 
+def split_by_hash(group: str, settings: PairSettings, seed: int) -> str:
+    """Split of a group by its name and the seed alone."""
+    place = unit_hash(seed, group)
+    if place < settings.test:
+        return "test"
+    return "validation" if place < settings.test + settings.validation else "train"
+
+
+def first_by_hash(groups: Sequence[str], seed: int) -> str:
+    """The group that joins the test split first where that split is empty."""
+    return min(groups, key=lambda group: unit_hash(seed, group))
+
+
 def by_hash(groups: Sequence[str], settings: PairSettings, seed: int) -> dict[str, str]:
     """Split of every group by its name and the seed; the test split is never empty."""
-    chosen = {}
-    held = settings.test + settings.validation
-    for group in groups:
-        place = unit_hash(seed, group)
-        chosen[group] = (
-            "test" if place < settings.test else "validation" if place < held else "train"
-        )
+    chosen = {group: split_by_hash(group, settings, seed) for group in groups}
     if len(groups) > 1 and "test" not in chosen.values():
-        # With few groups the test split may be empty: take the group with the smallest hash.
-        chosen[min(groups, key=lambda group: unit_hash(seed, group))] = "test"
+        chosen[first_by_hash(groups, seed)] = "test"
     return chosen
 
 

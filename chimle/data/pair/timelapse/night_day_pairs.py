@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from chimle.data.even_spacing import evenly_spaced
 from chimle.data.pair.pair_specs import PairSpec, SizeFilter, pair_id
-from chimle.data.pair.splits import by_hash, unit_hash
+from chimle.data.pair.splits import unit_hash
 from chimle.data.pair.timelapse.align import (
     REFERENCE_DAYS,
     Edges,
@@ -22,6 +21,7 @@ from chimle.data.pair.timelapse.align import (
     reference_edges,
     rejection_reason,
 )
+from chimle.data.pair.timelapse.dates import date_of, date_splits
 from chimle.data.pair.timelapse.frames import (
     Frame,
     FrameReader,
@@ -123,13 +123,6 @@ def align(
             camera.frames[kind] = [f for f in camera.frames[kind] if f.name in camera.poses]
 
 
-def date_of(frame: Frame, class_: Class) -> str:
-    """The date of a day, or the one on which a night began, UTC."""
-    assert frame.time is not None
-    moment = frame.time - timedelta(hours=12) if class_ is Class.NIGHT else frame.time
-    return moment.date().isoformat()
-
-
 def _shuffled(frames: Sequence[Frame], purpose: str, seed: int) -> list[Frame]:
     return sorted(frames, key=lambda frame: unit_hash(seed, f"{purpose}/{frame.name}"))
 
@@ -160,23 +153,19 @@ def balanced(
                 yield night, day
 
 
-def _split_of(
-    frames: Mapping[Class, Sequence[Frame]], settings: PairStageSettings
-) -> dict[str, str]:
-    """Splits of frames by their dates, so that the test has nights and days."""
-    chosen: dict[str, str] = {}
-    for kind in (Class.DAY, Class.NIGHT):
-        dates = sorted({date_of(frame, kind) for frame in frames[kind]})
-        chosen |= by_hash(dates, settings.pair, settings.seed)
-    return chosen
-
-
 def _pairs(
-    camera: Camera, settings: PairStageSettings, size_filter: SizeFilter
+    camera: Camera, settings: PairStageSettings, size_filter: SizeFilter, rejected: Rejected
 ) -> Iterator[PairSpec]:
+    """Pairs of a camera; rejects nights whose split has no day."""
     timelapse = settings.pair.timelapse
     assert timelapse is not None
-    splits: dict[str, str] = _split_of(camera.frames, settings) if timelapse.split == "date" else {}
+    splits: dict[str, str] = {}
+    if timelapse.split == "date":
+        dates = {
+            kind: sorted({date_of(frame, kind) for frame in camera.frames[kind]})
+            for kind in (Class.DAY, Class.NIGHT)
+        }
+        splits = date_splits(dates, settings.pair, settings.seed)
 
     def split_of(frame: Frame, kind: Class) -> str | None:
         return splits[date_of(frame, kind)] if splits else None
@@ -185,6 +174,9 @@ def _pairs(
     for split in sorted({split_of(night, Class.NIGHT) for night in nights}, key=str):
         mine = [night for night in nights if split_of(night, Class.NIGHT) == split]
         theirs = [day for day in days if split_of(day, Class.DAY) == split]
+        if not theirs:
+            for night in mine:
+                rejected.add(night.name, "no day to pair it with", f"split {split}" * bool(split))
         for night, day in balanced(mine, theirs, timelapse.days_per_night, settings.seed):
             yield from _planned(camera, night, day, split, size_filter)
 
@@ -284,7 +276,7 @@ def plan_timelapse(
         cameras.append(camera)
         counts[camera.name] = {str(kind): count[kind] for kind in Class}
     align(cameras, settings, raw, work, rejected)
-    pairs = [pair for camera in cameras for pair in _pairs(camera, settings, size_filter)]
+    pairs = [pair for camera in cameras for pair in _pairs(camera, settings, size_filter, rejected)]
     reasons: dict[str, dict[str, int]] = {camera.name: {} for camera in cameras}
     for line in rejected.lines:
         own = reasons[camera_of(line["name"])]
