@@ -6,12 +6,14 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import yaml
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from chimle.errors import UserError
 from chimle.io.files import locked, write_text
@@ -31,6 +33,7 @@ from flows.steps import (
     thread_runner,
 )
 from flows.training_progress import TrainingProgress
+from flows.worktrees import find_commit, git
 
 Value = bool | int | float | str
 Point = dict[str, Value]
@@ -57,26 +60,85 @@ def grid_points(grid: dict[str, list[Value]], most: int) -> list[Point]:
     return points
 
 
+def with_point(text: str, name: str, point: Point) -> str:
+    """The text of `params.yaml` with a point in a task's sections; comments stay.
+
+    Raises:
+        UserError: the text is no such file, or a field lies in no section.
+    """
+    editor, out = YAML(), StringIO()
+    try:
+        params = editor.load(text)
+        for field, value in point.items():
+            *sections, last = field.split(".")
+            place = params["tasks"][name]
+            for section in sections:
+                if place.get(section) is None:
+                    place[section] = {}
+                place = place[section]
+            place[last] = value
+        editor.dump(params, out)
+    except (YAMLError, LookupError, TypeError, AttributeError):
+        fields = ", ".join(f"`{field}`" for field in point)
+        raise UserError(
+            f"params.yaml: {fields} cannot be set for {name}: use fields of its sections, and "
+            "check the file with `python -m stages.check`"
+        ) from None
+    return out.getvalue()
+
+
 def set_point(root: Path, name: str, point: Point) -> None:
-    """Write a point into a task's sections of `params.yaml`; comments stay.
+    """Write a point into a task's sections of `params.yaml`.
 
     Raises:
         UserError: a field is unknown or a value out of range.
     """
-    yaml, file = YAML(), root / "params.yaml"
-    params = yaml.load(file.read_text(encoding="utf-8"))
-    for field, value in point.items():
-        *sections, last = field.split(".")
-        place = params["tasks"][name]
-        for section in sections:
-            if place.get(section) is None:
-                place[section] = {}
-            place = place[section]
-        place[last] = value
-    text = StringIO()
-    yaml.dump(params, text)
-    write_text(file, text.getvalue())
+    file = root / "params.yaml"
+    write_text(file, with_point(file.read_text(encoding="utf-8"), name, point))
     load_settings(RunSettings, name, root)
+
+
+def experiment_ref(root: Path, commit: str, experiment: str) -> str:
+    """The reference that DVC keeps an experiment of a revision under.
+
+    Raises:
+        UserError: an experiment cannot have that name.
+    """
+    reference = f"refs/exps/{commit[:2]}/{commit[2:]}/{experiment}"
+    try:
+        git(root, "check-ref-format", reference)
+    except UserError:
+        reference = ""
+    if not reference or "/" in experiment:
+        raise UserError(
+            f"`{experiment}` cannot be an experiment's name: use letters, digits, `-` and `_` in "
+            "`name`"
+        )
+    return reference
+
+
+def refuse_other(root: Path, commit: str, experiment: str, params: str) -> None:
+    """Refuse the name of an experiment that a revision has with other parameters.
+
+    With the same parameters it is of a sweep that is repeated, or that starts again.
+
+    Args:
+        root: the checkout, or a work tree of it.
+        commit: the revision.
+        experiment: the name.
+        params: text of `params.yaml` that the experiment is to have.
+
+    Raises:
+        UserError: there is such an experiment, or none can have that name.
+    """
+    found = find_commit(root, experiment_ref(root, commit, experiment))
+    if found is None:
+        return
+    if yaml.safe_load(git(root, "show", f"{found}:params.yaml")) != yaml.safe_load(params):
+        raise UserError(
+            f"{commit[:12]} has an experiment `{experiment}` with other parameters: choose another "
+            f"`name` for this sweep, or remove the old one with `dvc exp remove {experiment}`"
+        )
 
 
 @task(task_run_name="{experiment}", cache_policy=NO_CACHE, persist_result=False)
@@ -96,6 +158,9 @@ def run_point(
         # `dvc exp save` uses Git references that all work trees share.
         message, lock_file = "another experiment is being saved: waiting", "experiments.lock"
         with locked(project.root / "scratch" / lock_file, on_wait=lambda: say(message)):
+            # Another sweep may have saved it meanwhile; what was trained stays in the run cache.
+            params = (tree.path / "params.yaml").read_text(encoding="utf-8")
+            refuse_other(tree.path, commit, experiment, params)
             project.dvc(
                 tree, "exp", "save", "--force", "--name", experiment, f"evaluate@{name}", say=say
             )
@@ -120,7 +185,8 @@ def sweep(
     """Train and evaluate one task at every point of a small grid of parameters.
 
     Each point becomes the DVC experiment `NAME-NUMBER` on the revision: `dvc exp show` compares
-    them, `dvc exp apply` applies one.
+    them, `dvc exp apply` applies one. A name that an earlier sweep of the revision gave to other
+    points is refused.
 
     Args:
         task: which one.
@@ -133,12 +199,16 @@ def sweep(
         check_restarts(project.settings.retry)
         commit = get_commit(project.root, revision)
         points = grid_points(grid, project.settings.sweep.most_points)
+        named = {f"{name}-{number}": point for number, point in enumerate(points, start=1)}
+        params = git(project.root, "show", f"{commit}:params.yaml")
+        for experiment, point in named.items():
+            refuse_other(project.root, commit, experiment, with_point(params, task, point))
         step = retried(run_point, project.settings.retry)
         rows = gather(
             project,
             [
-                step.submit(project, task, commit, f"{name}-{number}", point)
-                for number, point in enumerate(points, start=1)
+                step.submit(project, task, commit, experiment, point)
+                for experiment, point in named.items()
             ],
         )
         create_table_artifact(rows, key=f"sweep-{task.replace('_', '-')}", description=name)
