@@ -181,7 +181,8 @@ class Commands:
             os.close(write_end)
             if process is not None:
                 process.wait()
-                self._running.discard(process)
+                with self._lock:  # `stop` goes through the set meanwhile.
+                    self._running.discard(process)
 
     def stop(self) -> None:
         """End all running commands with their descendants; refuse new ones."""

@@ -1,5 +1,6 @@
 """Commands end with their flow, stream their output, and fail in three ways."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -88,6 +89,36 @@ def test_stop_ends_what_runs_and_starts_no_more(tmp_path: Path) -> None:
     assert not sleepers(tmp_path)
     with pytest.raises(CommandError, match="being stopped"):
         commands.run(["true"], tmp_path, print)
+
+
+def test_stop_ends_every_command_while_others_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands, ended = Commands(tmp_path), threading.Event()
+
+    def run() -> None:
+        with contextlib.suppress(CommandError):
+            commands.run([sys.executable, "-c", SLEEPER], tmp_path, lambda _line: None)
+        ended.set()
+
+    def terminate(process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGTERM)
+        ended.wait(1)  # Time for its thread to forget it before the next one's turn.
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: sum("sleep" in p.name() for p in sleepers(tmp_path)) == len(threads))
+    monkeypatch.setattr(subprocess.Popen, "terminate", terminate)
+    try:
+        commands.stop()
+    finally:
+        monkeypatch.undo()
+        for process in sleepers(tmp_path):
+            process.kill()
+        for thread in threads:
+            thread.join(20)
+    assert not sleepers(tmp_path)
 
 
 def test_a_command_without_progress_is_ended(tmp_path: Path) -> None:
