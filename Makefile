@@ -124,4 +124,4 @@ check-python:
 	@echo "error: DVC works in a Git checkout: clone the repository instead of unpacking an archive"; exit 2
 
 clean:
-	rm -rf $(VENV) scratch site .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) scratch showcase/scratch comparison/scratch site .mypy_cache .pytest_cache .ruff_cache .hypothesis

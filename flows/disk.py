@@ -19,6 +19,8 @@ _UNITS = {"fetch": 2, "pair": 2, "train": 2, "features": 1}
 """How deep in a folder of `scratch/` the entries lie that stay or go as a whole; 1 elsewhere."""
 _KEPT = ("work-trees", "locks", "folders")
 """Folders of `scratch/` that are never trimmed: they belong to running processes, or stay small."""
+_OUTPUTS = ("data/raw", "data/pairs", "data/contact", "models", "galleries", "report", "runs")
+"""Folders that hold outputs of stages."""
 _SHOWN = "refs/remotes/chimle-results/"
 _DAY = 86_400.0
 
@@ -85,16 +87,41 @@ def _results_size(root: Path) -> int:
     return int(git(root, *listing) or 0)
 
 
+def projects(root: Path) -> list[Path]:
+    """A checkout's DVC projects: itself, and those in its folders with a cache of their own."""
+    inner = (path.parent for path in root.glob("*/.dvc") if (path.parent / "dvc.yaml").exists())
+    return [root, *sorted(inner)]
+
+
+def caches(root: Path) -> dict[Path, list[Path]]:
+    """DVC's caches of a checkout that exist, each with the projects that use it."""
+    found: dict[Path, list[Path]] = {}
+    for project in projects(root):
+        found.setdefault(cache_folder(project).resolve(), []).append(project)
+    return {cache: users for cache, users in found.items() if cache.is_dir()}
+
+
+def _scratch(project: Path) -> list[Path]:
+    """Entries of a project's `scratch/`."""
+    scratch = project / "scratch"
+    return sorted(scratch.iterdir()) if scratch.is_dir() else []
+
+
 def list_usage(root: Path) -> list[Usage]:
     """What grows, with sizes."""
-    found = [Usage(".dvc/cache", *_measure(cache_folder(root)), "cache")]
+    found = []
+    for cache, (first, *_) in caches(root).items():
+        name = (first / ".dvc" / "cache").relative_to(root).as_posix()
+        found.append(Usage(name, *_measure(cache), "cache"))
     kept = results(root)
     size = _results_size(root) if kept else 0
     found.append(Usage(RESULTS.rstrip("/"), size, len(kept), "results_days"))
-    scratch = root / "scratch"
-    for entry in sorted(scratch.iterdir()) if scratch.is_dir() else ():
-        by = "" if entry.name in _KEPT or entry.is_file() else "scratch_days"
-        found.append(Usage(f"scratch/{entry.name}", *_measure(entry), by))
+    for project in projects(root):
+        for entry in _scratch(project):
+            by = "" if entry.name in _KEPT or entry.is_file() else "scratch_days"
+            found.append(Usage(entry.relative_to(root).as_posix(), *_measure(entry), by))
+        outputs = (folder for name in _OUTPUTS if (folder := project / name).is_dir())
+        found += [Usage(path.relative_to(root).as_posix(), *_measure(path), "") for path in outputs]
     found.append(Usage(".prefect", *_measure(root / ".prefect"), "runs_days"))
     return found
 
@@ -115,8 +142,7 @@ def _newest(path: Path) -> float:
 def old_scratch(root: Path, days: float) -> list[Path]:
     """States, downloads and unfinished work that nothing has been written to for so many days."""
     before, found = time.time() - days * _DAY, list[Path]()
-    scratch = root / "scratch"
-    for folder in sorted(scratch.iterdir()) if scratch.is_dir() else ():
+    for folder in (entry for project in projects(root) for entry in _scratch(project)):
         if folder.name in _KEPT or not folder.is_dir() or folder.is_symlink():
             continue
         units = _at_depth(folder, _UNITS.get(folder.name, 1))

@@ -13,6 +13,7 @@ from prefect.states import Completed
 from pydantic import BaseModel, Field
 
 from flows.disk import (
+    caches,
     list_usage,
     old_results,
     old_scratch,
@@ -60,6 +61,14 @@ def _trim_runs(days: float) -> int:
     return count
 
 
+def _trim_caches(project: Project, *more: str) -> None:
+    """Remove from every cache what no project that uses it needs."""
+    with results_as_branches(project.root):
+        for first, *others in caches(project.root).values():
+            shared = ("--projects", *map(str, others)) if others else ()
+            project.commands.run(["dvc", *_GC, *more, *shared], first, logged())
+
+
 @task(task_run_name="trim", cache_policy=NO_CACHE, persist_result=False)
 @fail_with_message
 def trim_all(project: Project, ages: Ages, cache: bool) -> str:
@@ -69,15 +78,14 @@ def trim_all(project: Project, ages: Ages, cache: bool) -> str:
         count = trim_results(root, ages.results_days)
         freed = trim_scratch(root, ages.scratch_days)
         if cache:
-            with results_as_branches(root):
-                project.commands.run(["dvc", *_GC], root, say)
+            _trim_caches(project)
     runs = _trim_runs(ages.runs_days)
     return f"{count} results, {freed / 2**20:,.1f} MiB of scratch and {runs} runs removed"
 
 
-def _plan(root_project: Project, ages: Ages, cache: bool) -> str:
+def _plan(project: Project, ages: Ages, cache: bool) -> str:
     """What `trim_all` would remove."""
-    root, say = root_project.root, logged()
+    root, say = project.root, logged()
     units = old_scratch(root, ages.scratch_days)
     for unit in units:
         say(f"would remove {unit.relative_to(root)}")
@@ -85,8 +93,7 @@ def _plan(root_project: Project, ages: Ages, cache: bool) -> str:
     for name in old:
         say(f"would remove {name}")
     if cache:
-        with results_as_branches(root):
-            root_project.commands.run(["dvc", *_GC, "--dry"], root, say)
+        _trim_caches(project, "--dry")
     with get_client(sync_client=True) as client:
         runs = len(_old_runs(client, ages.runs_days))
     more = " or more" if runs == _PAGE else ""
@@ -113,7 +120,7 @@ def trim(
         results_days: kept results of revisions that are older; those on a branch stay there.
         scratch_days: states, downloads and unfinished work without a change for so long.
         runs_days: runs that ended before, with their logs, on the Prefect server.
-        cache: remove files of DVC's cache that no commit, experiment or kept result needs.
+        cache: remove files of DVC's caches that no commit, experiment or kept result needs.
         dry_run: say what would be removed, and remove nothing.
     """
     ages = Ages(results_days=results_days, scratch_days=scratch_days, runs_days=runs_days)

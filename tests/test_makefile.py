@@ -54,6 +54,16 @@ def test_a_checkout_in_a_folder_with_a_space(tmp_path: Path) -> None:
     assert lines[-3:] == ["python -m stages.check", "dvc repro", "python -m stages.summary"]
 
 
+def test_clean_removes_the_scratch_folders_of_all_projects(tmp_path: Path) -> None:
+    command, checkout, _ = make_checkout(tmp_path)
+    for project in (".", "showcase", "comparison"):
+        (checkout / project / "scratch" / "train").mkdir(parents=True)
+        (checkout / project / "dvc.yaml").touch()
+    subprocess.run([*command, "clean"], check=True)
+    assert not list(checkout.rglob("scratch"))
+    assert len(list(checkout.rglob("dvc.yaml"))) == 3
+
+
 def test_what_cannot_be_installed_is_an_error_each_time(tmp_path: Path) -> None:
     command, checkout, log = make_checkout(tmp_path)
     subprocess.run([*command, "install"], check=True)

@@ -35,6 +35,14 @@ def api() -> Iterator[None]:
             yield
 
 
+def unused(root: Path, name: str) -> None:
+    """Leave a version of `data` in the cache that nothing needs."""
+    (root / "data").write_bytes(name.encode() * SIZE)
+    run(root, "dvc", "add", "-q", "data")
+    run(root, "git", "checkout", "-q", "data.dvc")
+    run(root, "dvc", "checkout", "-q", "--force")
+
+
 def add(root: Path, name: str, days: float = 0) -> str:
     """Track another version of `data` by DVC and commit it, as of so many days ago."""
     (root / "data").write_bytes(name.encode() * SIZE)
@@ -78,14 +86,19 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "params.yaml").write_text("{}\n")
     (root / "flows.yaml").write_text(yaml.safe_dump({"retry": {"delays_seconds": []}}))
     (root / ".gitignore").write_text("/scratch\n/.prefect/\n/data\n")
+    inner = root / "showcase"
+    inner.mkdir()
+    run(inner, "dvc", "init", "-q", "--subdir")
+    (inner / "dvc.yaml").write_text("stages: {}\n")
+    (inner / ".gitignore").write_text("/scratch\n/data\n/models\n")
     add(root, "m")
+    add(inner, "s")
     make_results(root, "o", days=100)
     make_results(root, "n", days=10)
-    (root / "data").write_bytes(b"u" * SIZE)
-    run(root, "dvc", "add", "-q", "data")
-    run(root, "git", "checkout", "-q", "data.dvc")
-    run(root, "dvc", "checkout", "-q", "--force")
+    unused(root, "u")
+    unused(inner, "v")
     assert cached(root) == {"m", "n", "o", "u"}
+    assert cached(inner) == {"s", "v"}
     return root
 
 
@@ -101,11 +114,17 @@ def root(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def test_what_grows_is_listed_with_sizes(root: Path) -> None:
     aged(root / "scratch" / "train" / "colourization" / "key" / "state.pt", "x" * 3 * 2**20)
     aged(root / ".prefect" / "prefect.db", "x" * 2**20)
+    inner = root / "showcase"
+    aged(inner / "scratch" / "train" / "colourization" / "key" / "state.pt", "x" * 2**20)
+    aged(inner / "models" / "colourization" / "weights", "x" * 5)
     found = {usage.name: usage for usage in list_usage(root)}
     assert found[".dvc/cache"].size == 4 * SIZE
     assert found["refs/chimle/results"].count == 2
     assert found["refs/chimle/results"].size > 0
     assert found["scratch/train"].size == 3 * 2**20
+    assert found["showcase/.dvc/cache"].size == 2 * SIZE
+    assert found["showcase/scratch/train"].size == 2**20
+    assert found["showcase/models"].size == 5
     paths = os.pathsep.join((str(ROOT), os.environ["PYTHONPATH"]))
     lines = run(root, "python", "-m", "flows.disk", env={"PYTHONPATH": paths}).splitlines()
     assert lines[0].split() == ["what", "size", "count", "trimmed", "by"]
@@ -124,6 +143,7 @@ def test_trim_removes_what_is_old_and_nothing_else(root: Path) -> None:
         aged(scratch / "train" / "colourization" / "old" / "state.pt"),
         aged(scratch / "downloads" / "old.zip"),
         aged(scratch / "features" / "0a" / "features.npy"),
+        aged(root / "showcase" / "scratch" / "train" / "colourization" / "old" / "state.pt"),
     ]
     stay = [
         aged(scratch / "fetch" / "task" / "key" / "first.png"),
@@ -133,7 +153,7 @@ def test_trim_removes_what_is_old_and_nothing_else(root: Path) -> None:
     # Written to lately: all of it stays.
     (scratch / "fetch" / "task" / "key" / "last.png").write_text("x")
     dry = trim(dry_run=True, return_state=True)
-    assert dry.message == "1 results, 3 entries of scratch and 0 runs would go."
+    assert dry.message == "1 results, 4 entries of scratch and 0 runs would go."
     assert cached(root) == {"m", "n", "o", "u"}
     assert all(path.exists() for path in gone)
     done = trim(runs_days=0, return_state=True)
@@ -142,6 +162,7 @@ def test_trim_removes_what_is_old_and_nothing_else(root: Path) -> None:
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in stay)
     assert cached(root) == {"m", "n"}
+    assert cached(root / "showcase") == {"s"}
     listed = run(root, "git", "for-each-ref", "--format=%(refname)").splitlines()
     assert len([name for name in listed if name.startswith(RESULTS)]) == 1
     assert not [name for name in listed if name.startswith("refs/remotes")]
@@ -150,6 +171,19 @@ def test_trim_removes_what_is_old_and_nothing_else(root: Path) -> None:
     # What the flow protects the kept results from.
     run(root, "dvc", "gc", "--all-commits", "--force")
     assert cached(root) == {"m"}
+
+
+@pytest.mark.usefixtures("api")
+def test_a_cache_of_two_projects_is_trimmed_for_both(root: Path) -> None:
+    inner, cache = root / "showcase", root / ".dvc" / "cache"
+    run(inner, "dvc", "cache", "dir", "-q", "--local", str(cache))
+    add(inner, "w")
+    unused(inner, "x")
+    assert {"w", "x"} < cached(root)
+    assert [usage.name for usage in list_usage(root)].count(".dvc/cache") == 1
+    done = trim(results_days=0, return_state=True)
+    assert done.is_completed(), done.message
+    assert cached(root) == {"m", "w"}
 
 
 def test_nothing_is_trimmed_while_a_run_works(root: Path) -> None:
