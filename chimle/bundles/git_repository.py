@@ -18,6 +18,7 @@ import yaml
 
 from chimle.errors import UserError
 from chimle.io import s3
+from chimle.io.files import resolved
 
 _REMOTE = re.compile(r"""'?remote "(?P<name>[\w.-]+)"'?""")
 _KEYS = ("url", "endpointurl", "region", "allow_anonymous_login", "version_aware", "user", "port")
@@ -78,7 +79,7 @@ def _refuse_links(folder: Path) -> None:
     """`UserError` if a symbolic link leaves the repository."""
     for line in _git(folder, "ls-tree", "-r", "-z", "HEAD").split("\0"):
         mode, name = line.partition(" ")[0], line.partition("\t")[2]
-        if mode == "120000" and not (folder / name).resolve().is_relative_to(folder.resolve()):
+        if mode == "120000" and not resolved(folder / name).is_relative_to(folder.resolve()):
             raise UserError(f"{name} is a symbolic link that leaves the repository")
 
 
@@ -119,14 +120,14 @@ def _absolute(remotes: Remotes, folder: Path) -> Remotes:
     """Remotes of a checkout on this machine, whose paths are relative to its `.dvc` folder."""
     for values in remotes.values():
         if "://" not in values.get("url", ""):
-            values["url"] = str((folder / values.get("url", "")).resolve())
+            values["url"] = str(resolved(folder / values.get("url", "")))
     return remotes
 
 
 def _own_cache(source: Path) -> Path:
     """The DVC cache of a checkout on this machine."""
     named = _read_config(source / ".dvc").get("cache", "dir", fallback="").strip("'\"")
-    return (source / ".dvc" / (named or "cache")).resolve()
+    return resolved(source / ".dvc" / (named or "cache"))
 
 
 def _restrict(clone: Path, repository: str) -> Iterator[str | None]:

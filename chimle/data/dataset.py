@@ -18,6 +18,7 @@ from chimle.data.manifests import PAIRS, lines_file, parse_record, read_header
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.jpeg import JpegCode, code_of_degradation
+from chimle.io.files import resolved
 
 CACHE_BYTES = 2**30
 """Bytes of decoded images that an index keeps in memory."""
@@ -62,7 +63,7 @@ def pairs_hash(root: Path) -> str:
 
 def _checked(root: Path, entry: dict[str, Any], kind: str) -> np.ndarray:
     path = root / entry[kind]
-    if root.resolve() not in path.resolve().parents:
+    if root.resolve() not in resolved(path).parents:
         raise UserError(f"{root / PAIRS} names {entry[kind]}, outside its folder")
     if not path.is_file():
         raise UserError(f"{path} does not exist: run stages.pair again")

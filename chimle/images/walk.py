@@ -21,6 +21,7 @@ from pathlib import Path, PurePath
 
 from chimle.errors import UserError
 from chimle.images.formats import reason_against
+from chimle.io.files import resolved
 from chimle.io.patterns import Match, expand, has_wildcards
 
 _SYSTEM_NAMES = frozenset(
@@ -115,7 +116,7 @@ def walk(
         What was found. An argument that leads to nothing is in `left_out`, with `named` set.
 
     Raises:
-        UserError: an argument is empty.
+        UserError: an argument is empty, or an excluded folder is a loop of links.
     """
     search = _Search(exclude, excluded_as)
     for argument in arguments:
@@ -145,7 +146,7 @@ class _Search:
 
     def __init__(self, excluded: Sequence[Path], excluded_as: str) -> None:
         self.found = Walk()
-        self._excluded = frozenset(folder.resolve() for folder in excluded)
+        self._excluded = frozenset(resolved(folder) for folder in excluded)
         self._excluded_as = excluded_as
         self._seen: set[str] = set()
         self._visited: dict[tuple[int, int], str] = {}

@@ -1,5 +1,6 @@
 """Atomic writes of files and folders, hashes, and file locks."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
+
+from chimle.errors import UserError
 
 try:
     import fcntl
@@ -78,9 +81,23 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def resolved(path: Path) -> Path:
+    """An absolute path without links; what is not there may be named, too.
+
+    Raises:
+        UserError: it is a loop of links, which versions of Python report in several ways or not.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path} is a loop of symbolic links: remove or rename it") from None
+    return path.resolve()
+
+
 def put_in_place(folder: Path, path: Path) -> None:
     """Rename a finished folder to `path`, replacing what is there, or what it links to."""
-    path = path.resolve()
+    path = resolved(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     old = path.with_name(_hidden_name(path, "old"))
     shutil.rmtree(old, ignore_errors=True)
@@ -96,7 +113,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
     Where `path` is a link, it replaces the folder that it leads to.
     """
-    path = path.resolve()
+    path = resolved(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=_hidden_name(path, ""), dir=path.parent))
     try:

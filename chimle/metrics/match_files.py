@@ -11,6 +11,7 @@ import numpy as np
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.walk import LeftOut, skip_reason, walk
+from chimle.io.files import resolved
 from chimle.metrics.prediction import Prediction
 
 GRID = "_grid"
@@ -89,7 +90,7 @@ def _owner(image: _Named, names: Collection[str]) -> str | None:
 
 def _check_folders(outputs: Path, names: Collection[str], others: Sequence[Path]) -> None:
     """`UserError` where a folder directly in the outputs is named after no target."""
-    known, known_folders = {name.split("/")[0] for name in names}, {o.resolve() for o in others}
+    known, known_folders = {name.split("/")[0] for name in names}, {resolved(o) for o in others}
     for folder in sorted(p for p in outputs.iterdir() if p.is_dir() and not skip_reason(p.name)):
         if folder.name not in known and folder.resolve() not in known_folders:
             raise UserError(f"{folder} belongs to no target: call it as its target's file")

@@ -143,6 +143,13 @@ def test_a_link_that_leaves_the_repository_is_refused(copy: Path, target: str) -
         chimle.load(f"git+{copy}@HEAD:models/{TASK}")
 
 
+def test_a_loop_of_links_is_refused(copy: Path) -> None:
+    (copy / "loop").symlink_to("loop")
+    commit(copy, "a loop")
+    with pytest.raises(UserError, match="loop is a loop of symbolic links"):
+        chimle.load(f"git+{copy}@HEAD:models/{TASK}")
+
+
 def test_an_address_starts_no_command(tmp_path: Path) -> None:
     mark = tmp_path / "it-ran"
     for repository in (f"--upload-pack=touch {mark}", f"ext::sh -c touch% {mark}"):

@@ -219,6 +219,16 @@ def test_an_output_folder_that_is_a_file(tmp_path: Path, bundle: Path) -> None:
     assert "out is no folder" in done.stderr
 
 
+def test_an_output_folder_that_is_a_loop_of_links(tmp_path: Path, bundle: Path) -> None:
+    good = image(tmp_path / "good.png")
+    (tmp_path / "out").symlink_to("out")
+    for command in (("sample", good, "--model", bundle), ("score", tmp_path)):
+        done = run(*command, "-o", tmp_path / "out")
+        assert done.returncode == 2
+        assert "out is a loop of symbolic links" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_a_model_of_one_level_takes_the_defaults(tmp_path: Path) -> None:
     small = tiny_bundle(tmp_path / "small", "night_to_day", levels=1)
     found = account(small, image(tmp_path / "a.png"), "-o", tmp_path / "out")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chimle.errors import first_line
-from chimle.io.files import locked, replaced_folder, shortened, write_text
+from chimle.errors import UserError, first_line
+from chimle.io.files import locked, put_in_place, replaced_folder, resolved, shortened, write_text
 
 
 def test_a_held_lock_is_reported_or_waited_for(tmp_path: Path) -> None:
@@ -126,6 +126,29 @@ def test_a_folder_that_is_a_link_is_replaced_where_it_leads(tmp_path: Path) -> N
         assert link.is_symlink()
         assert (disk / "a.txt").read_text() == text
     assert {path.name for path in tmp_path.iterdir()} == {"disk", "link"}
+
+
+@pytest.mark.parametrize("below", ["", "more/and/more"])
+def test_a_loop_of_links_is_one_sentence(tmp_path: Path, below: str) -> None:
+    """In every version of Python, and before anything is written."""
+    (tmp_path / "loop").symlink_to("other")
+    (tmp_path / "other").symlink_to("loop")
+    (tmp_path / "filled").mkdir()
+    path = tmp_path / "loop" / below
+    with pytest.raises(UserError, match=f"^{path} is a loop of symbolic links"):
+        resolved(path)
+    with pytest.raises(UserError, match="loop of symbolic links"):
+        put_in_place(tmp_path / "filled", path)
+    with pytest.raises(UserError, match="loop of symbolic links"), replaced_folder(path):
+        raise AssertionError
+    assert {found.name for found in tmp_path.iterdir()} == {"loop", "other", "filled"}
+
+
+def test_what_is_not_there_is_resolved(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("folder")
+    real = tmp_path.resolve()
+    for name in ("link/a/b", "folder/../folder/a/b"):
+        assert resolved(tmp_path / name) == real / "folder" / "a" / "b"
 
 
 def test_a_failed_write_leaves_the_old_file(
