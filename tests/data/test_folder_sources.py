@@ -9,14 +9,18 @@ from PIL import Image
 
 from chimle.data.fetch.fetching import fetch
 from chimle.data.fetch.source_record import source_record
+from chimle.data.fetch.sources.folder import Folder
 from chimle.data.fetch.sources.listing import read_listing
+from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import find_images
+from chimle.data.manifests import SOURCE, read_records
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.data.pair.pair_specs import pair_id
 from chimle.errors import UserError
+from chimle.io.files import sha256_of
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
-from chimle.settings.source import ListingSettings
+from chimle.settings.source import FolderSource, ListingSettings
 from tests.support.projects import noise_image, write_project
 
 TASK = "decompression"
@@ -69,6 +73,47 @@ def test_every_file_is_fetched_or_listed(
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("fetch: 8 files are left out: ")
     assert last.endswith("source.json lists them")
+
+
+def test_unfinished_work_on_other_files_is_not_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that comes after the folder was looked at, and goes before the next run."""
+    photos, out = tmp_path / "photos", tmp_path / "data" / "raw" / TASK
+    save(photos / "b.png", photos / "c.png")
+    (photos / "d.png").write_bytes(b"damaged")
+    own, collect = settings_of(tmp_path), Folder.fetch
+
+    def fetch_with_another(source: Folder, work: Path) -> Collection:
+        save(photos / "z.png", photos / "a.png")
+        return collect(source, work)
+
+    monkeypatch.setattr(Folder, "fetch", fetch_with_another)
+    with pytest.raises(UserError, match=r"d\.png"):
+        fetch(own, tmp_path, out)
+    monkeypatch.setattr(Folder, "fetch", collect)
+    for name in ("a", "z"):
+        (photos / f"{name}.png").unlink()
+    with pytest.raises(UserError, match=r"d\.png"):
+        fetch(own, tmp_path, out)
+    save(photos / "d.png")
+    assert fetch(own, tmp_path, out) == {"targets": 3, "skipped": 0}
+    records = {record["file"]: record["sha256"] for record in read_records(out, SOURCE)}
+    assert records == {f"targets/{n}.png": sha256_of(photos / f"{n}.png") for n in "bcd"}
+    assert {path.name for path in (out / "targets").iterdir()} == {"b.png", "c.png", "d.png"}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"stats": 1}', "null", "\0", "3"])
+def test_a_damaged_note_of_a_folder_is_made_again(tmp_path: Path, content: str) -> None:
+    save(tmp_path / "photos" / "a.png")
+    source = Folder(FolderSource(kind="folder", path="photos"), Workspace(tmp_path, tmp_path / "s"))
+    before = source.fingerprint()
+    (note,) = (tmp_path / "s" / "folders").iterdir()
+    whole = note.read_text()
+    for damaged in (content, whole[:-5], whole.replace('"now"', '"then"'), whole[:-2] + "x}}"):
+        note.write_text(damaged)
+        assert source.fingerprint() == before
+        assert note.read_text() == whole
 
 
 def test_what_the_pipeline_writes_is_no_source(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@
 `files.jsonl` with a line for each, and `source.json`.
 """
 
+import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,16 @@ def _items(collection: Collection) -> list[_Item]:
     return [_Item(p, kind, collection.origin(p.path)) for kind, photos in pairs for p in photos]
 
 
+def _items_key(items: Sequence[_Item]) -> str:
+    """Names what is copied, in its order: names, origins, sizes and times of the files."""
+    state = hashlib.sha256()
+    for item in items:
+        stat = Path(item.photo.path).stat()
+        what = [item.kind, item.photo.name, item.photo.path, stat.st_size, stat.st_mtime_ns]
+        state.update(digest([*what, dict(item.origin)]).encode())
+    return state.hexdigest()[:16]
+
+
 def fetch(settings: FetchStageSettings, root: Path, out: Path) -> dict[str, int]:
     """Fetch the images of a task's source into the folder `out`.
 
@@ -143,13 +154,16 @@ def fetch(settings: FetchStageSettings, root: Path, out: Path) -> dict[str, int]
     key = digest([source.model_dump(mode="json"), origin.fingerprint()])[:16]
     work = workspace.scratch / "fetch" / settings.task / key
     collection = origin.fetch(work / "source")
-    staging, journal = work / "staging", work / "journal.jsonl"
+    items = _items(collection)
+    # A folder may have changed since its fingerprint was taken.
+    copies = work / "copies" / _items_key(items)
+    staging, journal = copies / "staging", copies / "journal.jsonl"
     if not staging.is_dir():
         journal.unlink(missing_ok=True)
         staging.mkdir(parents=True)
     selection = source if isinstance(source, Selection) else None
     copy = _Copy(staging, selection is not None and selection.damaged == "skip", work)
-    journalled(journal, _items(collection), copy, report=lambda text: print(f"fetch: {text}"))
+    journalled(journal, items, copy, report=lambda text: print(f"fetch: {text}"))
     records, left_out = _split_records(journal, staging)
     counts = Counter[str]()
 

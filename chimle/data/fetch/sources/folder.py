@@ -48,10 +48,15 @@ class Folder:
             count += 1
         name = hashlib.sha256(self.settings.model_dump_json().encode()).hexdigest()[:16]
         known = self.workspace.scratch / "folders" / f"{name}.json"
-        if known.exists():
+        try:
             cached = json.loads(known.read_text(encoding="utf-8"))
             if cached["stats"] == stats.hexdigest():
-                return dict(cached["now"])
+                return {
+                    "files": int(cached["now"]["files"]),
+                    "sha256": str(cached["now"]["sha256"]),
+                }
+        except (OSError, ValueError, LookupError, TypeError):
+            pass  # It is not there, or damaged: contents are read.
         contents = hashlib.sha256()
         for path in self._files(collection):
             contents.update(f"{self._origin(path)['source']}\0{sha256_of(Path(path))}\0".encode())
