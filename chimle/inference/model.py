@@ -85,7 +85,8 @@ class Model:
     def degraded(self, image: AnyImage) -> np.ndarray:
         """The task's input (h, w, 3) uint8, made from a target image by the task's degradation.
 
-        The image is first resized to multiples of `factor`.
+        The image is first resized to multiples of `factor`. For decompression, `degraded_code` says
+        how the input was encoded, which its pixels do not.
         """
         rgb = self.resized_to_factor(as_array(image))
         return degrade(rgb, self.bundle.settings.definition, self.degradation, seed=0)[0]
@@ -113,14 +114,17 @@ class Model:
         return self.bundle.settings.definition.degradation is Degradation.JPEG
 
     def degraded_code(self) -> JpegCode | None:
-        """How `degraded` encodes its images, where that is JPEG."""
+        """How `degraded` encodes its images: the `code` of their samples; None if not as JPEG."""
         if not self.takes_jpeg:
             return None
         return JpegCode(quality_tables(self.degradation.jpeg_quality))
 
-    def file_code(self, path: Path, rgb: np.ndarray) -> JpegCode | None:
-        """How a file encodes the input read from it; None where the model has no use for it."""
-        return jpeg_code_of(path, rgb) if self.takes_jpeg else None
+    def file_code(self, path: str | Path, rgb: np.ndarray) -> JpegCode | None:
+        """How a file encodes the input (H, W, 3) uint8 read from it: the `code` of its samples.
+
+        None where the file is no JPEG that decodes to it, or the model has no use for it.
+        """
+        return jpeg_code_of(Path(path), rgb) if self.takes_jpeg else None
 
     def _intervals(self, code: JpegCode | None) -> JpegIntervals | None:
         """A JPEG input's quantisation, for a model whose inputs are JPEG images."""
@@ -140,17 +144,20 @@ class Model:
         seed: int = 0,
         first: int = 0,
         names: Sequence[Name | str] | None = None,
+        code: JpegCode | None = None,
     ) -> list[ImageType]:
         """Draw samples of an input image, each with its own codes at every level.
 
         Args:
-            image: PIL image, (H, W, 3) uint8 array or (3, H, W) tensor in [0, 1], of any size. A
-                decompression model's samples agree with the JPEG file that a PIL image was opened
-                from, as long as the image is what the file decodes to.
+            image: PIL image, (H, W, 3) uint8 array or (3, H, W) tensor in [0, 1], of any size.
             n: number of samples.
             seed: seed of the samples.
             first: number of the first sample; `first=7, n=1` draws sample 7 alone.
             names: samples by name, instead of `n` and `first`: `["7", "7.7.2.5"]`.
+            code: how the input's JPEG file encodes it, which a decompression model's samples then
+                agree with: `degraded_code()` of what `degraded` makes, `file_code` of a file. None:
+                as the file that `image` was opened from does, where it is a PIL image and still
+                what the file decodes to.
 
         Returns:
             Samples in the type of `image`: of its size, or 16 times larger (super-resolution).
@@ -165,7 +172,7 @@ class Model:
         else:
             drawn = [self.name(name) for name in ([names] if isinstance(names, str) else names)]
             whole("len(names)", len(drawn), 0, MOST_SAMPLES)
-        return self._draw(image, [mixture_of(name) for name in drawn], seed)
+        return self._draw(image, [mixture_of(name) for name in drawn], seed, code)
 
     def name(self, name: Name | str) -> Name:
         """`7` or `7.7.2.5` as a sample's name; `UserError` for any other text or another model's.
@@ -194,7 +201,13 @@ class Model:
         return variations(self.name(base), keep_level, _count(n))
 
     def vary(
-        self, image: ImageType, base: Name | str, keep_level: int, n: int = 8, seed: int = 0
+        self,
+        image: ImageType,
+        base: Name | str,
+        keep_level: int,
+        n: int = 8,
+        seed: int = 0,
+        code: JpegCode | None = None,
     ) -> list[ImageType]:
         """Draw n variations of one sample that keep its codes of the coarse levels.
 
@@ -204,6 +217,7 @@ class Model:
             keep_level: number of coarse levels that keep their code, 0 to `levels`.
             n: number of variations.
             seed: the seed that the sample was drawn with.
+            code: as for `sample`.
 
         Raises:
             TypeError: `image` is of another type.
@@ -211,18 +225,33 @@ class Model:
             UserError: `base` names no sample, or a number is out of bounds.
         """
         names = self.variations(base, keep_level, n)
-        return self._draw(image, [mixture_of(name) for name in names], seed)
+        return self._draw(image, [mixture_of(name) for name in names], seed, code)
 
     def blend(
-        self, image: ImageType, start: Name | str, end: Name | str, n: int = 8, seed: int = 0
+        self,
+        image: ImageType,
+        start: Name | str,
+        end: Name | str,
+        n: int = 8,
+        seed: int = 0,
+        code: JpegCode | None = None,
     ) -> list[ImageType]:
         """n steps of a blend from one sample to another, both included.
+
+        Args:
+            image: as for `sample`.
+            start: name of the first step's sample.
+            end: name of the last step's sample.
+            n: number of steps.
+            seed: seed of the samples.
+            code: as for `sample`.
 
         Raises:
             TypeError: `image` is of another type.
             UserError: `start` or `end` names no sample, or a number is out of bounds.
         """
-        return self._draw(image, blends(self.name(start), self.name(end), _count(n)), seed)
+        steps = blends(self.name(start), self.name(end), _count(n))
+        return self._draw(image, steps, seed, code)
 
     def match(
         self,
@@ -242,8 +271,7 @@ class Model:
             seed: seed of the samples.
             weights: `official`, `random`, or a file of the perceptual backbone's weights; None:
                 random if training's were, else official. `Match.features` names them.
-            code: how the input's JPEG file encodes it; None: as the file that `image` was opened
-                from does, where it is a PIL image and still what the file decodes to.
+            code: as for `sample`.
 
         Raises:
             TypeError: an image is of another type.
@@ -294,11 +322,15 @@ class Model:
             yield from images
 
     def _draw(
-        self, image: ImageType, mixtures: Sequence[CodeMixture], seed: int
+        self,
+        image: ImageType,
+        mixtures: Sequence[CodeMixture],
+        seed: int,
+        code: JpegCode | None,
     ) -> list[ImageType]:
         whole("seed", seed, 0, LARGEST_SEED)
-        rgb, code = self._input(image)
-        return [like(image, sample) for sample in self.draw(rgb, mixtures, seed, code)]
+        rgb, own = self._input(image)
+        return [like(image, sample) for sample in self.draw(rgb, mixtures, seed, code or own)]
 
     def _input(self, image: AnyImage) -> tuple[np.ndarray, JpegCode | None]:
         """An input's pixels, and how its JPEG file encodes them, if the model has a use for it."""

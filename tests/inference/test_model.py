@@ -12,8 +12,9 @@ from PIL import Image
 
 import chimle
 from chimle.errors import UserError
-from chimle.inference.sample_names import Name, parse_name
+from chimle.inference.sample_names import Name, blends, mixture_of, parse_name
 from chimle.tasks import TASKS
+from tests.support.jpeg import jpeg_file, smooth
 from tests.support.projects import noise_image, tiny_bundle
 
 SIZES = [(32, 32), (45, 70), (1, 1), (9, 130)]
@@ -59,6 +60,31 @@ def test_a_name_gives_the_same_sample_alone_and_among_others(tmp_path: Path) -> 
     for wrong in ("", "-1", "1.2", "a", "1.2.3.4.5", "1..2.3"):
         with pytest.raises(UserError, match="names no sample of this model"):
             model.sample(image, names=[wrong])
+
+
+def test_samples_of_a_degraded_image_agree_with_its_jpeg_code(tmp_path: Path) -> None:
+    """By the code of the degradation or of a file: arrays and tensors have no file of their own."""
+    model = chimle.load(tiny_bundle(tmp_path / "bundle", "decompression"))
+    target, file = smooth(1, 40, 48), tmp_path / "photo.jpg"
+    given, degraded_code = model.degraded(target), model.degraded_code()
+    assert degraded_code is not None
+    quality = model.degradation.jpeg_quality
+    file.write_bytes(jpeg_file(target, quality=quality))
+    code = model.file_code(str(file), given)
+    assert code is not None
+    assert np.array_equal(code.tables, degraded_code.tables)
+    name, other = model.name("3"), model.name("3.3.4.4")
+    (wanted,) = model.draw(given, [mixture_of(name)], 2, code)
+    assert not np.array_equal(model.sample(given, names=[name], seed=2)[0], wanted)
+    for one in (code, degraded_code):
+        assert np.array_equal(model.sample(given, names=[name], seed=2, code=one)[0], wanted)
+    as_tensor = model.sample(torch.from_numpy(given).permute(2, 0, 1) / 255, 4, 2, code=code)[3]
+    assert np.array_equal((as_tensor * 255).round().permute(1, 2, 0).numpy(), wanted)
+    (varied,) = model.draw(given, [mixture_of(other)], 2, code)
+    assert np.array_equal(model.vary(given, name, 2, n=1, seed=2, code=code)[0], varied)
+    steps = model.draw(given, blends(name, other, 3), 2, code)
+    for found, step in zip(model.blend(given, name, other, 3, 2, code), steps, strict=True):
+        assert np.array_equal(found, step)
 
 
 def spread(images: list[np.ndarray], base: np.ndarray) -> float:
