@@ -1,6 +1,7 @@
 """Input images of several Python types as the conditioning of a tower."""
 
 import hashlib
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from chimle.data.batch import conditioning, starting_images
+from chimle.errors import UserError
 from chimle.images.decode import over_white, to_8_bit_grey
 from chimle.images.jpeg import JpegIntervals
 from chimle.images.pyramid import to_tensor, to_uint8
@@ -17,6 +19,9 @@ from chimle.tasks import Wiring
 
 AnyImage = Image.Image | np.ndarray | Tensor
 ImageType = TypeVar("ImageType", Image.Image, np.ndarray, Tensor)
+
+HALF_LEVEL = 0.5 / 255
+"""How far outside [0, 1] a tensor's values may lie: rounding to 8 bits does not show it."""
 
 
 def image_key(rgb: np.ndarray) -> int:
@@ -30,13 +35,14 @@ def as_array(image: AnyImage) -> np.ndarray:
 
     Raises:
         TypeError: `image` is none of these.
-        ValueError: `image` has no pixels.
+        UserError: `image` has no pixels, or a tensor's values are NaN or lie outside [0, 1].
     """
     rgb: np.ndarray | None = None
     if isinstance(image, Image.Image):
         rgb = _rgb_of(image)
     elif isinstance(image, Tensor) and image.ndim == 3 and image.shape[0] == 3:
         if image.is_floating_point():
+            _check_values(image)
             rgb = to_uint8(image.unsqueeze(0))[0]
     elif isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3:
         rgb = image if image.dtype == np.uint8 else None
@@ -45,8 +51,22 @@ def as_array(image: AnyImage) -> np.ndarray:
             "takes a PIL image, a (H, W, 3) uint8 array or a (3, H, W) float tensor in [0, 1]"
         )
     if not rgb.size:
-        raise ValueError("the image has no pixels")
+        raise UserError("the image has no pixels")
     return np.ascontiguousarray(rgb)
+
+
+def _check_values(image: Tensor) -> None:
+    """`UserError` where values of a tensor are NaN, or outside [0, 1] by more than rounding."""
+    if not image.numel():
+        return
+    lowest, highest = (float(end) for end in image.detach().float().aminmax())
+    if lowest >= -HALF_LEVEL and highest <= 1 + HALF_LEVEL:
+        return
+    if math.isnan(lowest):
+        raise UserError("the tensor holds NaN: give numbers in [0, 1]")
+    raise UserError(
+        f"the tensor's values lie between {lowest:.4g} and {highest:.4g}: scale them to [0, 1]"
+    )
 
 
 def _rgb_of(image: Image.Image) -> np.ndarray:

@@ -53,8 +53,8 @@ def check_candidates(candidates: Sequence[int], levels: int) -> None:
     fits = all(isinstance(one, Integral) and 1 <= one <= MOST_CANDIDATES for one in candidates)
     if len(candidates) != levels or not fits:
         raise UserError(
-            f"candidates {','.join(map(str, candidates))[:40]}: give a count from 1 to "
-            f"{MOST_CANDIDATES:,} for each of the model's {levels} levels"
+            f"`candidates`: give a count from 1 to {MOST_CANDIDATES:,} for each of the model's "
+            f"{levels} levels"
         )
 
 

@@ -164,7 +164,8 @@ class Model:
 
         Raises:
             TypeError: `image` is of another type.
-            UserError: a name does not fit this model's levels, or a number is out of bounds.
+            UserError: `image` has values outside [0, 1], a name does not fit this model's levels,
+                or a number is out of bounds.
         """
         if names is None:
             count, begin = _count(n), whole("first", first, 0, LARGEST_NUMBER)
@@ -193,12 +194,11 @@ class Model:
         """Names of n samples with the codes of `base` at the `keep_level` coarsest levels.
 
         Raises:
-            ValueError: the model has fewer levels than `keep_level`.
-            UserError: `base` names no sample, or n is out of bounds.
+            UserError: `base` names no sample, the model has fewer levels than `keep_level`, or n is
+                out of bounds.
         """
-        if not 0 <= keep_level <= self.levels:
-            raise ValueError(f"`keep_level` is {keep_level}, of {self.levels} levels")
-        return variations(self.name(base), keep_level, _count(n))
+        keep = whole("keep_level", keep_level, 0, self.levels)
+        return variations(self.name(base), keep, _count(n))
 
     def vary(
         self,
@@ -221,8 +221,8 @@ class Model:
 
         Raises:
             TypeError: `image` is of another type.
-            ValueError: the model has fewer levels than `keep_level`.
-            UserError: `base` names no sample, or a number is out of bounds.
+            UserError: `image` has values outside [0, 1], `base` names no sample, or a number is out
+                of bounds.
         """
         names = self.variations(base, keep_level, n)
         return self._draw(image, [mixture_of(name) for name in names], seed, code)
@@ -248,7 +248,8 @@ class Model:
 
         Raises:
             TypeError: `image` is of another type.
-            UserError: `start` or `end` names no sample, or a number is out of bounds.
+            UserError: `image` has values outside [0, 1], `start` or `end` names no sample, or a
+                number is out of bounds.
         """
         steps = blends(self.name(start), self.name(end), _count(n))
         return self._draw(image, steps, seed, code)
@@ -275,7 +276,7 @@ class Model:
 
         Raises:
             TypeError: an image is of another type.
-            UserError: sizes, counts or weights do not fit.
+            UserError: an image has values outside [0, 1], or sizes, counts or weights do not fit.
         """
         counts = default_candidates(self.levels) if candidates is None else tuple(candidates)
         check_candidates(counts, self.levels)

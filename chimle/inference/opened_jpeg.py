@@ -31,7 +31,7 @@ def pixels_and_code(image: AnyImage) -> tuple[np.ndarray, JpegCode | None]:
 
     Raises:
         TypeError: `image` is of another type.
-        ValueError: `image` has no pixels.
+        UserError: `image` has no pixels, or a tensor's values are NaN or lie outside [0, 1].
     """
     if not isinstance(image, ImageFile.ImageFile):
         return as_array(image), None
