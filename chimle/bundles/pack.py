@@ -16,34 +16,28 @@ from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
 from chimle.images.decode import read_rgb, write_png
 from chimle.io.files import replaced_folder, write_bytes, write_text
+from chimle.io.terminal import printable
 from chimle.metrics.metric import INPUT_BASELINE
+from chimle.report.results import read_gallery, read_metrics, read_provenance
 
 _SIDE = 128
 _SHOWN = 5
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        raise UserError(f"{path} is damaged: run stages.evaluate again") from None
-
-
 def _measured(bundle: Bundle, project: Path) -> dict[str, Any]:
     """`metrics`, `details` and `provenance` of the bundle's model; empty where it has none.
 
     Raises:
-        UserError: the project's metrics are those of another model.
+        UserError: the project's metrics are damaged, or those of another model.
     """
     task = bundle.settings.task
     file = project / "metrics" / f"{task}.json"
-    details = _read_json(project / "metrics" / "details" / f"{task}.json")
-    metrics, origin = _read_json(file), _read_json(file.with_suffix(".provenance.json"))
-    if metrics is None or details is None or origin is None:
+    details = project / "metrics" / "details" / f"{task}.json"
+    provenance = file.with_suffix(".provenance.json")
+    if not all(path.is_file() for path in (file, details, provenance)):
         return {}
+    origin = read_provenance(provenance)
     own = bundle.provenance
     if (origin.get("model_settings_sha256"), origin.get("pairs_sha256")) != (
         own.get("settings_sha256"),
@@ -53,22 +47,42 @@ def _measured(bundle: Bundle, project: Path) -> dict[str, Any]:
             f"{file} was measured on another model: evaluate this one first, or name its project "
             "by `--project`"
         )
-    return {"metrics": metrics, "details": details, "provenance": origin}
+    metrics = {"metrics": read_metrics(file), "details": read_metrics(details)}
+    return {**metrics, "provenance": origin}
 
 
 def _draw_samples(folder: Path, out: Path) -> bool:
     """Draw input, samples and target of the gallery as a grid; False where there is no gallery."""
-    gallery = _read_json(folder / "gallery.json")
-    if not gallery:
+    if not (folder / "gallery.json").is_file():
         return False
     rows = [
         [read_rgb(folder / n) for n in (e["input"], *e["samples"][:_SHOWN], e["target"])]
-        for e in gallery
+        for e in read_gallery(folder)
     ]
     count = len(rows[0]) - 2
     headings = ["input", *(f"sample {i}" for i in range(count)), "target"]
     write_png(out, contact_sheet(rows, _SIDE, headings))
     return True
+
+
+def _facts(provenance: dict[str, Any]) -> dict[str, str | int]:
+    """Texts and whole numbers of a provenance, `features` of its distance among them.
+
+    Anyone may have written it, so a value of another kind counts as absent.
+    """
+    extractor = provenance.get("extractor")
+    features = extractor.get("name") if isinstance(extractor, dict) else None
+    found = {**provenance, "features": features}.items()
+    return {
+        name: value
+        for name, value in found
+        if isinstance(value, str | int) and not isinstance(value, bool)
+    }
+
+
+def _cell(value: object) -> str:
+    """A value in a table of a Markdown file: on one line, without the end of its cell."""
+    return printable(" ".join(str(value).split())).replace("|", "\\|")
 
 
 def _card(
@@ -81,6 +95,7 @@ def _card(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["cell"] = _cell
     metrics, details = measured.get("metrics", {}), measured.get("details", {})
     rows = [
         (name, value, details.get(INPUT_BASELINE + name)) for name, value in sorted(metrics.items())
@@ -92,7 +107,7 @@ def _card(
         parameters=sum(p.numel() for p in bundle.tower.parameters()),
         rows=rows,
         origin=measured.get("provenance", {}),
-        provenance=bundle.provenance,
+        provenance=_facts(bundle.provenance),
         license=license_,
         hub_license=hub_license(license_),
         has_samples=has_samples,
