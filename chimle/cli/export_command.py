@@ -8,6 +8,7 @@ import typer
 
 from chimle.cli.open_model import open_model
 from chimle.cli.options import DebugOption, ModelOption, TaskOption
+from chimle.cli.output_folder import check_new
 from chimle.cli.print_values import print_values
 from chimle.errors import guarded
 
@@ -34,7 +35,9 @@ def export_command(
     def run() -> None:
         from chimle.bundles.export import export, parse_size
 
-        loaded = open_model(model, task)
-        print_values(export(loaded.bundle, out, format_, parse_size(size)))
+        check_new(out)
+        sides = parse_size(size)
+        loaded = open_model(model, task, out=out)
+        print_values(export(loaded.bundle, out, format_, sides))
 
     guarded(run, debug)

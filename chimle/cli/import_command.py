@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from chimle.cli.options import DebugOption, task_names
+from chimle.cli.output_folder import check_new
 from chimle.cli.print_values import print_values
 from chimle.errors import UserError, guarded
 from chimle.io.terminal import emit
@@ -37,8 +38,8 @@ def import_command(
 
         if out is None and check is None:
             raise UserError("name the bundle to write by `-o`, or a recording by `--check`")
-        if out is not None and out.exists():
-            raise UserError(f"{out} exists already: name another folder or remove it")
+        if out is not None:
+            check_new(out)
         tower, settings = import_checkpoint(checkpoint, task, resolution)
         if check is not None:
             emit(compare(tower, check))

@@ -1,8 +1,10 @@
 """The model that `--model` and `--task` name."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chimle.bundles.task_models import task_model
+from chimle.cli.output_folder import check_outside
 from chimle.errors import UserError
 from chimle.io.terminal import emit_line
 from chimle.io.urls import plain
@@ -31,11 +33,28 @@ def model_address(model: str | None, task: str | None) -> str:
     return str(address)
 
 
-def open_model(model: str | None, task: str | None, precision: "Precision" = "fp32") -> "Model":
-    """The loaded model; `UserError` where it is one for another task than `task`."""
+def open_model(
+    model: str | None,
+    task: str | None,
+    precision: "Precision" = "fp32",
+    out: Path | None = None,
+) -> "Model":
+    """The loaded model.
+
+    Args:
+        model: address of the bundle; None: the task's.
+        task: name of a task.
+        precision: of the model's arithmetic.
+        out: what the command writes.
+
+    Raises:
+        UserError: there is none, it is for another task than `task`, or `out` lies in its folder.
+    """
     from chimle.inference.model import load
 
     address = model_address(model, task)
+    if out is not None:
+        check_outside(out, address)
     loaded = load(address, precision)
     own = loaded.bundle.settings.task
     if task is not None and own != task:

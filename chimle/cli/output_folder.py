@@ -6,12 +6,29 @@ from pathlib import Path
 from chimle.errors import UserError
 from chimle.io.files import resolved
 
+MANIFEST = "manifest.json"
+"""A file that stands for its folder."""
+
 
 def check_folder(folder: Path) -> None:
     """`UserError` where a folder cannot be made, or be written to, at a path."""
     resolved(folder)  # A loop of links does not exist, and yet nothing can be made there.
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not there.is_dir():
-        raise UserError(f"{there} is a file: name another folder for the results than {folder}")
+        raise UserError(f"{there} is no folder: name another place for the results than {folder}")
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"{there} cannot be written to: name another folder for the results")
+
+
+def check_new(out: Path) -> None:
+    """`UserError` where a path is taken, or nothing can be written at it."""
+    if os.path.lexists(out):
+        raise UserError(f"{out} exists already: name another path or remove it")
+    check_folder(out.parent)
+
+
+def check_outside(out: Path, address: str) -> None:
+    """`UserError` where a path lies in the folder that a command reads, if it is one."""
+    read = Path(address).parent if Path(address).name == MANIFEST else Path(address)
+    if read.is_dir() and resolved(out).is_relative_to(resolved(read)):
+        raise UserError(f"{out} lies in {read}, which is only read: name a path outside of it")

@@ -8,6 +8,7 @@ import typer
 
 from chimle.cli.open_model import open_model
 from chimle.cli.options import DebugOption, ModelOption, TaskOption
+from chimle.cli.output_folder import check_new
 from chimle.errors import UserError, guarded
 from chimle.io.terminal import emit
 from chimle.io.urls import plain
@@ -53,7 +54,9 @@ def pack_command(
         address = hub.split_address(push) if push is not None else None
         if push is not None and address is None:
             raise UserError(f"{plain(push)} is no address of a hub: write hf://USER/NAME")
-        bundle = open_model(model, task).bundle
+        if out is not None:
+            check_new(out)
+        bundle = open_model(model, task, out=out).bundle
         if out is not None:
             pack(bundle, out, license_, project, half)
             emit(f"{out}")

@@ -10,6 +10,7 @@ import typer
 
 from chimle.cli.open_model import open_model
 from chimle.cli.options import DebugOption, JsonOption, ModelOption, TaskOption
+from chimle.cli.output_folder import check_folder
 from chimle.errors import DISK_FULL, UserError, describe_os_error, guarded
 from chimle.io.terminal import emit, emit_line
 
@@ -77,7 +78,13 @@ def sample_command(
             degrade,
         )  # fmt: skip
         _sample_all(
-            images, lambda: open_model(model, task, precision), request, out, grid, as_json, debug
+            images,
+            lambda: open_model(model, task, precision, out),
+            request,
+            out,
+            grid,
+            as_json,
+            debug,
         )
 
     guarded(run, debug)
@@ -96,6 +103,7 @@ def _sample_all(
     from chimle.images.walk import left_out_summary
     from chimle.inference.sample_files import find_tasks, sample_file
 
+    check_folder(out)
     found = find_tasks(names, out)
     failed = list(found.failed)
     for _, text in failed:

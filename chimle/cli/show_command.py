@@ -1,14 +1,14 @@
 """`chimle show`: describe a bundle, pairs, a manifest or a checkpoint."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chimle.cli.options import DebugOption, JsonOption
+from chimle.cli.output_folder import check_new, check_outside
 from chimle.cli.print_values import print_values
-from chimle.errors import UserError, guarded
+from chimle.errors import guarded
 
 
 def show_command(
@@ -24,8 +24,9 @@ def show_command(
     def run() -> None:
         from chimle.cli.describe import describe, draw
 
-        if image is not None and os.path.lexists(image):
-            raise UserError(f"{image} exists already: name another file or remove it")
+        if image is not None:
+            check_new(image)
+            check_outside(image, address)
         print_values(describe(address), as_json)
         if image is not None:
             draw(address, image)

@@ -128,10 +128,8 @@ def find_tasks(arguments: Sequence[str], out: Path) -> FoundTasks:
     """Images of files, folders and patterns, without the output folder and what it holds.
 
     Raises:
-        UserError: an argument is empty, or `out` is no folder.
+        UserError: an argument is empty.
     """
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is no folder: name another one by `-o`")
     found = walk(arguments, exclude=[out])
     failed = [(str(one.path), _failure(one)) for one in found.left_out if one.named]
     left_out = [one for one in found.left_out if not one.named]

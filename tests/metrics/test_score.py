@@ -271,7 +271,7 @@ def test_where_nothing_can_be_written_nothing_is_scored(
     (root / "a.txt").write_text("kept")
     monkeypatch.setattr("chimle.metrics.score_files.score", None)  # Not reached.
     for place in (root / "a.txt", root / "a.txt" / "below" / "deeper"):
-        refused(run(root, "-o", place), "a.txt is a file")
+        refused(run(root, "-o", place), "a.txt is no folder")
     assert (root / "a.txt").read_text() == "kept"
 
 
