@@ -144,24 +144,32 @@ def find_in_table(table: Path) -> list[PredictionFiles]:
     Raises:
         UserError: the file, a column or a cell is missing, or one target has two inputs.
     """
+    grouped: dict[str, list[dict[str, str]]] = {}
+    line = 0
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows, columns = list(reader), list(reader.fieldnames or ())
+            reader = csv.DictReader(stream, strict=True)
+            columns = reader.fieldnames or ()
+            if lacking := [name for name in ("output", "target") if name not in columns]:
+                raise UserError(f"{table} has no column `{lacking[0]}`: name one in its first line")
+            used = [name for name in ("output", "target", "input") if name in columns]
+            line = reader.line_num
+            for row in reader:
+                line = reader.line_num
+                if empty := [name for name in used if not row[name]]:
+                    raise UserError(f"{table}: line {line}: `{empty[0]}` is empty: fill it in")
+                grouped.setdefault(row["target"], []).append(row)
     except FileNotFoundError:
         raise UserError(f"{table} does not exist") from None
-    except (csv.Error, UnicodeDecodeError):
+    except csv.Error as error:
+        # Such as a quote without its end: the reader stands where it gave up, not where it began.
+        raise UserError(
+            f"{table}: line {line + 1}: this row is no CSV ({error}): correct its quotes"
+        ) from None
+    except UnicodeDecodeError:
         raise UserError(f"{table} is no CSV file in UTF-8: write it again") from None
-    if lacking := [name for name in ("output", "target") if name not in columns]:
-        raise UserError(f"{table} has no column `{lacking[0]}`: name one in its first line")
-    if not rows:
+    if not grouped:
         raise UserError(f"{table} lists no sample: add a row for each")
-    used = [name for name in ("output", "target", "input") if name in columns]
-    grouped: dict[str, list[dict[str, str]]] = {}
-    for number, row in enumerate(rows, start=2):
-        if empty := [name for name in used if not row[name]]:
-            raise UserError(f"{table}: line {number}: `{empty[0]}` is empty: fill it in")
-        grouped.setdefault(row["target"], []).append(row)
     found = []
     for target, own in sorted(grouped.items()):
         given = {row["input"] for row in own} if "input" in used else set()
