@@ -6,12 +6,12 @@ first), `codes` (a flat code per level: style, then noise as channel, height, wi
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from chimle.errors import UserError, first_line
+from chimle.errors import UserError
+from chimle.io.tensor_files import read_tensors
 from chimle.tasks import Wiring
 from chimle.tower.generator import LevelCode, Tower
 
@@ -22,15 +22,7 @@ COLOUR_TOLERANCE = 1 / 255
 
 
 def _read(path: Path) -> dict[str, list[Tensor]]:
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except OSError:
-        raise
-    except Exception as error:  # noqa: BLE001 - torch raises almost anything on damaged files
-        reason = first_line(error)
-        raise UserError(f"{path} is damaged or holds more than tensors ({reason})") from None
+    content = read_tensors(path, "record it again, as tensors alone")
     try:
         recorded = {key: content[key] for key in ("inputs", "codes", "outputs")}
     except (KeyError, TypeError, IndexError):

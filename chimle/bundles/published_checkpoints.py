@@ -1,16 +1,15 @@
 """Import of published checkpoints; the tower's sizes follow from the weights' shapes."""
 
 import hashlib
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from chimle.errors import UserError, first_line
+from chimle.errors import UserError
+from chimle.io.tensor_files import read_tensors
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
 from chimle.tasks import Wiring, get_task
@@ -42,21 +41,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: the file is missing, damaged, would run code, or holds no published generator.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except pickle.UnpicklingError:
-        raise UserError(
-            f"{path} holds more than tensors, or no checkpoint at all: it is not unpickled; "
-            "save the generator's state dict alone"
-        ) from None
-    except OSError:
-        raise
-    except Exception as error:  # noqa: BLE001 - torch raises almost anything on damaged files
-        reason = first_line(error)
-        raise UserError(f"{path} is damaged or no checkpoint ({reason})") from None
-    state = _generator_state(content)
+    state = _generator_state(read_tensors(path, "save the generator's state dict alone"))
     if state is None:
         raise UserError(f"{path} holds no published generator: no parameters `level_1_...` in it")
     return state

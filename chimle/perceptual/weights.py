@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from chimle.errors import UserError, first_line
 from chimle.io.files import sha256_of
+from chimle.io.tensor_files import read_tensors
 from chimle.perceptual.torch_cache import cached_download
 
 Backbone = Literal["vgg", "alex", "squeeze"]
@@ -47,9 +47,11 @@ def _parse(path: Path) -> dict[str, Tensor]:
             state = load_file(path)
         else:
             # Only what is used is read: a classifier's layers are most of VGG's file.
-            mapped = zipfile.is_zipfile(path)
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            advice = "give a file of torchvision's weights"
+            state = read_tensors(path, advice, mapped=zipfile.is_zipfile(path))
         return {k: v.float() for k, v in state.items() if k.startswith("features.")}
+    except (UserError, MemoryError):
+        raise
     except Exception as error:  # noqa: BLE001 - a damaged file raises almost anything
         raise UserError(f"{path} holds no readable weights ({first_line(error)})") from None
 

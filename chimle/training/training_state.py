@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from chimle.errors import UserError, first_line
 from chimle.io.files import replaced_file
+from chimle.io.tensor_files import read_tensors
 from chimle.search.hierarchical import Choice
 from chimle.training.ema import WeightAverage
 
@@ -92,9 +93,9 @@ class TrainingState:
 
     def restore(self, path: Path, device: torch.device) -> None:
         """Continue from `path`; `UserError` if it cannot be read."""
+        # To the CPU first: `load_state_dict` moves each part to where it belongs.
+        saved: dict[str, Any] = read_tensors(path, "delete it to train anew")
         try:
-            # To the CPU first: `load_state_dict` moves each part to where it belongs.
-            saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             for name, part in self._parts().items():
                 part.load_state_dict(saved[name])
             self.position = Position(**saved["position"])

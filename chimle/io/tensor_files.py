@@ -1,0 +1,35 @@
+"""Files of tensors that `torch.save` wrote, read without running anything in them."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from chimle.errors import UserError, first_line
+
+
+def read_tensors(path: Path, advice: str, mapped: bool = False) -> Any:
+    """What a file holds: tensors on the CPU, in lists and mappings of plain values.
+
+    Args:
+        path: the file.
+        advice: what a user is to do where it cannot be read.
+        mapped: read each tensor when it is used; the file is a zip archive, as `torch.save` writes.
+
+    Raises:
+        UserError: the file is missing or damaged, or holds more than tensors and would run code.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - torch raises almost anything on damaged files
+        # Torch's own message advises to run whatever code the file holds.
+        if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
+            reason = "holds more than tensors, or none at all, and is not unpickled"
+        else:
+            reason = f"is damaged or no file of tensors ({first_line(error)})"
+        raise UserError(f"{path} {reason}: {advice}") from None
