@@ -64,6 +64,14 @@ def _unknown_kind(address: str) -> bool:
     return bool(SCHEME.match(address)) and not Path(address).exists()
 
 
+def _load_copy(copy: Path, address: str, device: str) -> Bundle:
+    """A bundle that was downloaded from an address, which a message names instead of the copy."""
+    try:
+        return load_bundle(copy, device)
+    except UserError as error:
+        raise UserError(str(error).replace(str(copy), plain(address).rstrip("/"))) from None
+
+
 def open_bundle(address: str, device: str = "cpu") -> Bundle:
     """Load a bundle from any address.
 
@@ -78,13 +86,13 @@ def open_bundle(address: str, device: str = "cpu") -> Bundle:
     """
     with tempfile.TemporaryDirectory(prefix="chimle-") as name:
         if place := _split_s3(address):
-            return load_bundle(_fetch_s3(*place, Path(name)), device)
+            return _load_copy(_fetch_s3(*place, Path(name)), address, device)
         if at_hub := hub.split_address(address):
-            return load_bundle(hub.fetch(at_hub), device)
+            return _load_copy(hub.fetch(at_hub), address, device)
         if match := _GIT.fullmatch(address):
             wanted = (match["repository"], match["revision"], match["path"])
             found = git_repository.fetch(*wanted, Path(name))
-            return load_bundle(found, device)
+            return _load_copy(found, address, device)
         if _unknown_kind(address):
             raise UserError(
                 f"{plain(address)} is no address of a bundle: name a folder, a zip file, "

@@ -217,4 +217,5 @@ def fetch(repository: str, revision: str, path: str, folder: Path) -> Path:
     except UserError as error:
         raise UserError(f"{shown} ({_without_password(str(error))})") from None
     fix = f": {s3.SET_CREDENTIALS}" if s3.BOTO_NO_CREDENTIALS in str(reason) else ""
-    raise UserError(f"{shown}{shown_place} ({_without_password(str(reason))}){fix}")
+    told = _without_password(str(reason).replace(str(clone), repository))
+    raise UserError(f"{shown}{shown_place} ({told}){fix}")

@@ -60,9 +60,11 @@ def test_each_bad_address_is_one_sentence() -> None:
         ("s3://towers/half", "is damaged"),
         ("s3://towers/text.zip", "is damaged or no model bundle"),
         ("s3://towers/fat", "no model bundle"),
+        ("s3://towers/half/", "^s3://towers/half/bundle.json is damaged"),
     ):
-        with pytest.raises(UserError, match=words):
+        with pytest.raises(UserError, match=words) as caught:
             chimle.load(address)
+        assert str(caught.value).startswith(address), "not the copy's path"
 
 
 @pytest.mark.usefixtures("bucket")

@@ -169,3 +169,17 @@ def test_messages_name_what_is_wrong_and_no_password(good: Path, tmp_path: Path)
             chimle.load(f"git+{address}")
         assert "secret" not in str(caught.value)
         assert "dvc.org" not in str(caught.value)
+        assert "chimle-" not in str(caught.value), "not the clone's path"
+
+
+def test_a_damaged_bundle_is_named_by_its_address(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    tiny_bundle(root / "models" / TASK, TASK)
+    (root / "models" / TASK / "bundle.json").write_text("{")
+    run(root, "git", "init", "-q", "-b", "main")
+    run(root, "dvc", "init", "-q")
+    commit(root, "a model")
+    address = f"git+{root}@main:models/{TASK}"
+    with pytest.raises(UserError) as caught:
+        chimle.load(address)
+    assert str(caught.value).startswith(f"{address}/bundle.json is damaged")
