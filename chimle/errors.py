@@ -38,6 +38,8 @@ DISK_FULL = {
     errno.EDQUOT: "the disk quota is used up",
 }
 """Operating system errors that every later write meets too."""
+_MEMORY_FULL = ("out of memory", "allocate memory", "not enough memory", "status_alloc_failed")
+"""Parts of PyTorch's messages where memory is full; others speak of memory, too."""
 
 
 def first_line(error: BaseException) -> str:
@@ -54,10 +56,23 @@ def describe_os_error(error: OSError) -> str:
     return f"{error.strerror or error}{name}"
 
 
-def guarded(main: Callable[[], None], debug: bool = False) -> None:
+def is_memory_full(error: BaseException) -> bool:
+    """Whether an error says that this machine or its GPU has too little memory."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in _MEMORY_FULL)
+
+
+def guarded(main: Callable[[], None], debug: bool = False, smaller: str | None = None) -> None:
     """Run `main`; an error that the user can fix is printed as one sentence, exit code 2.
 
-    With `debug` the traceback is kept. A reader that closes the pipe early is no error.
+    A reader that closes the pipe early is no error.
+
+    Args:
+        main: the command.
+        debug: keep the traceback.
+        smaller: what to do where memory is full; None: that is no error that the user can fix.
     """
     prepare_streams()
     with closed_pipe_ignored():
@@ -72,6 +87,10 @@ def guarded(main: Callable[[], None], debug: bool = False) -> None:
             _fail(str(error))
         except OSError as error:
             _fail(describe_os_error(error))
+        except (MemoryError, RuntimeError) as error:
+            if smaller is None or not is_memory_full(error):
+                raise
+            _fail(f"there is too little memory ({first_line(error)}): {smaller}")
 
 
 def _fail(sentence: str) -> NoReturn:

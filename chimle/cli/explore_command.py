@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from chimle.cli.open_model import open_model
-from chimle.cli.options import DebugOption, ModelOption, TaskOption
+from chimle.cli.options import SMALLER, DebugOption, ModelOption, TaskOption
 from chimle.errors import guarded
 
 
@@ -22,4 +22,4 @@ def explore_command(
 
         serve_page(open_model(model, task), port)
 
-    guarded(run, debug)
+    guarded(run, debug, SMALLER)

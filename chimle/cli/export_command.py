@@ -40,4 +40,4 @@ def export_command(
         loaded = open_model(model, task, out=out)
         print_values(export(loaded.bundle, out, format_, sides))
 
-    guarded(run, debug)
+    guarded(run, debug, "give a smaller `--size`, or take a smaller model")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from chimle.cli.options import DebugOption, task_names
+from chimle.cli.options import SMALLER, DebugOption, task_names
 from chimle.cli.output_folder import check_new
 from chimle.cli.print_values import print_values
 from chimle.errors import UserError, guarded
@@ -47,4 +47,4 @@ def import_command(
             save_bundle(out, tower, settings, import_origin(checkpoint), license_)
             print_values(describe(out))
 
-    guarded(run, debug)
+    guarded(run, debug, SMALLER)

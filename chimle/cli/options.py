@@ -12,6 +12,9 @@ def task_names() -> list[str]:
     return list(TASKS)
 
 
+SMALLER = "free some, or take another device by CHIMLE_DEVICE or a smaller model"
+"""What to do where memory is too small for a command, whatever its images are."""
+
 ModelOption = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chimle.cli.open_model import open_model
-from chimle.cli.options import DebugOption, ModelOption, TaskOption
+from chimle.cli.options import SMALLER, DebugOption, ModelOption, TaskOption
 from chimle.cli.output_folder import check_new
 from chimle.errors import UserError, guarded
 from chimle.io.terminal import emit
@@ -66,4 +66,4 @@ def pack_command(
                 pack(bundle, folder, license_, project, half, str(address))
                 emit(hub.push(folder, address, private))
 
-    guarded(run, debug)
+    guarded(run, debug, SMALLER)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from chimle.cli.open_model import open_model
-from chimle.cli.options import DebugOption, JsonOption, ModelOption, TaskOption
+from chimle.cli.options import SMALLER, DebugOption, JsonOption, ModelOption, TaskOption
 from chimle.cli.output_folder import check_folder
-from chimle.errors import DISK_FULL, UserError, describe_os_error, guarded
+from chimle.errors import DISK_FULL, UserError, describe_os_error, guarded, is_memory_full
 from chimle.io.terminal import emit, emit_line
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def sample_command(
             debug,
         )
 
-    guarded(run, debug)
+    guarded(run, debug, SMALLER)
 
 
 def _sample_all(
@@ -149,8 +149,7 @@ def batch_failure(error: Exception, image: Path) -> str:
         return str(error)
     if isinstance(error, OSError):
         return "" if error.errno in DISK_FULL else describe_os_error(error)
-    out_of_memory = isinstance(error, MemoryError) or "memory" in str(error).lower()
-    if isinstance(error, MemoryError | RuntimeError) and out_of_memory:
+    if is_memory_full(error):
         return f"{image} does not fit into memory: reduce it first"
     return ""
 

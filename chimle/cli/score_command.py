@@ -94,4 +94,8 @@ def score_command(
         for text in content["provenance"]["warnings"]:
             emit_line(f"warning: {text}")
 
-    guarded(run, debug)
+    guarded(
+        run,
+        debug,
+        "score smaller images, fewer samples of each input, or on another device by CHIMLE_DEVICE",
+    )

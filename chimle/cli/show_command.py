@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from chimle.cli.options import DebugOption, JsonOption
+from chimle.cli.options import SMALLER, DebugOption, JsonOption
 from chimle.cli.output_folder import check_new, check_outside
 from chimle.cli.print_values import print_values
 from chimle.errors import guarded
@@ -31,4 +31,4 @@ def show_command(
         if image is not None:
             draw(address, image)
 
-    guarded(run, debug)
+    guarded(run, debug, SMALLER)

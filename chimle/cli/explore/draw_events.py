@@ -47,6 +47,9 @@ def draw_events(model: Model, request: DrawRequest) -> Generator[Event, None, No
     except UserError as error:
         yield {"error": str(error).replace(str(request.image), request.file_name)}
         return
+    except (MemoryError, RuntimeError) as error:  # A full GPU is a RuntimeError.
+        yield _undrawn(request, error)
+        return
     grid = request.grid
     rows = [[str(name) for name in row] for row in grid.rows]
     yield {"input": _text_of(given), "rows": rows, "shared": grid.shared, "text": grid.text}
@@ -54,11 +57,15 @@ def draw_events(model: Model, request: DrawRequest) -> Generator[Event, None, No
         drawn = model.draw(given, [mixture_of(name) for name in grid.names], code=code)
         for name, sample in zip(grid.names, drawn, strict=True):
             yield {"name": str(name), "png": _text_of(sample)}
-    except (MemoryError, RuntimeError) as error:  # A full GPU is a RuntimeError.
-        reason = first_line(error)
-        yield {"error": f"{request.file_name} cannot be drawn ({reason}): try a smaller image"}
+    except (MemoryError, RuntimeError) as error:
+        yield _undrawn(request, error)
         return
     yield {"end": True}
+
+
+def _undrawn(request: DrawRequest, error: BaseException) -> Event:
+    reason = first_line(error)
+    return {"error": f"{request.file_name} cannot be drawn ({reason}): try a smaller image"}
 
 
 def fitted(rgb: np.ndarray, model: Model, degrade: bool) -> np.ndarray:

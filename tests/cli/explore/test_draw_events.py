@@ -66,13 +66,14 @@ def test_large_images_are_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert events.fitted(noise_image((100, 200)), model, degrade=False).shape == (2, 4, 3)
 
 
+@pytest.mark.parametrize("method", ["degraded", "draw"])
 def test_a_full_memory_is_one_sentence(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     def out_of_memory(*_: object, **__: object) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee documentation")
 
-    monkeypatch.setattr(Model, "draw", out_of_memory)
+    monkeypatch.setattr(Model, method, out_of_memory)
     file = tmp_path / "a.png"
     file.write_bytes(png_bytes(noise_image((8, 8))))
     request = events.DrawRequest(file, "street.png", True, grid_of({}, 4))
