@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chimle.errors import UserError
+from chimle.settings.reading import sentence
 
 FILE = "flows.yaml"
 
@@ -111,6 +112,4 @@ def load_flow_settings(root: Path) -> FlowSettings:
     try:
         return FlowSettings.model_validate(content or {})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path}: {field}: {first['msg']}") from None
+        raise UserError(sentence(error, str(path))) from None

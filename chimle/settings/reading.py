@@ -78,7 +78,7 @@ def sentence(error: ValidationError, origin: str) -> str:
             problem = f"unknown parameter `{field}`: remove it or fix its spelling"
         case "missing":
             section, _, name = field.rpartition(".")
-            problem = f"`{section}` needs `{name}`"
+            problem = f"`{section}` needs `{name}`" if section else f"needs `{name}`"
         case "union_tag_invalid":
             tag, known = first["ctx"]["tag"], first["ctx"]["expected_tags"].replace("'", "")
             problem = f"`{field}.kind` = {shown(tag)}: use one of {known}"

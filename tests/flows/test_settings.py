@@ -30,8 +30,8 @@ def test_the_committed_file_holds_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("gate: {tolerance: -1}", "gate.tolerance"),
-        ("gate: {tolerence: 1}", "gate.tolerence"),
+        ("gate: {tolerance: -1}", "`gate.tolerance` = -1: "),
+        ("gate: {tolerence: 1}", "unknown parameter `gate.tolerence`: remove it or fix"),
         ("slots: {lease_seconds: 5}", "slots.lease_seconds"),
         ("retry: [1]", "retry"),
         ("gate: [", "is not YAML"),

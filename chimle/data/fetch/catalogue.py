@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from chimle.errors import UserError
-from chimle.settings.reading import project_path, read_yaml
+from chimle.settings.reading import build_settings, project_path, read_yaml
 from chimle.settings.settings_base import Settings
+from chimle.settings.shown_values import named
 from chimle.settings.source import CatalogueSource, FolderSource, SourceSettings, UrlSource
 from chimle.tasks import get_task
 
@@ -56,14 +57,14 @@ def read_catalogue(root: Path) -> dict[str, Entry]:
         UserError: the file is missing or an entry is malformed.
     """
     entries = {}
-    for name, content in read_yaml(project_path(root, str(FILE))).items():
+    for key, content in read_yaml(project_path(root, str(FILE))).items():
+        name = named(key)
+        origin = f"{FILE}: {name}"
+        entries[name] = build_settings(Entry, content, origin)
         try:
-            entries[name] = Entry.model_validate(content)
             get_task(entries[name].task)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
-            raise UserError(f"{FILE}: {name}: `{field}`: {first['msg']}") from None
+        except UserError as error:
+            raise UserError(f"{origin}: `task`: {error}") from None
     return entries
 
 
