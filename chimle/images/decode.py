@@ -62,7 +62,7 @@ class DecodedImage:
     frames: int = 1
 
 
-def to_8_bit_grey(image: Image.Image) -> Image.Image:
+def _to_8_bit_grey(image: Image.Image) -> Image.Image:
     """16-bit, 32-bit or floating-point grey as mode L.
 
     Integers are 16 bits deep, whatever they are stored in. A transparent value becomes an opacity.
@@ -74,13 +74,7 @@ def to_8_bit_grey(image: Image.Image) -> Image.Image:
     if isinstance(clear, int):
         opacity = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
         grey = Image.merge("LA", (grey, opacity))
-    return _with_profile_of(grey, image)
-
-
-def _with_profile_of(image: Image.Image, other: Image.Image) -> Image.Image:
-    if profile := other.info.get("icc_profile"):
-        image.info["icc_profile"] = profile
-    return image
+    return grey
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -111,10 +105,21 @@ def _transformed(
 
 
 def _split(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """Any mode as (H, W, 3) uint8 over white and (H, W) uint8 opacity, if it has any."""
-    profile = image.info.get("icc_profile")
+    """`colours_and_opacity` of a file's image, by its colour profile."""
+    return colours_and_opacity(image, image.info.get("icc_profile"))
+
+
+def colours_and_opacity(
+    image: Image.Image, profile: bytes | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Any mode as (H, W, 3) uint8 over white and (H, W) uint8 opacity, if it has any.
+
+    Args:
+        image: of any mode; it is left as it is.
+        profile: of its colours; None: they are sRGB.
+    """
     if image.mode.startswith("I") or image.mode == "F":
-        image = to_8_bit_grey(image)
+        image = _to_8_bit_grey(image)
     if image.mode not in _OPAQUE and "transparency" in image.info:
         image = _with_opacity(image)
     if image.mode not in _OPAQUE:
@@ -124,10 +129,10 @@ def _split(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     if image.mode in ("La", "RGBa"):
         image = image.convert(f"{image.mode[:-1]}A")
     alpha = image.getchannel("A")
-    return over_white(_in_srgb(image.convert(colours), profile), alpha)
+    return _over_white(_in_srgb(image.convert(colours), profile), alpha)
 
 
-def over_white(rgb: Image.Image, alpha: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+def _over_white(rgb: Image.Image, alpha: Image.Image) -> tuple[np.ndarray, np.ndarray]:
     """Colours over white and their opacity, as (H, W, 3) and (H, W) uint8."""
     shown = rgb.convert("RGBA")
     shown.putalpha(alpha)
@@ -138,11 +143,13 @@ def over_white(rgb: Image.Image, alpha: Image.Image) -> tuple[np.ndarray, np.nda
 def _with_opacity(image: Image.Image) -> Image.Image:
     """An image with a transparent colour as one with an opacity per pixel."""
     clear = image.info["transparency"]
-    if image.mode == "RGB" and isinstance(clear, tuple) and max(clear) > 255:
-        image.info["transparency"] = tuple(value >> 8 for value in clear)  # 16 bits in the file
-    if image.mode == "L" and isinstance(clear, int) and clear > 255:
-        image.info["transparency"] = clear >> 8
-    return _with_profile_of(image.convert("RGBA"), image)
+    deep = max(clear) if image.mode == "RGB" and isinstance(clear, tuple) else clear
+    if image.mode in ("RGB", "L") and isinstance(deep, int) and deep > 255:  # 16 bits in the file
+        image = image.copy()
+        image.info["transparency"] = (
+            tuple(value >> 8 for value in clear) if isinstance(clear, tuple) else clear >> 8
+        )
+    return image.convert("RGBA")
 
 
 def _too_large(path: Path, width: int, height: int) -> UserError:
@@ -176,7 +183,7 @@ def _decode_tiff(path: Path) -> DecodedImage:
     rgb, _ = _split(upright(page.colours, page.orientation))
     if page.opacity is None:
         return DecodedImage(rgb)
-    return DecodedImage(*over_white(Image.fromarray(rgb), upright(page.opacity, page.orientation)))
+    return DecodedImage(*_over_white(Image.fromarray(rgb), upright(page.opacity, page.orientation)))
 
 
 def _decode(path: Path) -> DecodedImage:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from chimle.data.batch import conditioning, starting_images
 from chimle.errors import UserError
-from chimle.images.decode import over_white, to_8_bit_grey
+from chimle.images.decode import colours_and_opacity
 from chimle.images.jpeg import JpegIntervals
 from chimle.images.pyramid import to_tensor, to_uint8
 from chimle.settings.model_settings import ModelSettings
@@ -33,13 +33,16 @@ def image_key(rgb: np.ndarray) -> int:
 def as_array(image: AnyImage) -> np.ndarray:
     """(H, W, 3) uint8 of a PIL image, (H, W, 3) uint8 array or (3, H, W) float tensor in [0, 1].
 
+    A PIL image of any mode is read as its file is, but for a colour profile: deep values are scaled
+    instead of clipped, and transparent pixels are shown over white.
+
     Raises:
         TypeError: `image` is none of these.
         UserError: `image` has no pixels, or a tensor's values are NaN or lie outside [0, 1].
     """
     rgb: np.ndarray | None = None
     if isinstance(image, Image.Image):
-        rgb = _rgb_of(image)
+        rgb, _ = colours_and_opacity(image)
     elif isinstance(image, Tensor) and image.ndim == 3 and image.shape[0] == 3:
         if image.is_floating_point():
             _check_values(image)
@@ -67,18 +70,6 @@ def _check_values(image: Tensor) -> None:
     raise UserError(
         f"the tensor's values lie between {lowest:.4g} and {highest:.4g}: scale them to [0, 1]"
     )
-
-
-def _rgb_of(image: Image.Image) -> np.ndarray:
-    """(H, W, 3) uint8 of a PIL image of any mode, as its file is read: deep values are scaled
-    instead of clipped, and transparent pixels are shown over white.
-    """
-    if image.mode.startswith("I") or image.mode == "F":
-        image = to_8_bit_grey(image)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return over_white(rgba, rgba.getchannel("A"))[0]
-    return np.array(image.convert("RGB"))
 
 
 def like(given: ImageType, rgb: np.ndarray) -> ImageType:

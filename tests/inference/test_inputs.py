@@ -1,5 +1,7 @@
 """Images of Python types as arrays."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
@@ -37,6 +39,63 @@ def test_a_pil_image_of_any_mode_is_what_its_file_is(
     image.save(file)
     with Image.open(file) as opened:
         np.testing.assert_array_equal(as_array(opened), read_rgb(file))
+
+
+def deep_png(path: Path, values: np.ndarray, kind: int, clear: tuple[int, ...] = ()) -> None:
+    """Write (H, W, C) 16-bit values; Pillow writes no deep colours and no deep opacity.
+
+    Args:
+        path: of the file.
+        values: of grey, colours or opacity.
+        kind: colour type of the format: 0 grey, 2 colours, 4 grey and 6 colours with opacity.
+        clear: the transparent value, by channel.
+    """
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, kind, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    if clear:
+        parts.insert(1, (b"tRNS", struct.pack(f">{len(clear)}H", *clear)))
+    content = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+
+
+@pytest.mark.parametrize(
+    ("channels", "kind", "keyed"),
+    [(1, 0, True), (3, 2, True), (2, 4, False), (4, 6, False)],
+    ids=["grey value", "colour", "grey opacity", "opacity"],
+)
+def test_a_deep_transparent_image_is_shown_over_white(
+    tmp_path: Path, channels: int, kind: int, keyed: bool
+) -> None:
+    values = np.random.default_rng(2).integers(0, 2**16, (12, 10, channels))
+    values[4] = values[4, 0]
+    if not keyed:
+        values[4, :, -1] = 0
+    deep_png(tmp_path / "a.png", values, kind, tuple(values[4, 0].tolist()) if keyed else ())
+    with Image.open(tmp_path / "a.png") as opened:
+        before = dict(opened.info)
+        found = as_array(opened)
+        assert opened.info == before, "the image is the user's"
+        np.testing.assert_array_equal(as_array(opened), found)
+    np.testing.assert_array_equal(found, read_rgb(tmp_path / "a.png"))
+    assert (found[4] == 255).all()
+    assert not (found == 255).all(axis=(1, 2))[[3, 5]].any()
+
+
+def test_pil_images_of_modes_that_no_file_has_are_read(tmp_path: Path) -> None:
+    rgba = Image.fromarray(COLOURS)
+    for mode, plain in (("La", "LA"), ("RGBa", "RGBA")):
+        multiplied = rgba.convert(plain).convert(mode)
+        np.testing.assert_array_equal(as_array(multiplied), as_array(multiplied.convert(plain)))
+    lab = Image.fromarray(COLOURS[..., :3]).convert("RGB")
+    profiles = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
+    converted = ImageCms.profileToProfile(lab, *profiles, outputMode="LAB")
+    assert converted is not None
+    converted.save(tmp_path / "lab.tif")
+    np.testing.assert_array_equal(as_array(converted), read_rgb(tmp_path / "lab.tif"))
 
 
 def test_a_palette_with_a_transparent_colour_is_shown_over_white(tmp_path: Path) -> None:
