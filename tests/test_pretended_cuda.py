@@ -134,3 +134,26 @@ print(sum(count.waits.values()), *count.layouts)
     if done.returncode == CANNOT:
         pytest.skip(done.stdout.strip())
     assert done.stdout == "mixed\n2 image NCHW, kernel NCHW\n", done.stderr
+
+
+def test_a_tower_on_a_gpu_is_exported_on_the_cpu() -> None:
+    """The export's inputs are made there."""
+    program = """
+from tests.support.pretended.device import DEVICE, MODE
+from chimle.bundles.export import Exported
+from chimle.settings.tower import TowerSettings
+from chimle.tasks import Wiring
+from chimle.tower.generator import Tower
+settings = TowerSettings(resolution=8, widths=(4, 4), growth=(4, 4))
+with MODE:
+    tower = Tower(settings, Wiring.GENERIC).to(DEVICE)
+    state = Exported(tower).state_dict().values()
+    print(*{value.device.type for value in tower.state_dict().values()})
+    print(*{value.device.type for value in state})
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], cwd=ROOT, capture_output=True, text=True
+    )
+    if done.returncode == CANNOT:
+        pytest.skip(done.stdout.strip())
+    assert done.stdout == "cuda\ncpu\n", done.stdout + done.stderr

@@ -31,11 +31,14 @@ OPSET = 18
 
 
 class Exported(nn.Module):
-    """A tower from plain tensors to the finest image, with its weight normalisation applied."""
+    """A tower from plain tensors to the finest image, with its weight normalisation applied.
+
+    It is on the CPU, as its inputs are, wherever the tower is.
+    """
 
     def __init__(self, tower: Tower) -> None:
         super().__init__()
-        self.tower = copy.deepcopy(tower).requires_grad_(False)
+        self.tower = copy.deepcopy(tower).cpu().requires_grad_(False)
         keep_kernels(self.tower)
 
     def forward(self, images: list[Tensor], styles: list[Tensor], noises: list[Tensor]) -> Tensor:
