@@ -91,8 +91,8 @@ def test_pil_images_of_modes_that_no_file_has_are_read(tmp_path: Path) -> None:
         multiplied = rgba.convert(plain).convert(mode)
         np.testing.assert_array_equal(as_array(multiplied), as_array(multiplied.convert(plain)))
     lab = Image.fromarray(COLOURS[..., :3]).convert("RGB")
-    profiles = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
-    converted = ImageCms.profileToProfile(lab, *profiles, outputMode="LAB")
+    srgb, own = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    converted = ImageCms.profileToProfile(lab, srgb, own, outputMode="LAB")
     assert converted is not None
     converted.save(tmp_path / "lab.tif")
     np.testing.assert_array_equal(as_array(converted), read_rgb(tmp_path / "lab.tif"))

@@ -92,10 +92,10 @@ def test_a_file_of_more_than_tensors_is_one_sentence(
 
 @pytest.mark.parametrize("mapped", [True, False])
 def test_tensors_are_read(tmp_path: Path, mapped: bool) -> None:
-    path, values = tmp_path / "file.pth", {"a": torch.arange(6.0), "b": [1, "x", None]}
-    torch.save(values, path)
+    path, numbers, others = tmp_path / "file.pth", torch.arange(6.0), [1, "x", None]
+    torch.save({"a": numbers, "b": others}, path)
     found = read_tensors(path, "write it again", mapped)
-    assert torch.equal(found["a"], values["a"])
-    assert found["b"] == values["b"]
+    assert torch.equal(found["a"], numbers)
+    assert found["b"] == others
     with pytest.raises(UserError, match="does not exist"):
         read_tensors(tmp_path / "none.pth", "write it again")
