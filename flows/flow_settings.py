@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chimle.errors import UserError
-from chimle.settings.reading import sentence
+from chimle.settings.reading import SettingsLoader, sentence
 
 FILE = "flows.yaml"
 
@@ -104,10 +104,10 @@ def load_flow_settings(root: Path) -> FlowSettings:
     """
     path = root / FILE
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), SettingsLoader)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: restore it from Git") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     try:
         return FlowSettings.model_validate(content or {})

@@ -21,8 +21,12 @@ SECTIONS = ("source", *PRESET_SECTIONS)
 """Sections of a task in `params.yaml`."""
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A loader that refuses a key given twice, as DVC does; YAML's own takes the last one."""
+class SettingsLoader(yaml.SafeLoader):
+    """A loader that refuses a key given twice, as DVC does; YAML's own takes the last one.
+
+    An integer that Python refuses to convert stays text, which validation refuses by the name of
+    its field.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -34,6 +38,16 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def construct_integer(self, node: yaml.ScalarNode) -> int | str:
+        """An integer, or its text."""
+        try:
+            return self.construct_yaml_int(node)
+        except ValueError:
+            return str(node.value)
+
+
+SettingsLoader.add_constructor("tag:yaml.org,2002:int", SettingsLoader.construct_integer)
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping; `UserError` when the file is missing, malformed or no mapping."""
@@ -44,7 +58,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     try:
-        content = yaml.load(text, _UniqueKeyLoader)
+        content = yaml.load(text, SettingsLoader)
     except yaml.YAMLError as error:
         place = without_secrets(" ".join(str(error).split()))
         raise UserError(f"{path} is not valid YAML: {place}") from None

@@ -35,6 +35,8 @@ def test_the_committed_file_holds_the_defaults() -> None:
         ("slots: {lease_seconds: 5}", "slots.lease_seconds"),
         ("retry: [1]", "retry"),
         ("gate: [", "is not YAML"),
+        (f"sweep: {{most_points: {'9' * 5000}}}", "sweep.most_points"),
+        ("slots: {limit: 2022-99-99}", "is not YAML"),
     ],
 )
 def test_a_bad_file_is_named_with_its_field(tmp_path: Path, text: str, sentence: str) -> None:

@@ -1,6 +1,8 @@
 """Any text as `params.yaml` or as a preset gives settings or one sentence."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,17 @@ from hypothesis import strategies as st
 
 from chimle.errors import UserError
 from chimle.settings.comparison import load_comparison
-from chimle.settings.reading import PRESET_SECTIONS, listed_tasks, load_settings, read_yaml
+from chimle.settings.reading import (
+    PRESET_SECTIONS,
+    build_settings,
+    listed_tasks,
+    load_settings,
+    read_yaml,
+)
 from chimle.settings.run import RunSettings
 from chimle.settings.shown_values import shown
 from chimle.tasks import TASKS
+from tests.support.helpers import ROOT
 from tests.support.projects import write_project
 
 TASK = "decompression"
@@ -190,7 +199,6 @@ def test_tasks_of_a_preset_are_mappings(preset: str, says: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (f"seed: {LONG}", "has a value that is not of its kind"),
         ("seed: 2026-99-99", "has a value that is not of its kind"),
         ("a: !!bool x", "has a value that is not of its kind"),
         ("[" * 500 + "]" * 500, "is nested too deeply"),
@@ -218,6 +226,43 @@ def test_what_no_system_call_takes_is_named(
     write_project(tmp_path, {TASK: {"source": source}})
     with pytest.raises(UserError, match=rf"`source\.{field}` = "):
         load_settings(RunSettings, TASK, tmp_path)
+
+
+@pytest.mark.parametrize("value", [LONG, f"-{LONG}", f"0x{'f' * 5000}", "9" * 50, str(-(2**64))])
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("pair.size", "pair.group", "train.batch_size", "train.rounds", "search.memory"),
+        *("evaluate.samples", "tower.resolution", "perceptual.shift"),
+    ],
+)
+def test_an_integer_beyond_all_sizes_is_named_by_its_field(
+    field: str, value: str, tmp_path: Path
+) -> None:
+    section, name = field.split(".")
+    write_project(tmp_path, {})
+    text = f"preset: demo\ntasks: {{{TASK}: {{{section}: {{{name}: {value}}}}}}}\n"
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"^params\.yaml, task {TASK}: `{field}[^=]* = ") as caught:
+        load_settings(RunSettings, TASK, tmp_path)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_huge_integer_in_a_list_is_named_too() -> None:
+    values = {"task": TASK, "preset": "demo", "search": {"candidates": [4, 2**70, 2, 2]}}
+    with pytest.raises(UserError, match=r"`search\.candidates"):
+        build_settings(RunSettings, values, "settings")
+
+
+def test_a_huge_integer_ends_a_stage_with_exit_code_two(tmp_path: Path) -> None:
+    write_project(tmp_path, {})
+    text = f"preset: demo\ntasks: {{{TASK}: {{train: {{batch_size: {LONG}}}}}}}\n"
+    (tmp_path / "params.yaml").write_text(text)
+    command = [sys.executable, "-m", "stages.train", TASK, "--root", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "`train.batch_size` = " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_values_are_shown_in_short() -> None:
