@@ -105,3 +105,16 @@ def test_the_example_without_torch(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "day.png") as day:
         assert day.size == (96, 64)
+
+
+@pytest.mark.slow
+def test_a_filter_is_exported_exactly(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra `export` is absent")
+    pytest.importorskip("onnxscript", reason="the extra `export` is absent")
+    bundle = small("super_resolution")
+    plain = export(bundle, tmp_path / "plain.onnx", "onnx", (7, 5))
+    kernel = torch.randn(63, 63, generator=torch.Generator().manual_seed(0)) / 63
+    bundle.tower.equaliser = (kernel + kernel.flip(0, 1)) / (2 * kernel.sum()).abs().clamp(min=1)
+    report = export(bundle, tmp_path / "tower.onnx", "onnx", (7, 5))
+    assert report["bytes"] > plain["bytes"] + 4 * 63 * 63 - 4096
+    assert float(report["largest_difference_to_the_tower"]) <= 3e-5
