@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -355,8 +356,11 @@ def load(address: str | Path, precision: Precision = "fp32") -> Model:
             and agrees with its input as well.
 
     Raises:
-        UserError: there is no bundle of this version at `address`, or it is damaged.
+        UserError: there is no bundle of this version at `address`, it is damaged, or there is no
+            such precision.
     """
+    if precision not in get_args(Precision):
+        raise UserError(f"`precision` is {' or '.join(get_args(Precision))}, not {precision!r}")
     device = choose_device()
     if str(address) in TASKS and not Path(address).exists():
         address = task_model(str(address))

@@ -186,3 +186,8 @@ def test_numbers_without_bound_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="a sample's name is text"):
         model.sample(image, names=[7])  # type: ignore[list-item]
     assert len(model.sample(image, names="12")) == 1, "a name, not two"
+
+
+def test_an_unknown_precision_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"`precision` is fp32 or bf16, not 'fp16'"):
+        chimle.load(tiny_bundle(tmp_path / "bundle", "colourization"), "fp16")  # type: ignore[arg-type]
