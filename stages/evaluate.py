@@ -20,8 +20,8 @@ from chimle.metrics.inception import load_inception
 from chimle.metrics.metric_table import as_json, curve_csv, measured_with
 from chimle.metrics.prediction import predictions_of
 from chimle.metrics.registry import split_headline
+from chimle.metrics.seen_features import seen_features
 from chimle.perceptual.lpips import load_perceptual
-from chimle.perceptual.training_distance import trained_features
 from chimle.provenance import digest
 from chimle.settings.degradation import DegradationSettings
 from chimle.settings.evaluate import EvaluateStageSettings
@@ -78,9 +78,12 @@ def provenance(
 
 
 def load_evaluation(
-    settings: EvaluateStageSettings, root: Path, device: str, pairs: Path
+    settings: EvaluateStageSettings, root: Path, device: str, pairs: Path, *, filtered: bool
 ) -> EvaluationConfig:
-    """The networks and numbers that the settings evaluate with, for the pairs of a folder."""
+    """The networks and numbers that the settings evaluate with, for the pairs of a folder.
+
+    `filtered`: whether the model has a filter that is fitted to its samples' power spectrum.
+    """
     recorded = read_manifest(pairs)["degradation"]
     perceptual = load_perceptual(settings.perceptual, device, root).at_scales(1)
     return EvaluationConfig(
@@ -92,7 +95,9 @@ def load_evaluation(
         resamples=settings.evaluate.resamples,
         seed=settings.seed,
         records=root / "scratch" / "features",
-        trained_features=trained_features(settings.perceptual, perceptual.info.name),
+        trained_features=seen_features(
+            settings.perceptual, perceptual.info.name, filtered=filtered
+        ),
     )
 
 
@@ -103,7 +108,8 @@ def main(settings: EvaluateStageSettings, root: Path) -> None:
     folder = root / "data" / "pairs" / task
     resolution = bundle.settings.tower.resolution
     pairs = [centre(p, settings.definition, resolution) for p in PairIndex(folder, "test")]
-    config = load_evaluation(settings, root, device, folder)
+    filtered = bundle.tower.equaliser is not None
+    config = load_evaluation(settings, root, device, folder, filtered=filtered)
     own = settings.evaluate
     samples = sample_pairs(
         bundle.tower,

@@ -15,8 +15,8 @@ from chimle.baselines.parameter_matching import count_parameters, tower_paramete
 from chimle.data.batch import pair_conditioning
 from chimle.data.dataset import Pair, image_key
 from chimle.inference.sampling import sample_pairs
+from chimle.metrics.seen_features import seen_features
 from chimle.perceptual.distance import Distance
-from chimle.perceptual.training_distance import trained_features
 from chimle.settings.model_settings import ModelSettings
 from chimle.tower.generator import Tower
 from chimle.training.base_trainer import BaseTrainer
@@ -49,10 +49,11 @@ class TrainedMethod:
         return count_parameters(self.network)
 
     def trained_features(self, network: str) -> tuple[str, ...]:
-        """Names of the features of an LPIPS network that training minimised distances of."""
+        """Names of what the model was fitted to, where an LPIPS network of that name evaluates."""
         if self.method.trainer is TrainerKind.DIFFUSION:
             return ()
-        return trained_features(self.settings.perceptual, network)
+        filtered = self.settings.train.equaliser is not None
+        return seen_features(self.settings.perceptual, network, filtered=filtered)
 
     def sample(
         self, pairs: Sequence[Pair], count: int, seed: int, batch_size: int = 16

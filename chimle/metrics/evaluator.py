@@ -62,8 +62,8 @@ class EvaluationConfig:
         resamples: of the bootstrap over inputs.
         seed: of the bootstrap.
         records: folder of the feature cache; None: features are not kept.
-        trained_features: names of the features that training minimised distances of, as
-            `squeeze_x2`; None: unknown.
+        trained_features: names of what the model was fitted to, as `squeeze_x2`
+            (`chimle.metrics.seen_features`); None: unknown.
     """
 
     perceptual: Perceptual

@@ -13,7 +13,7 @@ from chimle.metrics.fid_kid import LARGEST_SUBSET
 from chimle.metrics.intervals import LEVEL
 from chimle.metrics.metric import HIGH, INPUT_BASELINE, LOW, Group, Metric
 from chimle.metrics.prdc import FEWEST
-from chimle.metrics.registry import METRICS, features_of, find_metric, plain_name
+from chimle.metrics.registry import METRICS, SPECTRUM, features_of, find_metric, plain_name
 from chimle.metrics.sliced_wasserstein import SMALLEST_SIDE
 from chimle.provenance import code_version, commit
 
@@ -35,7 +35,7 @@ class MetricRow:
         value: of the samples.
         baseline: of the input baseline; None: not measured.
         interval: confidence interval over inputs; None: it has none.
-        trained_features: names of the features that training saw; None: unknown.
+        trained_features: names of what the model was fitted to; None: unknown.
     """
 
     name: str
@@ -77,16 +77,17 @@ class MetricRow:
 
     @property
     def seen_in_training(self) -> bool | None:
-        """Whether training minimised a distance of the metric's features; None: unknown."""
+        """Whether the model was fitted to what the metric is computed over; None: unknown."""
         if self.features is None:
-            return False
+            fitted = SPECTRUM in (self.trained_features or ())
+            return fitted and self.name.startswith(SPECTRUM)
         return None if self.trained_features is None else self.features in self.trained_features
 
     @property
     def basis(self) -> str:
         """What the metric is computed over, and whether training saw it, for a table."""
         if self.features is None:
-            return "no network"
+            return "no network, a filter is fitted to it" if self.seen_in_training else "no network"
         words = {True: "trained on", False: "not trained on", None: ""}[self.seen_in_training]
         return f"{self.features}, {words}" if words else self.features
 

@@ -34,6 +34,11 @@ def plain_name(name: str) -> str:
     return name
 
 
+SPECTRUM = "spectrum"
+"""Beginning of the names of measures of the power spectrum; among what a model was fitted to, it
+says that `train.equaliser` fitted a filter to it."""
+
+
 def features_of(name: str) -> str | None:
     """Features that a metric is computed over, as `squeeze_x2`; None: it needs no network."""
     if plain_name(name) in ("fid", "kid"):
