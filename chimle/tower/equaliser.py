@@ -17,7 +17,7 @@ from chimle.device import without_autocast
 
 def equaliser_side(resolution: int) -> int:
     """Side of the filter of a tower whose finest images have that side, pixels: odd."""
-    return resolution // 2 - 1
+    return resolution // 4 * 2 - 1
 
 
 def no_equaliser(resolution: int) -> Tensor:

@@ -44,7 +44,7 @@ def test_rows_alone_are_rows_of_the_whole(height: int, data: st.DataObject) -> N
     torch.testing.assert_close(part, whole, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("resolution", [8, 32, 64, 128])
+@pytest.mark.parametrize("resolution", [8, 10, 14, 32, 36, 64, 128])
 def test_no_filter_changes_nothing(resolution: int) -> None:
     kernel, given_ = no_equaliser(resolution), images(resolution, 5)
     assert kernel.shape == (equaliser_side(resolution),) * 2
