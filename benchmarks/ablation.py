@@ -125,6 +125,12 @@ def measures_of(
     return scores.values
 
 
+def table_head(*columns: str) -> str:
+    """The first two lines of a table with these columns and all measures."""
+    titles = (*columns, *MEASURES.values())
+    return f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}"
+
+
 def cell(values: Sequence[float]) -> str:
     """A mean over seeds, with the two ends where there are several."""
     mean = f"{np.mean(values):.4g}"
@@ -143,7 +149,7 @@ def main() -> None:
     torch.set_num_threads(1)
     base = load_settings(ModelSettings, options.task, options.root)
     print(f"{machine()}; {options.seconds:g} s of processor time, seeds {options.seeds}\n")
-    print(f"| variant | steps | {' | '.join(MEASURES.values())} |\n|{'---|' * (len(MEASURES) + 2)}")
+    print(table_head("variant", "steps"))
     for name in options.only:
         runs = [
             measured(variant_settings(base, name, seed), name, options.root, options.seconds)

@@ -8,33 +8,14 @@ DIR's settings name. With `--out`, the model with the last filter becomes a bund
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from benchmarks.ablation import MEASURES, measures_of
-from benchmarks.measure import machine
+from benchmarks.finished_model import judge
 from chimle.bundles.bundle import Bundle, load_bundle, save_bundle
-from chimle.data.dataset import Pair, PairIndex
-from chimle.perceptual.lpips import Perceptual, load_perceptual
+from chimle.data.dataset import PairIndex
 from chimle.settings.model_settings import ModelSettings
-from chimle.settings.reading import build_settings, load_settings
+from chimle.settings.reading import build_settings
 from chimle.training.equalisation import fit_equaliser
-
-
-def equalised(model: Bundle, pairs: Sequence[Pair], share: float | None) -> None:
-    """Give a model another filter, fitted to pairs of its training split."""
-    model.tower.equaliser = None
-    if share is not None:
-        fit_equaliser(model.tower, model.settings.definition, pairs, share)
-
-
-def row(model: Bundle, name: str, pairs: Sequence[Pair], perceptual: Perceptual) -> str:
-    """A filter's line of the table."""
-    values = measures_of(model.tower, model.settings, pairs, perceptual)
-    cells = [f"{values[key.format(perceptual.info.name)]:.4g}" for key in MEASURES]
-    return f"| {name} | {' | '.join(cells)} |"
 
 
 def save(model: Bundle, share: float, folder: Path) -> None:
@@ -55,19 +36,15 @@ def main() -> None:
     parser.add_argument("--split", default="validation")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    own = judge(options.bundle, options.root, options.split, "share")
     model = load_bundle(options.bundle)
-    task = model.settings.task
-    settings = load_settings(ModelSettings, task, options.root)
-    perceptual = load_perceptual(settings.perceptual, "cpu", options.root)
-    folder = options.root / "data" / "pairs" / task
-    training, pairs = PairIndex(folder, "train"), PairIndex(folder, options.split)
-    print(f"{machine()}; {options.bundle}, {len(pairs)} pairs of {options.split}\n")
-    print(f"| share | {' | '.join(MEASURES.values())} |\n|{'---|' * (len(MEASURES) + 1)}")
+    task = model.settings.definition
+    training = PairIndex(options.root / "data" / "pairs" / task.name, "train")
     for share in (None, *options.shares):
-        equalised(model, training, share)
-        name = "no filter" if share is None else f"{share:g}"
-        print(row(model, name, pairs, perceptual), flush=True)
+        model.tower.equaliser = None
+        if share is not None:
+            fit_equaliser(model.tower, task, training, share)
+        print(own.row("no filter" if share is None else f"{share:g}", model), flush=True)
     if options.out:
         save(model, options.shares[-1], options.out)
 

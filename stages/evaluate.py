@@ -1,6 +1,7 @@
 """Evaluate one task: a model bundle and test pairs become metrics, provenance and images."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,11 @@ def provenance(
 
 
 def load_evaluation(
-    settings: EvaluateStageSettings, root: Path, device: str, pairs: Path, *, filtered: bool
+    settings: EvaluateStageSettings, root: Path, device: str, pairs: Path
 ) -> EvaluationConfig:
     """The networks and numbers that the settings evaluate with, for the pairs of a folder.
 
-    `filtered`: whether the model has a filter that is fitted to its samples' power spectrum.
+    What the model was fitted to is not among them.
     """
     recorded = read_manifest(pairs)["degradation"]
     perceptual = load_perceptual(settings.perceptual, device, root).at_scales(1)
@@ -95,9 +96,6 @@ def load_evaluation(
         resamples=settings.evaluate.resamples,
         seed=settings.seed,
         records=root / "scratch" / "features",
-        trained_features=seen_features(
-            settings.perceptual, perceptual.info.name, filtered=filtered
-        ),
     )
 
 
@@ -108,8 +106,10 @@ def main(settings: EvaluateStageSettings, root: Path) -> None:
     folder = root / "data" / "pairs" / task
     resolution = bundle.settings.tower.resolution
     pairs = [centre(p, settings.definition, resolution) for p in PairIndex(folder, "test")]
-    filtered = bundle.tower.equaliser is not None
-    config = load_evaluation(settings, root, device, folder, filtered=filtered)
+    config = load_evaluation(settings, root, device, folder)
+    network, filtered = config.perceptual.info.name, bundle.tower.equaliser is not None
+    seen = seen_features(settings.perceptual, network, filtered=filtered)
+    config = replace(config, trained_features=seen)
     own = settings.evaluate
     samples = sample_pairs(
         bundle.tower,

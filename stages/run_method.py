@@ -88,7 +88,7 @@ def main(task: str, name: str, seed: int, root: Path) -> None:
     ids, inputs = [pair.id for pair in pairs], [pair.input for pair in pairs]
     own = scoring.evaluate
     samples = trained.sample(pairs, own.samples, seed, own.batch_size)
-    config = load_evaluation(scoring, root, str(device), index.root, filtered=False)
+    config = load_evaluation(scoring, root, str(device), index.root)
     features = trained.trained_features(config.perceptual.info.name)
     config = replace(config, trained_features=features)
     scores, _ = evaluate(predictions_of(ids, samples, [p.target for p in pairs], inputs), config)

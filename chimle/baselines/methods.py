@@ -49,11 +49,12 @@ CHIMLE = "chimle"
 
 WHOLE: Mapping[str, Any] = {"order": "whole", "too_near": 0.0, "near_tie": 0.0}
 """A search of whole codes, which neither rejects candidates nor decides ties."""
+AS_TRAINED: Mapping[str, Any] = {"noise_strength": 1.0, "equaliser": None}
+"""Fields of `train` that change a finished model, at their defaults."""
 OTHER_STEPS: Mapping[str, Any] = {
+    **AS_TRAINED,
     "micro_batches": 1,
     "code_noise": 0.0,
-    "noise_strength": 1.0,
-    "equaliser": None,
     "graph": False,
 }
 """Fields of `train` that are for the steps and codes of `ImleTrainer` alone."""
@@ -87,8 +88,7 @@ METHODS: dict[str, Method] = {
                     "warmup": 0,
                     "level_weights": None,
                     "code_noise": 0.0,
-                    "noise_strength": 1.0,
-                    "equaliser": None,
+                    **AS_TRAINED,
                     "ema": 0.0,
                 },
             },
@@ -104,14 +104,7 @@ METHODS: dict[str, Method] = {
             "regression",
             "regression",
             "no code, the same loss: one sample per input",
-            changes={
-                "train": {
-                    "codes": "none",
-                    "code_noise": 0.0,
-                    "noise_strength": 1.0,
-                    "equaliser": None,
-                }
-            },
+            changes={"train": {**AS_TRAINED, "codes": "none", "code_noise": 0.0}},
         ),
         Method(
             "cgan",

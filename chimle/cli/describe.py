@@ -10,6 +10,7 @@ import numpy as np
 from chimle.bundles.addresses import is_remote, open_bundle
 from chimle.bundles.bundle import DESCRIPTION, METRICS, Bundle, read_member
 from chimle.bundles.published_checkpoints import draws_chroma, infer_settings, read_checkpoint
+from chimle.cli.output_folder import MANIFEST, folder_read
 from chimle.data.dataset import PairIndex, read_manifest
 from chimle.data.manifests import PAIRS, SOURCE, read_header, read_records
 from chimle.data.pair.summary import pair_counts
@@ -144,8 +145,8 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
 
 def _pairs_folder(path: Path) -> Path | None:
     """The folder of pairs at `path`, which may be its manifest; None where there is none."""
-    folder = path.parent if path.name == "manifest.json" else path
-    return folder if (folder / "manifest.json").is_file() else None
+    folder = folder_read(path)
+    return folder if (folder / MANIFEST).is_file() else None
 
 
 def _is_bundle(address: str) -> bool:

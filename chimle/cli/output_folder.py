@@ -27,8 +27,14 @@ def check_new(out: Path) -> None:
     check_folder(out.parent)
 
 
+def folder_read(address: str | Path) -> Path:
+    """The path that an address names; of a manifest the folder that it stands for."""
+    path = Path(address)
+    return path.parent if path.name == MANIFEST else path
+
+
 def check_outside(out: Path, address: str) -> None:
     """`UserError` where a path lies in the folder that a command reads, if it is one."""
-    read = Path(address).parent if Path(address).name == MANIFEST else Path(address)
+    read = folder_read(address)
     if read.is_dir() and resolved(out).is_relative_to(resolved(read)):
         raise UserError(f"{out} lies in {read}, which is only read: name a path outside of it")

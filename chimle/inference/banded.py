@@ -272,13 +272,11 @@ class BandedTower:
 
     @staticmethod
     def _equalised(raw: Tensor, kernel: Tensor) -> Tensor:
-        """Raw images filtered by a tower's equaliser, sample by sample and in bands."""
+        """Raw images filtered by a tower's equaliser, in bands."""
         filtered = torch.empty_like(raw, dtype=torch.float32)
-        for number in range(len(raw)):
-            own = slice(number, number + 1)
-            for top in range(0, raw.shape[2], FINISH_ROWS):
-                rows = (top, min(top + FINISH_ROWS, raw.shape[2]))
-                filtered[own, :, slice(*rows)] = equalised(raw[own], kernel, rows)
+        for top in range(0, raw.shape[2], FINISH_ROWS):
+            rows = (top, min(top + FINISH_ROWS, raw.shape[2]))
+            filtered[:, :, slice(*rows)] = equalised(raw, kernel, rows)
         return filtered
 
     def _reduced_agreement(self, raw: Tensor) -> Tensor:

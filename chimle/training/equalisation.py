@@ -22,7 +22,6 @@ TURNS = 2
 SMOOTHING = 0.5
 """Standard deviation of the Gaussian that ratios are smoothed by, in steps of one cycle per image:
 the powers of a few hundred images are noisy."""
-
 COARSEST = 2.0
 """Gains vanish below about so many cycles per side of the filter: a filter cannot tell slower waves
 from the mean, which it keeps."""
@@ -56,15 +55,15 @@ def _log_power(images: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(np.maximum(mean, rounding_power(mean.shape))))
 
 
-def fit_equaliser(tower: Tower, task: Task, pairs: Sequence[Pair], strength: float) -> None:
+def fit_equaliser(tower: Tower, task: Task, pairs: Sequence[Pair], share: float) -> None:
     """Give a tower the filter that brings its samples' power spectrum towards the targets'.
 
     Args:
         tower: without a filter; of a task whose finest output is an RGB image.
         task: of the pairs.
         pairs: of the training split.
-        strength: share from 0 to 1 of what samples lack, in decibels, that the filter adds; what
-            they have too much of is taken away whole.
+        share: from 0 to 1, of what samples lack, in decibels, that the filter adds; what they have
+            too much of is taken away whole.
     """
     resolution = tower.settings.resolution
     rows = np.linspace(0, len(pairs) - 1, min(PAIRS, len(pairs))).round().astype(int)
@@ -76,7 +75,7 @@ def fit_equaliser(tower: Tower, task: Task, pairs: Sequence[Pair], strength: flo
         found = _log_power(samples.reshape(-1, *samples.shape[2:]))
         if wanted is None:
             lacking = targets - found
-            wanted = found + np.where(lacking > 0, strength, 1) * lacking
+            wanted = found + np.where(lacking > 0, share, 1) * lacking
         # A gain acts on amplitudes, whose squares are powers.
         gains += (wanted - found) / 2
         kernel = torch.from_numpy(filter_of(gains, equaliser_side(resolution))).float()

@@ -113,8 +113,8 @@ class ImleTrainer(BaseTrainer):
         assert isinstance(tower, Tower)
         tower.strengthen_noise(self.settings.train.noise_strength)
         if self.settings.train.equaliser is not None:
-            task, share = self.settings.definition, self.settings.train.equaliser
-            fit_equaliser(tower, task, self.pairs, share)
+            share = self.settings.train.equaliser
+            fit_equaliser(tower, self.settings.definition, self.pairs, share)
         return tower
 
     def columns(self) -> list[str]:

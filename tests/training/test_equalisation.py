@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from chimle.baselines.known_modes.mode_problem import (
-    Layout,
-    PixelDistance,
-    known_pairs,
-    known_settings,
-)
+from chimle.baselines.known_modes.mode_problem import known_settings
 from chimle.bundles.bundle import load_bundle, save_bundle
 from chimle.bundles.start_weights import start_weights
 from chimle.data.dataset import Pair
@@ -23,9 +18,8 @@ from chimle.settings.reading import build_settings
 from chimle.tasks import Wiring, get_task
 from chimle.tower.equaliser import no_equaliser
 from chimle.training.equalisation import filter_of, fit_equaliser, smoothed
-from chimle.training.execution import Execution
-from chimle.training.imle_trainer import ImleTrainer
 from tests.search.test_hierarchical import small_tower
+from tests.training.finished_run import finished_run
 
 
 def textured_pairs(contrast: float, count: int = 48, side: int = 32) -> list[Pair]:
@@ -94,27 +88,11 @@ def test_smoothing_keeps_a_mean_and_lowers_a_peak() -> None:
     assert found.argmax() == values.argmax()
 
 
-def trainer(folder: Path, share: float | None) -> ImleTrainer:
-    values = known_settings().model_dump(mode="json")
-    values["train"] |= {
-        "rounds": 2,
-        "images_per_round": 6,
-        "steps_per_round": 5,
-        "noise_strength": 1.5,
-        "equaliser": share,
-    }
-    settings = build_settings(ModelSettings, values, "a test")
-    folder.mkdir(exist_ok=True)
-    pairs = known_pairs(Layout.COARSE, 12, 0)
-    execution = Execution(folder / "state.pt", torch.device("cpu"))
-    return ImleTrainer(settings, pairs, PixelDistance(), execution)
-
-
 def test_the_model_has_the_filter_and_the_state_has_not(tmp_path: Path) -> None:
-    plain = trainer(tmp_path / "plain", None).run().tower
-    run = trainer(tmp_path / "filtered", 0.5)
+    plain = finished_run(tmp_path / "plain", noise_strength=1.5, equaliser=None).run().tower
+    run = finished_run(tmp_path / "filtered", noise_strength=1.5, equaliser=0.5)
     tower = run.run().tower
-    again = trainer(tmp_path / "filtered", 0.5).run().tower
+    again = finished_run(tmp_path / "filtered", noise_strength=1.5, equaliser=0.5).run().tower
     assert plain.equaliser is None
     assert tower.equaliser is not None
     assert again.equaliser is not None

@@ -5,23 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from chimle.baselines.known_modes.mode_problem import (
-    Layout,
-    PixelDistance,
-    known_pairs,
-    known_settings,
-)
 from chimle.bundles.bundle import load_bundle, save_bundle
 from chimle.bundles.start_weights import start_weights
 from chimle.search.codes import draw
-from chimle.settings.model_settings import ModelSettings
-from chimle.settings.reading import build_settings
 from chimle.tasks import Wiring
 from chimle.tower.blocks import Convolution, materialised
 from chimle.tower.generator import LevelCode
-from chimle.training.execution import Execution
-from chimle.training.imle_trainer import ImleTrainer
 from tests.search.test_hierarchical import batch_for, small_tower
+from tests.training.finished_run import finished_run
 
 
 @pytest.mark.parametrize("wiring", list(Wiring))
@@ -45,29 +36,11 @@ def test_stronger_noise_is_noise_of_a_larger_deviation(wiring: Wiring, factor: f
         assert torch.equal(image, before) == (factor == 1)
 
 
-def trained(strength: float, folder: Path) -> ImleTrainer:
-    values = known_settings().model_dump(mode="json")
-    values["train"] |= {
-        "rounds": 2,
-        "images_per_round": 6,
-        "steps_per_round": 5,
-        "noise_strength": strength,
-    }
-    settings = build_settings(ModelSettings, values, "a test")
-    folder.mkdir(exist_ok=True)
-    return ImleTrainer(
-        settings,
-        known_pairs(Layout.COARSE, 12, 0),
-        PixelDistance(),
-        Execution(folder / "state.pt", torch.device("cpu")),
-    )
-
-
 def test_the_model_is_strengthened_and_the_state_is_not(tmp_path: Path) -> None:
-    plain = trained(1.0, tmp_path / "plain").run().tower
-    run = trained(1.5, tmp_path / "strong")
+    plain = finished_run(tmp_path / "plain", noise_strength=1.0).run().tower
+    run = finished_run(tmp_path / "strong", noise_strength=1.5)
     strong = run.run().tower
-    again = trained(1.5, tmp_path / "strong").run().tower
+    again = finished_run(tmp_path / "strong", noise_strength=1.5).run().tower
     kept = run.state.average.module.state_dict()
     plain_weights = plain.state_dict()
     assert all(torch.equal(kept[name], plain_weights[name]) for name in plain_weights)
@@ -78,8 +51,8 @@ def test_the_model_is_strengthened_and_the_state_is_not(tmp_path: Path) -> None:
 
 
 def test_training_goes_on_from_the_noise_that_training_had(tmp_path: Path) -> None:
-    plain = trained(1.0, tmp_path / "plain").run().tower
-    run = trained(1.5, tmp_path / "strong")
+    plain = finished_run(tmp_path / "plain", noise_strength=1.0).run().tower
+    run = finished_run(tmp_path / "strong", noise_strength=1.5)
     strong = run.run().tower
     save_bundle(tmp_path / "model", strong, run.settings, {})
     strong.load_state_dict(start_weights(load_bundle(tmp_path / "model"), run.settings).state)

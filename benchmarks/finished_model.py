@@ -1,0 +1,47 @@
+"""What benchmarks of a finished model share: its pairs, its measures, and lines of their table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.ablation import MEASURES, measures_of, table_head
+from benchmarks.measure import machine
+from chimle.bundles.bundle import Bundle, load_bundle
+from chimle.data.dataset import Pair, PairIndex
+from chimle.perceptual.lpips import Perceptual, load_perceptual
+from chimle.settings.model_settings import ModelSettings
+from chimle.settings.reading import load_settings
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Measures a task's models on the pairs of one split, over the weights that settings name."""
+
+    pairs: Sequence[Pair]
+    perceptual: Perceptual
+
+    def row(self, name: str, model: Bundle) -> str:
+        """A model's line of the table."""
+        values = measures_of(model.tower, model.settings, self.pairs, self.perceptual)
+        cells = [f"{values[key.format(self.perceptual.info.name)]:.4g}" for key in MEASURES]
+        return f"| {name} | {' | '.join(cells)} |"
+
+
+def judge(bundle: Path, root: Path, split: str, column: str) -> Judge:
+    """The judge of a bundle's task on one thread; prints the head of a table.
+
+    Args:
+        bundle: the model.
+        root: project whose `data/pairs/TASK` and settings judge it.
+        split: of the pairs.
+        column: title of the table's first column.
+    """
+    torch.set_num_threads(1)
+    task = load_bundle(bundle).settings.task
+    settings = load_settings(ModelSettings, task, root)
+    perceptual = load_perceptual(settings.perceptual, "cpu", root)
+    pairs = PairIndex(root / "data" / "pairs" / task, split)
+    print(f"{machine()}; {bundle}, {len(pairs)} pairs of {split}\n\n{table_head(column)}")
+    return Judge(pairs, perceptual)
