@@ -29,6 +29,20 @@ SIZES = (
 """Width, growth, images and side of the blocks."""
 
 
+def residual(features: Tensor, last: Tensor) -> Tensor:
+    """A block's output from its input and its last convolution."""
+    return torch.add(features, last, alpha=RESIDUAL_SCALE)
+
+
+def concatenated(features: Tensor, kernels: list[Tensor], biases: list[Tensor]) -> Tensor:
+    """A block of (B, width, H, W) features; five kernels and biases in their number format."""
+    grown = features
+    for kernel, bias in zip(kernels[:-1], biases[:-1], strict=True):
+        made = activate(F.conv2d(grown, kernel, bias, padding=1))
+        grown = torch.cat((grown, made), dim=1)
+    return residual(features, F.conv2d(grown, kernels[-1], biases[-1], padding=1))
+
+
 class Ways:
     """The ways to compute one block of one input; every way returns the block's output."""
 
@@ -44,6 +58,8 @@ class Ways:
             nhwc(torch.randn(images, kernel.shape[1], side, side)).to(dtype)
             for kernel in self.kernels
         ]
+        torch.compiler.reset()  # Else it gives up at the eighth size.
+        self._compiled = torch.compile(concatenated, dynamic=False)
         starts = [0, *(width + i * growth for i in range(5))]
         self.by_source = [
             nhwc(torch.cat([k[:, starts[j] : starts[j + 1]] for k in self.kernels[j:]]))
@@ -52,11 +68,7 @@ class Ways:
 
     def concatenated(self) -> Tensor:
         """One convolution after the other, of the concatenation of all before it."""
-        grown = self.features
-        for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
-            made = activate(F.conv2d(grown, kernel, bias, padding=1))
-            grown = torch.cat((grown, made), dim=1)
-        return self._residual(F.conv2d(grown, self.kernels[-1], self.biases[-1], padding=1))
+        return concatenated(self.features, self.kernels, self.biases)
 
     def as_the_tower(self) -> Tensor:
         """As the tower does: convolutions in pairs where a pair fits a CPU's lanes."""
@@ -91,6 +103,11 @@ class Ways:
             sums = rest + F.conv2d(activate(feature), kernel, padding=1)
         return self._residual(sums)
 
+    def compiled(self) -> Tensor:
+        """Concatenated, compiled by torch (which needs a C++ compiler)."""
+        output: Tensor = self._compiled(self.features, self.kernels, self.biases)
+        return output
+
     def convolutions_alone(self) -> None:
         """The five convolutions, of inputs that are there."""
         for grown, kernel, bias in zip(self.grown, self.kernels, self.biases, strict=True):
@@ -104,7 +121,7 @@ class Ways:
         return output
 
     def _residual(self, last: Tensor) -> Tensor:
-        return torch.add(self.features, last, alpha=RESIDUAL_SCALE)
+        return residual(self.features, last)
 
 
 def ratios(ways: Ways, repeats: int) -> tuple[float, list[float]]:
@@ -116,6 +133,7 @@ def ratios(ways: Ways, repeats: int) -> tuple[float, list[float]]:
             ways.buffered,
             ways.fused,
             ways.summed,
+            ways.compiled,
         ]
         for way in others:
             # The error of bf16 is a few per thousand of the largest value.
@@ -134,8 +152,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(machine() + "\n")
-    print("| block | | concatenated, ms | tower | buffer | fused | sums | alone |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| block | | concatenated, ms | tower | buffer | fused | sums | compiled | alone |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for size in SIZES:
         for dtype in (torch.float32, torch.bfloat16):
             milliseconds, others = ratios(Ways(*size, dtype), repeats)
