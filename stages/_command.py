@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,8 +42,26 @@ def run_stage(
     guarded(lambda: main(load_settings(kind, arguments.task, arguments.root), arguments.root))
 
 
-def read_result(path: Path, command: str) -> Any:
-    """The JSON that a stage wrote; `UserError` names the stage's command where it did not run."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: run `{command}`")
-    return json.loads(path.read_text())
+def read_result(path: Path, command: str, fields: Collection[str]) -> Any:
+    """The JSON that a stage wrote.
+
+    Args:
+        path: its file.
+        command: of the stage, for messages.
+        fields: that it must have.
+
+    Raises:
+        UserError: the stage did not run, or the file is damaged or lacks a field.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: run `{command}`") from None
+    except ValueError:
+        raise UserError(f"{path} is damaged: run `{command}` again") from None
+    missing = [
+        name for name in sorted(fields) if not isinstance(content, dict) or name not in content
+    ]
+    if missing:
+        raise UserError(f"{path} has no `{missing[0]}`: run `{command}` again")
+    return content

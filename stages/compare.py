@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from chimle.baselines.figures import fidelity_and_diversity, grid
-from chimle.baselines.statistics import Run
+from chimle.baselines.statistics import RUN_FIELDS, Run
 from chimle.baselines.tables import numbers, ordered, page, task_runs
 from chimle.errors import guarded
 from chimle.images.decode import read_rgb, write_png
@@ -16,14 +16,14 @@ from stages._command import read_result, root_parser
 
 
 def read_runs(root: Path, settings: RunMethodSettings) -> list[Run]:
-    """Records of all configured runs; `UserError` names the first that is missing."""
+    """Records of all configured runs; `UserError` names the first that is missing or damaged."""
     runs = []
     for task in settings.tasks:
         for name in settings.methods:
             for seed in settings.seeds:
                 path = root / "comparison" / "runs" / f"{task}-{name}-{seed}" / "scores.json"
                 command = f"python -m stages.run_method {task} {name} {seed}"
-                runs.append(read_result(path, command))
+                runs.append(read_result(path, command, RUN_FIELDS))
     return runs
 
 

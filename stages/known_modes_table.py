@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from chimle.baselines.figures import known_modes_figure
+from chimle.baselines.known_modes.mode_problem import Layout
 from chimle.baselines.tables import known_table
 from chimle.errors import guarded
 from chimle.io.files import write_bytes, write_text
@@ -19,7 +20,7 @@ def main(root: Path) -> None:
         for seed in settings.seeds:
             path = folder / "known_modes" / f"{name}-{seed}.json"
             command = f"python -m stages.known_modes {name} {seed}"
-            found.setdefault(name, []).append(read_result(path, command))
+            found.setdefault(name, []).append(read_result(path, command, list(Layout)))
     numbers = {
         name: {
             layout: sum(run[layout]["covered"] for run in runs) / len(runs) for layout in runs[0]

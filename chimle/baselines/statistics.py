@@ -14,6 +14,21 @@ RESAMPLES = 2000
 """Of the bootstrap over test inputs."""
 Run = Mapping[str, Any]
 """What `stages.run_method` writes of a method, task and seed."""
+RUN_FIELDS = frozenset(
+    [
+        "method",
+        "task",
+        "preset",
+        "seed",
+        "parameters",
+        "seconds",
+        "steps",
+        "values",
+        "rows",
+        "provenance",
+    ]
+)
+"""Fields of a run that tables and figures read."""
 
 
 @dataclass(frozen=True)

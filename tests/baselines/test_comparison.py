@@ -92,6 +92,26 @@ def test_a_run_that_is_missing_is_a_sentence(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is damaged: run `python -m stages"),
+        (b'{"values": {"lpi', "is damaged: run `python -m stages"),
+        (b"\xff\xfe\x00", "is damaged: run `python -m stages"),
+        (b"[]", "has no `"),
+        (b'{"method": "chimle", "fine": {}}', "has no `"),
+    ],
+)
+def test_a_run_that_is_damaged_is_a_sentence(project: Path, content: bytes, said: str) -> None:
+    names = (f"runs/{TASK}-chimle-0/scores.json", "known_modes/chimle-0.json")
+    for name, main in zip(names, (compare.main, known_modes_table.main), strict=True):
+        path = project / "comparison" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=f"chimle-0.*{said}.*chimle 0` again"):
+            main(project)
+
+
+@pytest.mark.parametrize(
     ("section", "field", "value", "said"),
     [
         ("run_method", "tasks", ["colouring"], "unknown task 'colouring'"),
