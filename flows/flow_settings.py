@@ -1,15 +1,17 @@
 """Typed, validated settings of the flows: the content of `flows.yaml`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chimle.errors import UserError
-from chimle.settings.reading import SettingsLoader, sentence
+from chimle.settings.reading import parse_yaml, sentence
 
 FILE = "flows.yaml"
+
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -31,7 +33,7 @@ class RetrySettings(_Section):
     Bad input and bad parameters are not retried.
     """
 
-    delays_seconds: list[float] = Field([10, 60, 300], max_length=50)
+    delays_seconds: list[Seconds] = Field([10, 60, 300], max_length=50)
     """Pause before each retry of a step; as many retries as there are pauses."""
     stall_seconds: float = Field(7200, gt=0)
     """A training that prints no line and writes no state for this time is ended and retried."""
@@ -103,12 +105,11 @@ def load_flow_settings(root: Path) -> FlowSettings:
         UserError: the file is missing, no YAML, or a field is unknown or out of range.
     """
     path = root / FILE
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), SettingsLoader)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: restore it from Git") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not path.exists():
+        raise UserError(f"{path} is missing: restore it from Git")
+    content = parse_yaml(path)
+    if not isinstance(content, dict | None):
+        raise UserError(f"{path} must hold a mapping of names to values")
     try:
         return FlowSettings.model_validate(content or {})
     except ValidationError as error:

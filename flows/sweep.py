@@ -78,7 +78,7 @@ def with_point(text: str, name: str, point: Point) -> str:
                 place = place[section]
             place[last] = value
         editor.dump(params, out)
-    except (YAMLError, LookupError, TypeError, AttributeError):
+    except (YAMLError, LookupError, TypeError, AttributeError, ValueError, RecursionError):
         fields = ", ".join(f"`{field}`" for field in point)
         raise UserError(
             f"params.yaml: {fields} cannot be set for {name}: use fields of its sections, and "
@@ -117,6 +117,14 @@ def experiment_ref(root: Path, commit: str, experiment: str) -> str:
     return reference
 
 
+def _same_values(one: str, other: str) -> bool:
+    """Whether two texts of `params.yaml` hold the same values; one that is no YAML does not."""
+    try:
+        return bool(yaml.safe_load(one) == yaml.safe_load(other))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return False
+
+
 def refuse_other(root: Path, commit: str, experiment: str, params: str) -> None:
     """Refuse the name of an experiment that a revision has with other parameters.
 
@@ -134,7 +142,7 @@ def refuse_other(root: Path, commit: str, experiment: str, params: str) -> None:
     found = find_commit(root, experiment_ref(root, commit, experiment))
     if found is None:
         return
-    if yaml.safe_load(git(root, "show", f"{found}:params.yaml")) != yaml.safe_load(params):
+    if not _same_values(git(root, "show", f"{found}:params.yaml"), params):
         raise UserError(
             f"{commit[:12]} has an experiment `{experiment}` with other parameters: choose another "
             f"`name` for this sweep, or remove the old one with `dvc exp remove {experiment}`"

@@ -11,16 +11,15 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePath
-from typing import Any
+from pathlib import Path
 
-import yaml
 from dvc.config import Config, ConfigError
 
 from chimle.errors import TransientError, UserError
 from chimle.io.files import locked
 from chimle.provenance import digest
 from flows.command import environment
+from flows.own_files import as_mapping, link_own_files, read_or_empty
 
 _FOLDER = Path("scratch") / "work-trees"
 _SHARED = (Path("scratch") / "train", Path("scratch") / "downloads")
@@ -133,58 +132,6 @@ def remove_orphaned(root: Path, say: Callable[[str], None] = lambda _line: None)
     return gone
 
 
-def _source_files(source: dict[str, Any]) -> Iterator[Any]:
-    """The files that a source's parameters name, without paths inside archives."""
-    if source.get("kind") == "folder":
-        yield from (source.get(field) for field in ("path", "inputs", "annotations"))
-    for archive in source.get("archives") or ():
-        yield archive.get("address") if isinstance(archive, dict) else archive
-    yield (source.get("listing") or {}).get("file")
-
-
-_FILE_FIELDS = (("perceptual", "weights"), ("evaluate", "inception"), ("train", "start"))
-"""Section and field of settings that may name a file, beside those of `source`."""
-_NO_FILES = {"official", "random", "scratch", "pretrained"}
-"""Other values of these fields."""
-
-
-def _named_files(sections: dict[str, Any]) -> Iterator[Any]:
-    """The files that the sections of a task, or of a preset, name."""
-    yield from _source_files(sections.get("source") or {})
-    yield from ((sections.get(section) or {}).get(field) for section, field in _FILE_FIELDS)
-
-
-def _inputs(params: Any, preset: Any) -> Iterator[PurePath]:
-    """Relative paths outside Git that parameters or their preset name: a user's images, weights
-    and models."""
-    yield PurePath("data", "by-hand")
-    for content in (params, preset):
-        if not isinstance(content, dict):
-            continue
-        for sections in (content, *(content.get("tasks") or {}).values()):
-            for value in _named_files(sections or {}):
-                if not isinstance(value, str) or value in _NO_FILES or "://" in value:
-                    continue
-                parts = PurePath(value).parts
-                # `models` holds outputs of stages, which DVC writes in this tree.
-                if parts[:1] != ("models",) and not PurePath(value).is_absolute():
-                    yield PurePath(*parts[: parts.index("*")] if "*" in parts else parts)
-
-
-def _link_inputs(root: Path, tree: Path) -> None:
-    """Link the user's own files, which Git does not hold, into a work tree."""
-    try:
-        params = yaml.safe_load((tree / "params.yaml").read_text(encoding="utf-8"))
-        file = tree / "presets" / f"{params['preset']}.yaml"
-        preset = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return  # The stages report what is wrong with it.
-    for name in _inputs(params, preset):
-        if (root / name).exists() and not (tree / name).exists() and ".." not in name.parts:
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).symlink_to((root / name).resolve())
-
-
 @contextmanager
 def _dvc_config(folder: Path) -> Iterator[Config]:
     """DVC's configuration of a checkout, read in this process: `dvc config` takes a second.
@@ -224,13 +171,13 @@ def set_default_remote(tree: Path, name: str) -> None:
 
 def training_key(tree: Path, task: str) -> str:
     """Names what determines a task's training in a work tree: code, presets, parameters."""
-    try:
-        params = yaml.safe_load((tree / "params.yaml").read_text(encoding="utf-8"))
-        tasks = params.pop("tasks", None) or {}
-    except (OSError, AttributeError, yaml.YAMLError):
-        params, tasks = {}, {}  # The stages report what is wrong with it.
+    params = read_or_empty(tree / "params.yaml")
+    own = as_mapping(params.pop("tasks", None)).get(task)
     found = git(tree, "ls-tree", "HEAD", "--", "chimle", "stages", "presets", "data", "dvc.yaml")
-    return digest({"files": found, "params": params, "task": tasks.get(task)})[:16]
+    try:
+        return digest({"files": found, "params": params, "task": own})[:16]
+    except (TypeError, ValueError, RecursionError):  # Such as dates, which the stages refuse.
+        return digest({"files": found})[:16]
 
 
 def _prepare(root: Path, tree: Path) -> None:
@@ -243,7 +190,7 @@ def _prepare(root: Path, tree: Path) -> None:
         (root / shared).mkdir(parents=True, exist_ok=True)
         (tree / shared).parent.mkdir(exist_ok=True)
         (tree / shared).symlink_to((root / shared).resolve())
-    _link_inputs(root, tree)
+    link_own_files(root, tree)
 
 
 @contextmanager

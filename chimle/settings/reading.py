@@ -49,8 +49,8 @@ class SettingsLoader(yaml.SafeLoader):
 SettingsLoader.add_constructor("tag:yaml.org,2002:int", SettingsLoader.construct_integer)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping; `UserError` when the file is missing, malformed or no mapping."""
+def parse_yaml(path: Path) -> Any:
+    """The content of a YAML file; `UserError` when the file is missing or malformed."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -58,7 +58,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     try:
-        content = yaml.load(text, SettingsLoader)
+        return yaml.load(text, SettingsLoader)
     except yaml.YAMLError as error:
         place = without_secrets(" ".join(str(error).split()))
         raise UserError(f"{path} is not valid YAML: {place}") from None
@@ -69,6 +69,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path} has a value that is not of its kind, such as a date or an integer "
             f"({cut(first_line(error))}): quote it or fix it"
         ) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping; `UserError` when the file is missing, malformed or no mapping."""
+    content = parse_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping of names to values")
     return content

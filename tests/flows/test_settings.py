@@ -34,9 +34,13 @@ def test_the_committed_file_holds_the_defaults() -> None:
         ("gate: {tolerence: 1}", "unknown parameter `gate.tolerence`: remove it or fix"),
         ("slots: {lease_seconds: 5}", "slots.lease_seconds"),
         ("retry: [1]", "retry"),
-        ("gate: [", "is not YAML"),
+        ("gate: [", "is not valid YAML"),
+        ("slots: " + "[" * 3000, "is nested too deeply"),
+        ("- gate", "must hold a mapping"),
+        ("retry: {delays_seconds: [.inf]}", "`retry.delays_seconds.0` = inf"),
+        ("retry: {delays_seconds: [-1]}", "`retry.delays_seconds.0` = -1"),
         (f"sweep: {{most_points: {'9' * 5000}}}", "sweep.most_points"),
-        ("slots: {limit: 2022-99-99}", "is not YAML"),
+        ("slots: {limit: 2022-99-99}", "has a value that is not of its kind"),
     ],
 )
 def test_a_bad_file_is_named_with_its_field(tmp_path: Path, text: str, sentence: str) -> None:
