@@ -87,14 +87,25 @@ def _results(work: Work[T], items: Sequence[T], workers: int) -> Iterator[dict[s
                 future.cancel()
 
 
+def _is_record(line: bytes) -> bool:
+    """Whether a line is a complete record."""
+    try:
+        return line.endswith(b"\n") and isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
 def _finished(journal: Path) -> int:
-    """Number of complete lines of a journal; an incomplete last line is removed."""
+    """Number of complete records at a journal's beginning; what follows is removed.
+
+    After a kill the last line may be incomplete; after a loss of power any block may be zeros.
+    """
     if not journal.exists():
         return 0
     count = end = 0
     with journal.open("rb+") as stream:
         for line in stream:
-            if not line.endswith(b"\n"):
+            if not _is_record(line):
                 break
             count, end = count + 1, end + len(line)
         stream.truncate(end)

@@ -36,6 +36,16 @@ def test_a_killed_worker_is_one_sentence(tmp_path: Path) -> None:
     assert list(read_lines(journal)) == [number(item) for item in items]
 
 
+@pytest.mark.parametrize("damaged", [b'{"item"', b"\0" * 12 + b"\n", b"\0" * 12, b"7\n", b"\xff\n"])
+def test_a_damaged_journal_is_continued_before_the_damage(tmp_path: Path, damaged: bytes) -> None:
+    items, journal = list(range(6)), tmp_path / "journal.jsonl"
+    journalled(journal, items, number)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join((*lines[:2], damaged, *lines[3:])))
+    assert journalled(journal, items, number) == 2
+    assert list(read_lines(journal)) == [number(item) for item in items]
+
+
 def test_stages_of_data_start_without_torch() -> None:
     """So do their workers: importing it takes longer than making hundreds of pairs."""
     code = "import sys, stages.fetch, stages.pair; sys.exit('torch' in sys.modules)"
