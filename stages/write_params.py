@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from chimle.errors import guarded
+from chimle.errors import UserError, guarded
 from chimle.io.files import write_text
-from chimle.settings.reading import PRESET_SECTIONS
+from chimle.settings.reading import PRESET_SECTIONS, listed_tasks, read_yaml
 from chimle.settings.run import RunSettings
 from stages._command import root_parser
 from stages.write_deps import round_trip
@@ -47,7 +47,11 @@ def with_all_fields(text: str) -> str:
     """The text of a `params.yaml` with all fields; values and comments stay."""
     yaml = round_trip()
     content = yaml.load(text)
-    for task in content["tasks"].values():
+    tasks = content["tasks"]
+    for name in tasks:
+        if tasks[name] is None:
+            tasks[name] = CommentedMap()
+        task = tasks[name]
         for section in PRESET_SECTIONS:
             task[section] = _ordered(task.get(section), section_fields(section))
     return _dumped(yaml, content)
@@ -57,7 +61,9 @@ def with_all_sections(text: str, tasks: list[str]) -> str:
     """The text of a preset with all sections of all tasks; values and comments stay."""
     yaml = round_trip()
     content = yaml.load(text)
-    of_tasks = content.setdefault("tasks", CommentedMap())
+    if content.get("tasks") is None:
+        content["tasks"] = CommentedMap()
+    of_tasks = content["tasks"]
     for task in tasks:
         own = of_tasks.get(task)
         if not own:
@@ -79,14 +85,32 @@ def _dumped(yaml: YAML, content: Any) -> str:
     return stream.getvalue()
 
 
+def _mapping(value: Any, path: Path, place: str) -> dict[Any, Any]:
+    """A mapping of a file, empty where it is null; `UserError` where it is anything else."""
+    if not isinstance(value, dict | None):
+        raise UserError(f"{path}: `{place}` must be a mapping of names to values")
+    return value or {}
+
+
+def _checked(path: Path) -> str:
+    """The text of a `params.yaml` or preset; `UserError` where its sections are no mappings."""
+    tasks = _mapping(read_yaml(path).get("tasks"), path, "tasks")
+    for task, sections in tasks.items():
+        for name, fields in _mapping(sections, path, f"tasks.{task}").items():
+            _mapping(fields, path, f"tasks.{task}.{name}")
+    return path.read_text(encoding="utf-8")
+
+
 def main(root: Path) -> None:
-    """Write `params.yaml` and the presets where fields or sections are missing."""
-    params = root / "params.yaml"
-    old = params.read_text(encoding="utf-8")
-    texts = {params: with_all_fields(old)}
-    tasks = list(round_trip().load(old)["tasks"])
+    """Write `params.yaml` and the presets where fields or sections are missing.
+
+    Raises:
+        UserError: one of them is missing, malformed, or lists no tasks.
+    """
+    params, tasks = root / "params.yaml", listed_tasks(root)
+    texts = {params: with_all_fields(_checked(params))}
     for preset in sorted((root / "presets").glob("*.yaml")):
-        texts[preset] = with_all_sections(preset.read_text(encoding="utf-8"), tasks)
+        texts[preset] = with_all_sections(_checked(preset), tasks)
     for path, text in texts.items():
         if text != path.read_text(encoding="utf-8"):
             write_text(path, text)

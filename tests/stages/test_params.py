@@ -13,6 +13,7 @@ from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import PRESET_SECTIONS, load_settings
 from chimle.settings.run import RunSettings
 from chimle.tasks import TASKS
+from stages import write_params
 from stages.write_deps import FILES
 from stages.write_params import section_fields, with_all_fields, with_all_sections
 from tests.support.helpers import PRESETS, ROOT
@@ -55,6 +56,37 @@ def test_a_field_that_is_gone_leaves_and_one_that_is_set_stays() -> None:
     assert list(train) == section_fields("train")
     assert train["ema"] == 0.5
     assert "ema: 0.5  # Why.\n" in written
+
+
+def test_a_task_of_null_gets_all_fields(tmp_path: Path) -> None:
+    root = write_project(tmp_path, {TASK: None}, {"tasks": None})  # type: ignore[dict-item]
+    write_params.main(root)
+    assert list(read(root / "params.yaml")["tasks"][TASK]["train"]) == section_fields("train")
+    assert set(read(root / "presets" / "demo.yaml")["tasks"][TASK]) == set(PRESET_SECTIONS)
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "presets/demo.yaml"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"tasks: [colourization]", "`tasks`"),
+        (b"tasks: {colourization: text}", "`tasks.colourization` must be a mapping"),
+        (b"tasks: {colourization: {train: 3}}", "`tasks.colourization.train` must be a mapping"),
+        (b"tasks:\n\tcolourization:", "is not valid YAML"),
+        (b"# caf\xe9", "is not valid YAML"),
+        (b"", "must hold a mapping"),
+    ],
+)
+def test_what_cannot_be_completed_stays_and_is_a_sentence(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    root = write_project(tmp_path, {TASK: {}})
+    before = {file: file.read_bytes() for file in root.rglob("*.yaml")} | {root / name: content}
+    (root / name).write_bytes(content)
+    with pytest.raises(UserError, match=name.replace(".", r"\.")) as caught:
+        write_params.main(root)
+    assert said in str(caught.value)
+    assert {file: file.read_bytes() for file in root.rglob("*.yaml")} == before
 
 
 def test_a_null_is_what_the_preset_says_but_a_typo_is_an_error(tmp_path: Path) -> None:
