@@ -11,6 +11,7 @@ import numpy as np
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.walk import LeftOut, skip_reason, walk
+from chimle.io.csv_rows import CsvRows
 from chimle.io.files import resolved
 from chimle.metrics.prediction import Prediction
 
@@ -145,26 +146,24 @@ def find_in_table(table: Path) -> list[PredictionFiles]:
         UserError: the file, a column or a cell is missing, or one target has two inputs.
     """
     grouped: dict[str, list[dict[str, str]]] = {}
-    line = 0
+    content = CsvRows()
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            columns = reader.fieldnames or ()
+            rows, columns = content.read(stream), content.columns
             if lacking := [name for name in ("output", "target") if name not in columns]:
                 raise UserError(f"{table} has no column `{lacking[0]}`: name one in its first line")
             used = [name for name in ("output", "target", "input") if name in columns]
-            line = reader.line_num
-            for row in reader:
-                line = reader.line_num
-                if empty := [name for name in used if not row[name]]:
-                    raise UserError(f"{table}: line {line}: `{empty[0]}` is empty: fill it in")
+            for row in rows:
+                if empty := [name for name in used if not row.get(name)]:
+                    raise UserError(
+                        f"{table}: line {content.line}: `{empty[0]}` is empty: fill it in"
+                    )
                 grouped.setdefault(row["target"], []).append(row)
     except FileNotFoundError:
         raise UserError(f"{table} does not exist") from None
     except csv.Error as error:
-        # Such as a quote without its end: the reader stands where it gave up, not where it began.
         raise UserError(
-            f"{table}: line {line + 1}: this row is no CSV ({error}): correct its quotes"
+            f"{table}: line {content.line}: this row is no CSV ({error}): correct its quotes"
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"{table} is no CSV file in UTF-8: write it again") from None

@@ -175,6 +175,27 @@ def test_a_quote_without_end_swallows_no_rows(tmp_path: Path, row: str) -> None:
         read_listing(listing, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('name,address\na,a.png\n\n\n"b,b.png\nc,c.png\n', 5),
+        ('\n\nname,address\n\n"b,b.png\n', 5),
+        ('\n"name,address\na,a.png\n', 2),
+        ('name,address,note\na,a.png,"x\ny"\n\n"b"b,b.png\n', 5),
+        ("name,address\n\nb\n", 3),
+        ("name,address\n\na,a.png\n\na,b.png\n", 5),
+        ('name,address\na,a.png\n\n"a",\n', 4),
+    ],
+)
+def test_a_bad_row_is_named_by_the_line_where_it_begins(
+    tmp_path: Path, text: str, line: int
+) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    listing = ListingSettings(file="list.csv", name_column="name", address_column="address")
+    with pytest.raises(UserError, match=rf"list\.csv, line {line}: "):
+        read_listing(listing, tmp_path)
+
+
 @pytest.mark.parametrize("name", ["a\\b", "n" * 300, "a\tb"])
 def test_a_listing_with_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
     """Before anything is fetched, by `check` as by `fetch`."""

@@ -193,6 +193,8 @@ def test_each_bad_folder_is_refused_with_one_sentence(
         ('output,target\na.png,b.png\n"c.png,d.png\ne.png,f.png\n', "line 3: this row is no CSV"),
         ('output,target\n"a"a.png,b.png\n', "line 2: this row is no CSV"),
         ('"output,target\na.png,b.png\n', "line 1: this row is no CSV"),
+        ('output,target\na.png,b.png\n\n\n"c.png,d.png\n', "line 5: this row is no CSV"),
+        ("\n\noutput,target\n\na.png\n", "line 5: `target` is empty"),
         ("output,target,input\na.png,b.png,c.png\nd.png,b.png,e.png\n", "several inputs"),
         ("output,target\nnowhere.png,targets/image_0.png\n", "nowhere.png does not exist"),
     ],

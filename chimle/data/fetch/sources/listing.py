@@ -11,6 +11,7 @@ from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
 from chimle.data.file_names import BadNameError, printable, safe_name
 from chimle.errors import UserError
+from chimle.io.csv_rows import CsvRows
 from chimle.io.files import sha256_of
 from chimle.io.http import HttpFile
 from chimle.io.urls import plain
@@ -24,38 +25,34 @@ def read_listing(listing: ListingSettings, root: Path) -> dict[str, str]:
         UserError: the file is missing or no CSV, lacks a column, or a row is invalid.
     """
     path, found = root / listing.file, dict[str, str]()
-    line = 0
+    table = CsvRows()
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
+            rows = table.read(stream)
             for column in (listing.name_column, listing.address_column):
-                if column not in (reader.fieldnames or ()):
-                    known = ", ".join(reader.fieldnames or ())
+                if column not in table.columns:
+                    known = ", ".join(table.columns)
                     raise UserError(f"{path} has no column `{column}`: it has {known or 'none'}")
-            line = reader.line_num
-            for row in reader:
-                name = PurePosixPath((row[listing.name_column] or "").strip())
-                address = (row[listing.address_column] or "").strip()
+            for row in rows:
+                name = PurePosixPath(row.get(listing.name_column, "").strip())
+                address = row.get(listing.address_column, "").strip()
                 stem = name.with_suffix("").as_posix() if name.name else ""
                 if not stem or len(name.parts) != 1 or stem.startswith(".") or not address:
-                    raise UserError(
-                        f"{path}, line {reader.line_num}: needs a plain name and an address"
-                    )
+                    raise UserError(f"{path}, line {table.line}: needs a plain name and an address")
                 try:
                     safe_name(stem)
                 except BadNameError as error:
                     raise UserError(
-                        f"{path}, line {reader.line_num}: {printable(stem)} {error}: rename it"
+                        f"{path}, line {table.line}: {printable(stem)} {error}: rename it"
                     ) from None
                 if stem in found:
-                    raise UserError(f"{path}, line {reader.line_num}: `{stem}` is there twice")
-                found[stem], line = address, reader.line_num
+                    raise UserError(f"{path}, line {table.line}: `{stem}` is there twice")
+                found[stem] = address
     except FileNotFoundError:
         raise UserError(f"`source.listing.file`: {path} does not exist") from None
     except csv.Error as error:
-        # Such as a quote without its end: the reader stands where it gave up, not where it began.
         raise UserError(
-            f"{path}, line {line + 1}: this row is no CSV ({error}): correct its quotes"
+            f"{path}, line {table.line}: this row is no CSV ({error}): correct its quotes"
         ) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is no CSV file ({error}): save it as one") from None

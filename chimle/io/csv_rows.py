@@ -1,0 +1,39 @@
+"""Rows of a CSV file, each with the line where it begins."""
+
+import csv
+from collections.abc import Iterable, Iterator
+
+
+class CsvRows:
+    """The rows of a CSV file by the names in its first one; blank ones do not count.
+
+    Making one, and going through it, raises `csv.Error` where a row is no CSV, such as a quote
+    without its end.
+
+    Attributes:
+        columns: the names; empty where there is no row.
+        line: where the last row begins, also one that is no CSV; 0 before the first.
+    """
+
+    def __init__(self) -> None:
+        self.columns: list[str] = []
+        self.line = 0
+
+    def read(self, stream: Iterable[str]) -> Iterator[dict[str, str]]:
+        """The rows of a text that was opened with `newline=""`.
+
+        `columns` is set at once. A row that is shorter lacks the last of them.
+        """
+        rows = self._rows(stream)
+        self.columns = next(rows, [])
+        return (dict(zip(self.columns, row, strict=False)) for row in rows)
+
+    def _rows(self, stream: Iterable[str]) -> Iterator[list[str]]:
+        reader = csv.reader(stream, strict=True)
+        while True:
+            self.line = reader.line_num + 1
+            row = next(reader, None)
+            if row is None:
+                return
+            if row:
+                yield row
