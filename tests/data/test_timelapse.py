@@ -101,6 +101,34 @@ def test_cameras_give_nights_with_many_days(tmp_path: Path) -> None:
     assert len(PairIndex(pairs, "train")[0].input) == 32
 
 
+def test_small_frames_are_refused_or_listed_once(tmp_path: Path) -> None:
+    """A moved frame that shares too little with every other, and a camera of small frames."""
+    folder, moved = tmp_path / "cameras", "20130901_120000"
+    write_camera(folder / "town", {"day": days(6), "night": nights(5)})
+    Image.fromarray(frame("day", 90, shift=(6, 4))).save(folder / "town" / f"{moved}.png")
+    source = {"kind": "folder", "path": str(folder)}
+    own: dict[str, Any] = {"size": 118, "timelapse": {"split": "camera", "days_per_night": 7}}
+    with pytest.raises(UserError, match=rf"town/{moved}\.png and .* in common, .*`pair\.small`"):
+        paired(tmp_path / "one", settings_for("night_to_day", source, **own))
+    for number in (1, 2):
+        write_camera(folder / f"more{number}", {"day": days(3), "night": nights(2)}, place=number)
+    write_camera(folder / "low", {"day": days(4), "night": nights(3)}, place=3)
+    for file in (folder / "low").iterdir():
+        Image.open(file).crop((0, 12, 160, 108)).save(file)
+    with pytest.raises(
+        UserError, match=r"low/.* is 160x96, smaller than `pair\.size` 118: remove it"
+    ):
+        paired(tmp_path / "all", settings_for("night_to_day", source, **own))
+    skipping = settings_for("night_to_day", source, small="skip", **own)
+    manifest = read_manifest(paired(tmp_path / "all", skipping))
+    left_out = Counter(one["name"] for one in manifest["skipped"])
+    low = {f"low/{name}" for name in days(4)}
+    assert low | {f"town/{moved}"} <= set(left_out)
+    assert {name for name in left_out if name.startswith("town/")} == {f"town/{moved}"}
+    assert set(left_out.values()) == {1}
+    assert f"{len(left_out)} too small" in summary(manifest)
+
+
 def test_splits_by_camera(tmp_path: Path) -> None:
     for place in range(6):
         folder = tmp_path / "cameras" / f"c{place}"

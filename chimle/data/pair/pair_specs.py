@@ -125,16 +125,40 @@ class SizeFilter:
         words = f"the {side} pixels of an input at `pair.size` {self.settings.size}"
         return self._reaches(side, words, file, width, height)
 
+    def common_square_fits(self, file: str, other: str, side: int) -> str | None:
+        """Why the square that two images have in common is too small; None: it is not.
+
+        Neither of the two is listed: one of them may have more in common with a third.
+
+        Raises:
+            UserError: it is too small and `pair.small` is `refuse`.
+        """
+        size = self.settings.size
+        if side >= size:
+            return None
+        sentence = (
+            f"{file} and {other} have {side}x{side} in common, smaller than `pair.size` {size}"
+        )
+        self._check_allowed(sentence, "one of them")
+        return sentence
+
+    def leave_out(self, file: str, sentence: str) -> None:
+        """List an image that is left out."""
+        self.skipped.append({"name": stem(file), "because": sentence})
+
     def _reaches(self, side: int, words: str, file: str, width: int, height: int) -> bool:
         if min(width, height) >= side:
             return True
         sentence = f"{file} is {width}x{height}, smaller than {words}"
+        self._check_allowed(sentence, "it")
+        self.leave_out(file, sentence)
+        return False
+
+    def _check_allowed(self, sentence: str, removed: str) -> None:
         if self.settings.small == "refuse":
             raise UserError(
-                f"{sentence}: remove it, lower `pair.size`, or set `pair.small` to skip"
+                f"{sentence}: remove {removed}, lower `pair.size`, or set `pair.small` to skip"
             )
-        self.skipped.append({"name": stem(file), "because": sentence})
-        return False
 
 
 def plan_regions(records: list[dict[str, Any]], settings: PairSettings) -> Iterator[PairSpec]:

@@ -156,7 +156,10 @@ def balanced(
 def _pairs(
     camera: Camera, settings: PairStageSettings, size_filter: SizeFilter, rejected: Rejected
 ) -> Iterator[PairSpec]:
-    """Pairs of a camera; rejects nights whose split has no day."""
+    """Pairs of a camera; rejects nights whose split has no day.
+
+    A frame is left out as too small, once, where it is in no pair for that reason.
+    """
     timelapse = settings.pair.timelapse
     assert timelapse is not None
     splits: dict[str, str] = {}
@@ -170,7 +173,11 @@ def _pairs(
     def split_of(frame: Frame, kind: Class) -> str | None:
         return splits[date_of(frame, kind)] if splits else None
 
-    nights, days = camera.frames[Class.NIGHT], camera.frames[Class.DAY]
+    nights, days = (
+        [f for f in camera.frames[kind] if size_filter.fits(f.file, *f.size)]
+        for kind in (Class.NIGHT, Class.DAY)
+    )
+    paired, small = set[str](), dict[str, str]()
     for split in sorted({split_of(night, Class.NIGHT) for night in nights}, key=str):
         mine = [night for night in nights if split_of(night, Class.NIGHT) == split]
         theirs = [day for day in days if split_of(day, Class.DAY) == split]
@@ -178,24 +185,29 @@ def _pairs(
             for night in mine:
                 rejected.add(night.name, "no day to pair it with", f"split {split}" * bool(split))
         for night, day in balanced(mine, theirs, timelapse.days_per_night, settings.seed):
-            yield from _planned(camera, night, day, split, size_filter)
+            pair = _planned(camera, night, day, split)
+            reason = size_filter.common_square_fits(day.file, night.file, pair.box[2])
+            if reason is None:
+                paired |= {night.file, day.file}
+                yield pair
+            else:
+                small = {night.file: reason, day.file: reason} | small
+    for file, reason in small.items():
+        if file not in paired:
+            size_filter.leave_out(file, reason)
 
 
-def _planned(
-    camera: Camera, night: Frame, day: Frame, split: str | None, size_filter: SizeFilter
-) -> Iterator[PairSpec]:
-    """The pair of a night and a day; none if their common square is too small."""
+def _planned(camera: Camera, night: Frame, day: Frame, split: str | None) -> PairSpec:
+    """The pair of a night and a day."""
     shifts = [camera.poses[frame.name].shift for frame in (day, night)]
     box, input_box = common_square(day.size, shifts)
-    if not size_filter.fits(day.file, box[2], box[2]):
-        return
     group = camera.name if split is None else f"{camera.name}/{date_of(night, Class.NIGHT)}"
     notes = {
         "camera": camera.name,
         "night": {"frame": night.name, "time": _time(night), "shift": shifts[1]},
         "day": {"frame": day.name, "time": _time(day), "shift": shifts[0]},
     }
-    yield PairSpec(
+    return PairSpec(
         id=pair_id(f"{camera.name}/{night.short}/{day.short}"),
         group=group,
         target=day.file,
@@ -294,5 +306,7 @@ def plan_timelapse(
     }
     if not pairs:
         found = "; ".join(f"{n} {c['night']} nights, {c['day']} days" for n, c in counts.items())
+        small = len(size_filter.skipped)
+        found += f"; {small} frames are smaller than `pair.size`" if small else ""
         raise UserError(f"`pair.timelapse`: no camera has nights and days that fit ({found})")
     return Timelapse(pairs, report)
