@@ -33,7 +33,7 @@ export PYTHONWARNINGS := ignore
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install lock run showcase test test-all quick-tests all-tests faults fuzz compare serve server-setup disk bench docs tour graph \
-	lint format clean check-python
+	lint format clean check-python check-place
 
 install: $(VENV)/.installed
 
@@ -110,12 +110,18 @@ format: $(VENV)/.installed
 	ruff check --fix .
 	ruff format .
 
-$(VENV)/.installed: requirements.lock | check-python
+$(VENV)/.installed: requirements.lock | check-python check-place
 	"$(PYTHON)" -m venv $(VENV)
 	$(PIP) -r requirements.lock
 	$(PIP) --no-deps --editable .
 	$(VENV)/bin/python -c 'import dvc, chimle.perceptual.lpips' && test -x $(VENV)/bin/chimle
-	touch $@
+	@echo "$(abspath $(VENV))" > $@
+
+# The programs of an environment name the folder that it was made in: moved, they fail; copied, they
+# run the other one's code.
+check-place:
+	@place=$$(cat $(VENV)/.installed 2>/dev/null); test -z "$$place" || test "$$place" = "$(abspath $(VENV))" || \
+		{ echo "error: $(VENV) was made as $$place, which its programs still name: remove it (rm -r $(VENV)) and run make again"; exit 2; }
 
 check-python:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or later is needed: install it, or name it: make PYTHON=/path/to/python3.12"; exit 2; }

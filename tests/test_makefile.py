@@ -54,6 +54,21 @@ def test_a_checkout_in_a_folder_with_a_space(tmp_path: Path) -> None:
     assert lines[-3:] == ["python -m stages.check", "dvc repro", "python -m stages.summary"]
 
 
+def test_an_environment_that_was_moved_or_copied_is_an_error(tmp_path: Path) -> None:
+    command, checkout, log = make_checkout(tmp_path)
+    subprocess.run([*command, "install"], check=True)
+    moved = shutil.copytree(checkout, tmp_path / "another folder", symlinks=True)
+    before = log.read_text()
+    command[command.index(str(checkout))] = str(moved)
+    done = subprocess.run([*command, "run"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert f"was made as {checkout / '.venv'}, which" in done.stdout
+    assert log.read_text() == before
+    shutil.rmtree(moved / ".venv")
+    subprocess.run([*command, "run"], check=True)
+    assert "stages.check" in log.read_text()
+
+
 def test_clean_removes_the_scratch_folders_of_all_projects(tmp_path: Path) -> None:
     command, checkout, _ = make_checkout(tmp_path)
     for project in (".", "showcase", "comparison"):
