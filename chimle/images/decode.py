@@ -104,20 +104,22 @@ def _transformed(
     return converted
 
 
-def _split(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """`colours_and_opacity` of a file's image, by its colour profile."""
-    return colours_and_opacity(image, image.info.get("icc_profile"))
+def upright_srgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels and opacity of an opened image, as `read_image` gives those of its file.
 
+    Its EXIF orientation and its colour profile are applied. It is loaded, and otherwise left as it
+    is; Pillow's functions that apply one of the two also remove or replace it.
 
-def colours_and_opacity(
-    image: Image.Image, profile: bytes | None = None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Any mode as (H, W, 3) uint8 over white and (H, W) uint8 opacity, if it has any.
-
-    Args:
-        image: of any mode; it is left as it is.
-        profile: of its colours; None: they are sRGB.
+    Returns:
+        (H, W, 3) uint8 over white, and (H, W) uint8 opacity, if it has any.
     """
+    image.load()  # Some formats hold the orientation behind the pixels, or apply it here.
+    return _split(upright(image, orientation_of(image)))
+
+
+def _split(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Any mode as (H, W, 3) uint8 over white and (H, W) uint8 opacity, if it has any."""
+    profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
         image = _to_8_bit_grey(image)
     if image.mode not in _OPAQUE and "transparency" in image.info:
@@ -173,9 +175,8 @@ def _decode_with_pillow(path: Path, stream: IO[bytes]) -> DecodedImage:
             except UserError:
                 if not pillow_reads(image):
                     raise
-        image.load()
-        orientation, exif = orientation_of(image), exif_block(image)
-        return DecodedImage(*_split(upright(image, orientation)), exif, frames)
+        pixels = upright_srgb(image)
+        return DecodedImage(*pixels, exif_block(image), frames)
 
 
 def _decode_tiff(path: Path) -> DecodedImage:

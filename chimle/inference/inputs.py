@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from chimle.data.batch import conditioning, starting_images
-from chimle.errors import UserError
-from chimle.images.decode import colours_and_opacity
+from chimle.errors import UserError, first_line
+from chimle.images.decode import upright_srgb
 from chimle.images.jpeg import JpegIntervals
 from chimle.images.pyramid import to_tensor, to_uint8
 from chimle.settings.model_settings import ModelSettings
@@ -33,16 +33,17 @@ def image_key(rgb: np.ndarray) -> int:
 def as_array(image: AnyImage) -> np.ndarray:
     """(H, W, 3) uint8 of a PIL image, (H, W, 3) uint8 array or (3, H, W) float tensor in [0, 1].
 
-    A PIL image of any mode is read as its file is, but for a colour profile: deep values are scaled
-    instead of clipped, and transparent pixels are shown over white.
+    A PIL image of any mode is read as its file is: its EXIF orientation and its colour profile are
+    applied, deep values are scaled instead of clipped, and transparent pixels are shown over white.
 
     Raises:
         TypeError: `image` is none of these.
-        UserError: `image` has no pixels, or a tensor's values are NaN or lie outside [0, 1].
+        UserError: `image` has no pixels or cannot be read, or a tensor's values are NaN or lie
+            outside [0, 1].
     """
     rgb: np.ndarray | None = None
     if isinstance(image, Image.Image):
-        rgb, _ = colours_and_opacity(image)
+        rgb = _opened(image)
     elif isinstance(image, Tensor) and image.ndim == 3 and image.shape[0] == 3:
         if image.is_floating_point():
             _check_values(image)
@@ -56,6 +57,16 @@ def as_array(image: AnyImage) -> np.ndarray:
     if not rgb.size:
         raise UserError("the image has no pixels")
     return np.ascontiguousarray(rgb)
+
+
+def _opened(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8 of a PIL image; `UserError` where its file is damaged or closed."""
+    try:
+        return upright_srgb(image)[0]
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - decoders raise almost anything on damaged files
+        raise UserError(f"the image cannot be read ({first_line(error)}): open another") from None
 
 
 def _check_values(image: Tensor) -> None:

@@ -1,5 +1,6 @@
 """Images of Python types as arrays."""
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.pyramid import to_uint8
 from chimle.inference.inputs import as_array
+from tests.support.colour_profiles import exchanged_profile
+from tests.support.jpeg import smooth
 
 DEEP = np.random.default_rng(0).integers(0, 2**16, (12, 10)).astype(np.uint16)
 COLOURS = np.random.default_rng(1).integers(0, 256, (12, 10, 4), dtype=np.uint8)
@@ -39,6 +42,64 @@ def test_a_pil_image_of_any_mode_is_what_its_file_is(
     image.save(file)
     with Image.open(file) as opened:
         np.testing.assert_array_equal(as_array(opened), read_rgb(file))
+
+
+def photograph(path: Path, mode: str, orientation: int) -> Path:
+    """A file of 24x16 pixels with an orientation and a colour profile."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(smooth(3, 16, 24)).convert(mode)
+    image.save(path, exif=exif, icc_profile=exchanged_profile())
+    return path
+
+
+@pytest.mark.parametrize("orientation", [1, 6, 7])
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("a.jpg", "RGB"),
+        ("a.jpg", "L"),
+        ("a.jpg", "CMYK"),
+        ("a.png", "RGBA"),
+        ("a.png", "P"),
+        ("a.webp", "RGB"),
+        ("a.tif", "RGB"),
+        ("a.avif", "RGB"),
+    ],
+)
+def test_orientation_and_profile_of_an_opened_image_count_as_of_its_file(
+    tmp_path: Path, name: str, mode: str, orientation: int
+) -> None:
+    path = photograph(tmp_path / name, mode, orientation)
+    wanted = read_rgb(path)
+    assert wanted.shape[:2] == ((16, 24) if orientation == 1 else (24, 16))
+    with Image.open(path) as opened:
+        np.testing.assert_array_equal(as_array(opened), wanted)
+        np.testing.assert_array_equal(as_array(opened), wanted, "and again")
+        np.testing.assert_array_equal(as_array(opened.copy()), wanted)
+        np.testing.assert_array_equal(as_array(ImageOps.exif_transpose(opened)), wanted)
+    np.testing.assert_array_equal(as_array(Image.open(io.BytesIO(path.read_bytes()))), wanted)
+
+
+def test_a_profile_that_was_applied_already_changes_nothing(tmp_path: Path) -> None:
+    path = photograph(tmp_path / "a.png", "RGB", 1)
+    assert np.abs(read_rgb(path).astype(int) - np.asarray(Image.open(path))).max() > 20
+    with Image.open(path) as opened:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(exchanged_profile()))
+        applied = ImageCms.profileToProfile(opened, own, ImageCms.createProfile("sRGB"))
+    assert applied is not None
+    np.testing.assert_array_equal(as_array(applied), read_rgb(path))
+    np.testing.assert_array_equal(as_array(Image.fromarray(COLOURS[..., :3])), COLOURS[..., :3])
+
+
+def test_an_opened_image_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    path = photograph(tmp_path / "a.png", "RGB", 1)
+    closed = Image.open(path)
+    closed.close()
+    content = path.read_bytes()
+    for image in (closed, Image.open(io.BytesIO(content[: len(content) * 3 // 4]))):
+        with pytest.raises(UserError, match=r"^the image cannot be read \(.+\): open another$"):
+            as_array(image)
 
 
 def deep_png(path: Path, values: np.ndarray, kind: int, clear: tuple[int, ...] = ()) -> None:
