@@ -34,7 +34,13 @@ def folder_read(address: str | Path) -> Path:
 
 
 def check_outside(out: Path, address: str) -> None:
-    """`UserError` where a path lies in the folder that a command reads, if it is one."""
+    """`UserError` where a path lies in the folder that a command reads, if it is one.
+
+    Whoever works in that folder expects results there: every path is then allowed, since no command
+    writes over files that it has not written.
+    """
     read = folder_read(address)
-    if read.is_dir() and resolved(out).is_relative_to(resolved(read)):
+    if not read.is_dir() or Path.cwd().is_relative_to(resolved(read)):
+        return
+    if resolved(out).is_relative_to(resolved(read)):
         raise UserError(f"{out} lies in {read}, which is only read: name a path outside of it")

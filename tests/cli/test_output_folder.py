@@ -90,3 +90,23 @@ def test_nothing_is_written_into_a_bundle_that_is_read(tmp_path: Path) -> None:
     ):
         refused(run(*command), f"lies in {bundle}, which is only read")
     assert sorted(path.name for path in bundle.iterdir()) == before
+
+
+def test_who_works_in_a_bundle_gets_results_there_and_loses_nothing(tmp_path: Path) -> None:
+    bundle, photo = tiny_bundle(tmp_path / "bundle", "night_to_day"), tmp_path / "a.png"
+    Image.fromarray(noise_image((8, 8))).save(photo)
+    before = {path: path.read_bytes() for path in bundle.iterdir()}
+    inside = bundle / "more"
+    inside.mkdir()
+    for folder, model in ((inside, ".."), (bundle, ".")):
+        for command, out in (
+            (("sample", photo, "--model", model, "-n", 1), "samples"),
+            (("pack", "--model", model, "-o", "packed"), "packed"),
+            (("show", model, "--image", "sheet.png"), "sheet.png"),
+        ):
+            done = run(*command, cwd=folder)
+            assert done.returncode == 0, done
+            assert (folder / out).exists()
+    for name in ("weights.safetensors", "."):
+        assert run("pack", "--model", ".", "-o", name, cwd=bundle).returncode == 2
+    assert {path: path.read_bytes() for path in before} == before

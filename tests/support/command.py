@@ -2,15 +2,18 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from chimle.cli.main import main
 from tests.support.helpers import ROOT
 from tests.support.in_process import in_process
 
 
-def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: object, env: dict[str, str] | None = None, cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     """`chimle` with these arguments, in this process."""
-    return in_process(main, *arguments, env=env)
+    return in_process(main, *arguments, env=env, cwd=cwd)
 
 
 def run_alone(*arguments: object) -> subprocess.CompletedProcess[str]:
