@@ -61,7 +61,7 @@ def read_jpeg_code(image: Image.Image) -> JpegCode | None:
     steps = getattr(image, "quantization", None)
     if image.format not in _FORMATS or not layers or not steps:
         return None
-    if len(layers) not in (1, 3) or (len(layers) == 3 and image.info.get("adobe_transform") == 0):
+    if len(layers) not in (1, 3) or (len(layers) == 3 and not _has_chrominance(image, layers)):
         return None
     tables = unknown_tables()
     subsampling = (1, 1)
@@ -77,6 +77,16 @@ def read_jpeg_code(image: Image.Image) -> JpegCode | None:
     except (IndexError, KeyError, ValueError, ZeroDivisionError):
         return None
     return JpegCode(tables, subsampling, orientation_of(image))
+
+
+def _has_chrominance(image: Image.Image, layers: Sequence[Sequence[int]]) -> bool:
+    """Whether libjpeg takes three components for luminance and chrominance, not for RGB."""
+    if "jfif" in image.info:
+        return True
+    transform = image.info.get("adobe_transform")
+    if transform is not None:
+        return bool(transform)
+    return bytes(layer[0] for layer in layers) != b"RGB"
 
 
 def jpeg_code_of(file: Path | IO[bytes], rgb: np.ndarray) -> JpegCode | None:

@@ -71,6 +71,29 @@ def test_any_block(block: bytes, prefix: bytes, tmp_path_factory: pytest.TempPat
     assert_known(tmp_path_factory.mktemp("exif") / "a.jpg", PLAIN, prefix + block)
 
 
+JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+ADOBE = b"\xff\xee\0\x0eAdobe\0d\0\0\0\0"
+
+
+@pytest.mark.parametrize("names", [b"RGB", b"\1\2\3", b"abc"])
+@pytest.mark.parametrize("start", [b"", JFIF, ADOBE + b"\0", ADOBE + b"\1", JFIF + ADOBE + b"\0"])
+def test_components_have_a_code_where_they_are_decoded_as_chrominance(
+    tmp_path: Path, names: bytes, start: bytes
+) -> None:
+    """Markers, and else the components' names, say whether they are red, green and blue."""
+    rgb = smooth(5, 32, 48)
+    content = jpeg_file(rgb, quality=90, keep_rgb=True)
+    marker = content.index(b"\xff\xee")
+    content = content[:marker] + start + content[marker + 16 :]
+    for old, new in zip(b"RGB", names, strict=True):  # In the headers of the frame and the scan.
+        for size in (b"\x11\0", b"\0"):
+            content = content.replace(bytes([old]) + size, bytes([new]) + size, 1)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    is_rgb = bool(np.abs(read_image(path).rgb.astype(int) - rgb).mean() < 10)
+    assert (code_of(path) is None) == is_rgb
+
+
 def test_other_files_have_no_code(tmp_path: Path) -> None:
     """Another format, a file that is gone, one that shows something else."""
     rgb = smooth(5, 48, 64)
