@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -244,9 +244,10 @@ def read_image(path: Path) -> DecodedImage:
     except Exception as error:  # noqa: BLE001 - decoders raise almost anything on damaged files
         if isinstance(error, OSError) and error.errno and error.filename:
             raise UserError(f"{path} cannot be read: {describe_os_error(error)}") from None
-        raise UserError(
-            f"{path} is damaged or no image ({first_line(error)}): replace it"
-        ) from None
+        # Pillow's own message prints the object that it read from.
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "its format is none that is read" if unknown else first_line(error)
+        raise UserError(f"{path} is damaged or no image ({reason}): replace it") from None
 
 
 def read_rgb(path: Path) -> np.ndarray:

@@ -22,6 +22,8 @@ def test_an_odd_image(row: OddImage, tmp_path: Path, capfd: pytest.CaptureFixtur
         with pytest.raises(UserError) as caught:
             read_image(path)
         assert row.pattern().fullmatch(str(caught.value)), caught.value
+        assert " object at 0x" not in str(caught.value)
+        assert "<_io." not in str(caught.value)
     else:
         read = read_image(path).rgb
         assert read.shape == row.shows.shape
