@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
+from chimle.device import deterministic
 from chimle.errors import UserError
 from chimle.settings.model_settings import ModelSettings
 from chimle.training.execution import Execution
@@ -112,8 +113,9 @@ class BaseTrainer(ABC):
         self.ranks.check_same(torch.tensor([position.round, position.step], device=self.device))
         self.timer.resume(self.state.position.seconds)
         try:
-            while not self._ended():
-                self._round()
+            with deterministic(self.device, train.deterministic):
+                while not self._ended():
+                    self._round()
         finally:
             self.progress.close()
             self.batches.close()

@@ -11,7 +11,7 @@ from torch import Tensor
 from chimle.bundles.start_weights import StartWeights
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
-from chimle.device import arithmetic, deterministic, free_bytes
+from chimle.device import arithmetic, free_bytes
 from chimle.perceptual.distance import Distance, Features
 from chimle.perceptual.random_view import draw_view, viewed
 from chimle.search.adaptive import came_nearer
@@ -100,8 +100,7 @@ class ImleTrainer(BaseTrainer):
 
     def run(self) -> Trained:
         """Train to the end; `UserError` when the loss stops being finite."""
-        with deterministic(self.device, self.settings.train.deterministic):
-            self.run_rounds()
+        self.run_rounds()
         return Trained(self.finished(), self.columns(), self.state.position.history)
 
     def finished(self) -> Tower:

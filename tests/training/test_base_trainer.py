@@ -2,6 +2,8 @@
 
 import itertools
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,10 @@ class OneWeight(BaseTrainer):
         return ["step", "round", "loss", "error"]
 
 
-def trainer(folder: Path, train: dict[str, Any], **execution: Any) -> OneWeight:
-    """A trainer whose rounds have 24 images and 25 steps, unless it is told otherwise."""
+def trainer(
+    folder: Path, train: dict[str, Any], kind: type[OneWeight] = OneWeight, **execution: Any
+) -> OneWeight:
+    """A trainer whose rounds have 24 images and 25 steps, unless `train` says otherwise."""
     values = known_settings().model_dump(mode="json")
     values["train"] |= {"images_per_round": 24, "steps_per_round": 25, **train}
     settings = build_settings(ModelSettings, values, "a test")
@@ -51,7 +55,7 @@ def trainer(folder: Path, train: dict[str, Any], **execution: Any) -> OneWeight:
     optimizer = torch.optim.Adam(network.parameters(), 0.01)
     state = TrainingState(network, WeightAverage(network, 0.9), optimizer, Position())
     pairs = known_pairs(Layout.COARSE, 24, 0)
-    return OneWeight(settings, pairs, state, Execution(folder / "state.pt", CPU, **execution))
+    return kind(settings, pairs, state, Execution(folder / "state.pt", CPU, **execution))
 
 
 @pytest.mark.parametrize("ranks", [Ranks(0, 2), Ranks(1, 2)], ids=["first", "other"])
@@ -61,6 +65,29 @@ def test_no_rank_is_due_to_save_again_at_once(tmp_path: Path, ranks: Ranks) -> N
     run.save()
     assert time.monotonic() - run.saved < 1000
     assert run.state_file.exists() is ranks.first
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_every_step_is_as_deterministic_as_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    entered: list[tuple[torch.device, bool]] = []
+
+    @contextmanager
+    def noted(device: torch.device, wanted: bool) -> Iterator[None]:
+        entered.append((device, wanted))
+        yield
+        entered.pop()
+
+    class Noting(OneWeight):
+        def _step(self, batch: Batch, members: np.ndarray, step: int) -> None:
+            during.append(list(entered))
+            super()._step(batch, members, step)
+
+    during: list[list[tuple[torch.device, bool]]] = []
+    monkeypatch.setattr("chimle.training.base_trainer.deterministic", noted)
+    trainer(tmp_path, {"rounds": 2, "deterministic": wanted}, kind=Noting).run_rounds()
+    assert during == [[(CPU, wanted)]] * 50
 
 
 @pytest.mark.parametrize("seconds", [0.5, 4, 12, 33, 60])

@@ -191,6 +191,7 @@ def steps_counted(trainer: BaseTrainer, count: Count) -> Iterator[list[int]]:
     whole = trainer._step
 
     def step(*given: Any) -> None:
+        assert torch.are_deterministic_algorithms_enabled()
         before = sum(count.waits.values())
         whole(*given)
         waits.append(sum(count.waits.values()) - before)
