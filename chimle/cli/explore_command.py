@@ -12,7 +12,7 @@ from chimle.errors import guarded
 def explore_command(
     task: TaskOption = None,
     model: ModelOption = None,
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 7860,
     debug: DebugOption = False,
 ) -> None:
     """Open a page on this machine: drop an image, choose a sample, vary its finer levels."""

@@ -24,7 +24,9 @@ def export_command(
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write.")],
     task: TaskOption = None,
     model: ModelOption = None,
-    format_: Annotated[ExportFormat, typer.Option("--format")] = ExportFormat.ONNX,
+    format_: Annotated[
+        ExportFormat, typer.Option("--format", help="ONNX, or a program that torch.export makes.")
+    ] = ExportFormat.ONNX,
     size: Annotated[
         str | None, typer.Option(help="Fix the input's HEIGHTxWIDTH; else any size is taken.")
     ] = None,

@@ -20,8 +20,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         help="Bundle: folder, zip file, s3://bucket/name, hf://user/name@revision or "
-        "git+REPOSITORY@REVISION:PATH.  "
-        "[default: models/TASK]",
+        "git+REPOSITORY@REVISION:PATH. Default: models/TASK, else the pretrained model of TASK.",
         show_default=False,
     ),
 ]

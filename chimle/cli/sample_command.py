@@ -51,10 +51,15 @@ def sample_command(
         typer.Option(help="Search the codes for the sample nearest to this image."),
     ] = None,
     candidates: Annotated[
-        str, typer.Option(help="With --match: codes searched per level, as 64,32,16,8.")
+        str,
+        typer.Option(help="With --match: codes searched per level. Default: 64,32,16 and so on."),
     ] = "",
     weights: Annotated[
-        str | None, typer.Option(help="With --match: file of perceptual weights.")
+        str | None,
+        typer.Option(
+            help="With --match: perceptual weights, `official`, `random` or a file. Default: "
+            "`official`, or `random` for a model that was trained on them."
+        ),
     ] = None,
     degrade: Annotated[
         bool, typer.Option("--degrade", help="Make the input from each image by the task first.")

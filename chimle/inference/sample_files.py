@@ -54,7 +54,7 @@ class SampleRequest:
         end: sample that a blend ends at.
         target: image whose nearest sample is searched.
         candidates: of that search, per level; empty: the default number.
-        weights: file of perceptual weights for that search.
+        weights: perceptual weights of that search, as `Model.match` takes them.
         degrade: make the input from a target image first.
     """
 
