@@ -37,13 +37,13 @@ def train(
 ) -> tuple[TrainedMethod, Path]:
     """The trained method and the folder of its training state, to be removed once evaluated."""
     method = get_method(name)
-    adapted = adapt(settings, method, seed)
     pairs = root / "data" / "pairs" / settings.task
+    index = PairIndex(pairs, "train")
+    adapted = adapt(settings, method, seed, len(index))
     distance = load_training_distance(adapted.perceptual, str(device), root)
     code = code_version(Path(__file__))
     origin = [name, seconds, adapted.model_dump(mode="json"), pairs_hash(pairs), code]
     scratch = root / "scratch" / "run_method" / digest([*origin, device.type])[:16]
-    index = PairIndex(pairs, "train")
     state = scratch / "state.pt"
     return train_method(method, adapted, index, distance, state, device, seconds), scratch
 

@@ -32,7 +32,8 @@ class Method:
             `perceptual` that its trainer takes no notice of have the values that do nothing, so
             that its settings say what was done.
         widened: its styles are widened until it has CHIMLE's number of parameters.
-        visits: gradient steps per image of a round; None: as many as the settings' steps make.
+        visits: how often the steps of a round see each of its images; None: as often as the
+            settings' steps do.
     """
 
     name: str
@@ -72,6 +73,7 @@ METHODS: dict[str, Method] = {
                 "tower": {"initialisation": "published", "agreement": "none"},
                 "perceptual": {"scales": [1], "shift": 0, "turn": False},
                 "search": {
+                    "order": "hierarchical",
                     "distance": "projected",
                     "projections": 1000,
                     "too_near": 0.0,
@@ -86,6 +88,9 @@ METHODS: dict[str, Method] = {
                     "mapping_rate": 0.01,
                     "schedule": "constant",
                     "warmup": 0,
+                    "betas": [0.9, 0.999],
+                    "codes": "searched",
+                    "supervision": "every",
                     "level_weights": None,
                     "code_noise": 0.0,
                     **AS_TRAINED,
@@ -147,7 +152,7 @@ METHODS: dict[str, Method] = {
             "projected",
             "CHIMLE, projected search",
             "candidates compared by 1000 random projections of the features",
-            changes={"search": {"distance": "projected"}},
+            changes={"search": {"distance": "projected", "projections": 1000}},
         ),
     )
 }
@@ -160,15 +165,23 @@ def get_method(name: str) -> Method:
     return METHODS[name]
 
 
-def adapt(settings: ModelSettings, method: Method, seed: int) -> ModelSettings:
-    """Settings of a method's run with a seed, from the task's settings for CHIMLE."""
+def adapt(settings: ModelSettings, method: Method, seed: int, pairs: int) -> ModelSettings:
+    """Settings of a method's run, from the task's settings for CHIMLE.
+
+    Args:
+        settings: of the task.
+        method: which.
+        seed: of the run.
+        pairs: number of those that it trains on.
+    """
     values = settings.model_dump(include=set(ModelSettings.model_fields)) | {"seed": seed}
     values["train"] |= {"start": "scratch"}  # No other method has weights to start from.
     for section, fields in method.changes.items():
         values[section] = values[section] | fields
     if method.visits is not None:
         train = values["train"]
-        steps = method.visits * train["images_per_round"] // train["batch_size"]
+        images = min(train["images_per_round"], pairs)
+        steps = method.visits * images // train["batch_size"]
         train["steps_per_round"] = max(1, steps)
     own = build_settings(ModelSettings, values, f"method {method.name}")
     return widened_styles(own, tower_parameters(settings)) if method.widened else own

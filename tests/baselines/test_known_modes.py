@@ -86,7 +86,7 @@ def trained(name: str, layout: Layout, tmp_path: Path) -> TrainedMethod:
     """A method after a fixed number of rounds, which is the same everywhere."""
     method, settings = get_method(name), known_settings()
     train = settings.train.model_copy(update={"rounds": 3, "images_per_round": 36})
-    settings = adapt(settings.model_copy(update={"train": train}), method, 0)
+    settings = adapt(settings.model_copy(update={"train": train}), method, 0, PAIRS)
     execution = Execution(tmp_path / "state.pt", torch.device("cpu"))
     trainer = ImleTrainer(settings, known_pairs(layout, PAIRS, 0), PixelDistance(), execution)
     return TrainedMethod(method, settings, trainer.run().tower, 0.0, 0)

@@ -39,7 +39,7 @@ def run_on_known_modes(
     Returns:
         The fields of `ModeCoverage`, with `seconds`, `steps` and `parameters` of the training.
     """
-    own = adapt(known_settings(), method, seed)
+    own = adapt(known_settings(), method, seed, settings.pairs)
     pairs = known_pairs(layout, settings.pairs, seed)
     device = torch.device("cpu")  # Images of 16 pixels are fastest on a CPU.
     trained = train_method(
