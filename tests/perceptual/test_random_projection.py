@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from chimle.baselines.known_modes.mode_problem import PixelDistance
 from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.perceptual.random_projection import RandomProjection
 from chimle.settings.perceptual import PerceptualSettings
@@ -33,3 +34,20 @@ def test_few_dimensions_leave_no_layer_out(perceptual: Perceptual) -> None:
     image = torch.rand(1, 3, 48, 48)
     assert all(feature.shape[1] == 1 for feature in near.features(image))
     assert float(near.distance(image, near.features(image / 2))) > 0
+
+
+def test_projections_keep_distances_on_average_and_are_fixed() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(40, 3, 8, 8, generator=generator)
+    exact = PixelDistance()
+    near = RandomProjection(exact, 400)
+    target = images[:1]
+    true = exact.distance(images, exact.features(target)) * 3  # Per pixel, not per number.
+    found = near.distance(images, near.features(target))
+    assert torch.allclose(
+        found, RandomProjection(exact, 400).distance(images, near.features(target))
+    )
+    ratio = found[1:] / true[1:]
+    assert abs(float(ratio.mean()) - 1) < 0.05
+    assert float(ratio.std()) < 0.2
+    assert float(found[0]) == pytest.approx(0, abs=1e-6)
