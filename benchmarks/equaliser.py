@@ -1,4 +1,4 @@
-"""A finished model with filters of several strengths: what `train.equaliser` to choose.
+"""A finished model with filters of several strengths: which `train.equaliser` to choose.
 
     python -m benchmarks.equaliser BUNDLE [--root DIR] [--shares S ...] [--split NAME] [--out DIR]
 
@@ -10,7 +10,7 @@ DIR's settings name. With `--out`, the model with the last filter becomes a bund
 import argparse
 from pathlib import Path
 
-from benchmarks.finished_model import judge
+from benchmarks.finished_model import model_table
 from chimle.bundles.bundle import Bundle, load_bundle, save_bundle
 from chimle.data.dataset import PairIndex
 from chimle.settings.model_settings import ModelSettings
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--split", default="validation")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    own = judge(options.bundle, options.root, options.split, "share")
+    table = model_table(options.bundle, options.root, options.split, "share")
     model = load_bundle(options.bundle)
     task = model.settings.definition
     training = PairIndex(options.root / "data" / "pairs" / task.name, "train")
@@ -44,7 +44,7 @@ def main() -> None:
         model.tower.equaliser = None
         if share is not None:
             fit_equaliser(model.tower, task, training, share)
-        print(own.row("no filter" if share is None else f"{share:g}", model), flush=True)
+        print(table.row("no filter" if share is None else f"{share:g}", model), flush=True)
     if options.out:
         save(model, options.shares[-1], options.out)
 

@@ -16,8 +16,8 @@ from chimle.settings.reading import load_settings
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Measures a task's models on the pairs of one split, over the weights that settings name."""
+class FinishedModelTable:
+    """Table of a task's models on the pairs of one split, over the weights that settings name."""
 
     pairs: Sequence[Pair]
     perceptual: Perceptual
@@ -29,12 +29,12 @@ class Judge:
         return f"| {name} | {' | '.join(cells)} |"
 
 
-def judge(bundle: Path, root: Path, split: str, column: str) -> Judge:
-    """The judge of a bundle's task on one thread; prints the head of a table.
+def model_table(bundle: Path, root: Path, split: str, column: str) -> FinishedModelTable:
+    """The table of a bundle's task, computed on one thread; prints its head.
 
     Args:
         bundle: the model.
-        root: project whose `data/pairs/TASK` and settings judge it.
+        root: project with the settings and `data/pairs/TASK` that it is measured with.
         split: of the pairs.
         column: title of the table's first column.
     """
@@ -44,4 +44,4 @@ def judge(bundle: Path, root: Path, split: str, column: str) -> Judge:
     perceptual = load_perceptual(settings.perceptual, "cpu", root)
     pairs = PairIndex(root / "data" / "pairs" / task, split)
     print(f"{machine()}; {bundle}, {len(pairs)} pairs of {split}\n\n{table_head(column)}")
-    return Judge(pairs, perceptual)
+    return FinishedModelTable(pairs, perceptual)

@@ -1,4 +1,4 @@
-"""Samples of a model with its spatial noise strengthened: what `train.noise_strength` to choose.
+"""Samples of a model with its spatial noise strengthened: which `train.noise_strength` to choose.
 
     python -m benchmarks.noise_strength BUNDLE [--root DIR] [--strengths S ...] [--split NAME]
 
@@ -10,7 +10,7 @@ multiply it.
 import argparse
 from pathlib import Path
 
-from benchmarks.finished_model import judge
+from benchmarks.finished_model import model_table
 from chimle.bundles.bundle import load_bundle
 
 
@@ -22,11 +22,11 @@ def main() -> None:
     parser.add_argument("--strengths", type=float, nargs="+", default=[1, 1.25, 1.5, 2])
     parser.add_argument("--split", default="validation")
     options = parser.parse_args()
-    own = judge(options.bundle, options.root, options.split, "strength")
+    table = model_table(options.bundle, options.root, options.split, "strength")
     for strength in options.strengths:
         model = load_bundle(options.bundle)
         model.tower.strengthen_noise(strength)
-        print(own.row(f"{strength:g}", model), flush=True)
+        print(table.row(f"{strength:g}", model), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A service or library that shows runs: what all of them offer, and what they are told of a run."""
+"""A service or library that shows runs: its interface, and the description of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

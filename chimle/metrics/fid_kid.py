@@ -1,6 +1,6 @@
 """Frechet (FID) and kernel (KID) distances between sets of images.
 
-Names tell the features: `fid` and `kid` are over Inception features; over another network's they
+Names say which features: `fid` and `kid` are over Inception features; over another network's they
 are `frechet_<network>` and `kernel_<network>`.
 """
 

@@ -1,13 +1,13 @@
 """A distance without weights: gradients of several scales and their local energy.
 
 For runs that have no perceptual weights. Random convolutions in LPIPS's place see one phase of
-their strides and cannot tell texture from weave; this distance compares what is known of images
-instead. Luminance and chrominance are halved again and again (Burt and Adelson, The Laplacian
-Pyramid, 1983). At every scale the differences of neighbours in four directions are compared pixel
-by pixel, which holds edges in their place, and, but for the finest, the root of their modulus
-averaged over a neighbourhood, which asks for as much detail as the target has, wherever it lies:
-the first order of a scattering transform (Bruna and Mallat, 2013). At the coarsest scale colours
-are compared.
+their strides and leave regular patterns in what is trained on them; this distance compares what is
+known of images instead. Luminance and chrominance are halved again and again (Burt and Adelson, The
+Laplacian Pyramid, 1983). At every scale the differences of neighbours in four directions are
+compared pixel by pixel, which holds edges in their place, and, but for the finest, the root of
+their modulus averaged over a neighbourhood, which asks for as much detail as the target has,
+wherever it lies: the first order of a scattering transform (Bruna and Mallat, 2013). At the
+coarsest scale colours are compared.
 """
 
 import torch

@@ -36,7 +36,7 @@ def normalised(activation: Tensor, root: Tensor) -> Tensor:
 
 
 def _norm(exact: Tensor) -> Tensor:
-    """(B, 1, h, w). Unlike sqrt(sum(x^2)) it has a finite gradient where a position is dead."""
+    """(B, 1, h, w). Unlike sqrt(sum(x^2)) it has a finite gradient where all channels are zero."""
     norm: Tensor = torch.linalg.vector_norm(exact, dim=1, keepdim=True)
     return norm
 

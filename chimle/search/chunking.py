@@ -50,7 +50,7 @@ def _largest(peak: Callable[[int], int], memory: int) -> int:
     """The number of candidates that fits, given the peak in bytes of any number of them.
 
     The peak is the largest of several stages', each linear in the number: counted at few, it grows
-    too slowly. Where the number that it promises does not fit, the chord between both is above it.
+    too slowly. Where the number that follows does not fit, the chord between both is above it.
     """
     few, more = map(peak, _FEW)
     fitting = _FEW[0] + (memory - few) // max(1, more - few)
@@ -95,16 +95,16 @@ def plan_chunks(
         dtype: arithmetic of convolutions and linear layers.
     """
     with torch.device("meta"), torch.no_grad(), _Autocast(dtype):
-        paper = copy.deepcopy(tower).to("meta").eval()
-        measured = copy.deepcopy(distance).to("meta")
-        state = paper.begin([torch.empty(1, *tensor.shape[1:]) for tensor in conditioning])
+        meta_tower = copy.deepcopy(tower).to("meta").eval()
+        meta_distance = copy.deepcopy(distance).to("meta")
+        state = meta_tower.begin([torch.empty(1, *tensor.shape[1:]) for tensor in conditioning])
         chunks = []
         for level, shape in enumerate(tower.code_shapes_for(conditioning)):
-            with materialised(paper):
+            with materialised(meta_tower):
                 # Makes the level's kernels, which are no candidate's memory.
-                image, following = paper.step(level, state, _codes(shape, 1))
-                target = measured.features(image)
-                run = partial(compare_some, paper, measured, level, state, target, shape)
+                image, following = meta_tower.step(level, state, _codes(shape, 1))
+                target = meta_distance.features(image)
+                run = partial(compare_some, meta_tower, meta_distance, level, state, target, shape)
                 chunks.append(_largest(partial(_peak, run), memory))
             state = following
     return tuple(chunks)

@@ -1,8 +1,8 @@
 """How many bytes a computation holds at once, counted without computing anything.
 
-Run on meta tensors, every operation allocates on paper only. Whatever the device, the count is the
-same, so what is decided by it is a function of the settings alone. Work space that an operation
-takes and gives back inside itself is not seen.
+On meta tensors an operation allocates nothing, and the sizes of what it makes are known. Whatever
+the device, the count is the same, so what is decided by it is a function of the settings alone.
+Work space that an operation takes and gives back inside itself is not counted.
 """
 
 import weakref

@@ -6,14 +6,14 @@ overwrites whatever the published recipe does to them. What differs is the path 
 - `live`: the mapping networks' linear layers are Kaiming normal for the leaky ReLU, which keeps
   the variance of a style through any depth; the modulation's linear layers make (s, t) with a
   standard deviation of about `MODULATION` each, so that a style visibly moves the image from
-  the first step on; the noise's share of a level's first convolution is `NOISE_SHARE` of the
-  default, for it would else drown what the image is conditioned on and take most of a short
-  run to be tamed; the convolutions of the way up keep their input's variance, which torch's default
-  would cut sevenfold on its way to the next level; and a level that is conditioned on colours
-  starts near their image (`_pass_through`), so that a short run improves on the input instead of
-  learning to copy it.
+  the first step on; the noise's weights in a level's first convolution are `NOISE_SHARE` of the
+  default, at which noise outweighs what the image is conditioned on for most of a short run; the
+  convolutions of the way up keep their input's variance, which torch's default would cut sevenfold
+  on its way to the next level; and a level that is conditioned on colours starts near their image
+  (`_pass_through`), so that a short run improves on the input instead of learning to copy it.
 - `published`: Kaiming normal (fan in) times 0.1 everywhere. Eight layers, each scaled by 0.1, leave
-  the styles with a standard deviation of about 5e-9: the style code is dead. For comparison only.
+  the styles with a standard deviation of about 5e-9: the style code has no effect. For comparison
+  only.
 """
 
 from collections.abc import Sequence

@@ -181,7 +181,7 @@ class BaseTrainer(ABC):
         number = position.round * settings.train.steps_per_round + step + 1
         self._set_learning_rate(number)
         losses = self._means(self.step(batch, members[self.ranks.shard(len(members))], number))
-        # Noted on the device: whoever looked at every loss would wait for every step.
+        # Noted on the device: reading every loss would wait for every step.
         bad = (self.first_bad == 0) & ~losses.isfinite().all()
         self.first_bad = torch.where(bad, number, self.first_bad)
         self.state.optimizer.step()

@@ -1,10 +1,10 @@
-"""Several processes that train one run: who they are, and what they tell each other.
+"""Several processes (ranks) that train one run, and what they exchange.
 
     torchrun --nproc-per-node=2 -m stages.train TASK
 
 Every rank searches its share of a round's images and does its share of every step; all hold the
 same weights, and the first writes. A run may be resumed by another number of ranks: codes, poses
-and orders are named by the run, never by who computes them.
+and orders are named by the run, never by the rank.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether it is the one that writes and speaks."""
+        """Whether it is the one that writes files and prints."""
         return self.rank == 0
 
     def shard(self, length: int) -> slice:
@@ -163,5 +163,5 @@ def join_ranks(chosen: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     yield Ranks(dist.get_rank(), dist.get_world_size()), device
-    # Not after an error: whoever waits for a rank that is gone would wait here, too.
+    # Not after an error: a rank that waits for one that is gone would wait here, too.
     dist.destroy_process_group()

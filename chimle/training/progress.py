@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.status import Status
 
 from chimle.io.durations import duration
-from chimle.training.throughput import in_words
+from chimle.training.throughput import usage_text
 
 
 class Progress:
@@ -36,7 +36,7 @@ class Progress:
     def _round(self, round_: int) -> str:
         return f"round {round_ + 1}" + (f"/{self.rounds}" if self.rounds else "")
 
-    def _say(self, text: str) -> None:
+    def _show(self, text: str) -> None:
         if self.live:
             self.live.update(f"{self.task}: {text}")
 
@@ -47,7 +47,7 @@ class Progress:
     def searching(self, round_: int, images: int) -> None:
         """A round's search begins."""
         self.started = time.monotonic()
-        self._say(f"{self._round(round_)} · search over {images} images")
+        self._show(f"{self._round(round_)} · search over {images} images")
 
     def searched(self, candidates: int) -> None:
         """A search over that many candidates ended."""
@@ -64,9 +64,9 @@ class Progress:
         gained = done - self.first_done
         left = (now - self.first) / gained * (1 - done) if gained > 0 else None
         levels = " ".join(f"{loss:.3f}" for loss in losses)
-        self._say(
+        self._show(
             f"{self._round(round_)} · step {step}/{self.steps} · loss {levels} · "
-            f"{self.rate:.0f} candidates/s, {in_words(usage)}"
+            f"{self.rate:.0f} candidates/s, {usage_text(usage)}"
             + (f" · {duration(left)} left" if left else "")
         )
 
@@ -75,7 +75,7 @@ class Progress:
         levels = " ".join(f"{loss:.3f}" for loss in losses)
         self._line(
             f"{self._round(round_)}: loss per level {levels}, "
-            f"{self.rate:.0f} candidates/s, {in_words(usage)}, "
+            f"{self.rate:.0f} candidates/s, {usage_text(usage)}, "
             f"{duration(time.monotonic() - self.started)}"
         )
 
@@ -84,6 +84,6 @@ class Progress:
             print(f"{self.task}: {text}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Remove the live line."""
         if self.live:
             self.live.stop()

@@ -75,7 +75,7 @@ class RoundBatches:
         return batch
 
     def close(self) -> None:
-        """Forget what nobody will ask for."""
+        """Cancel pending batches."""
         self._worker.shutdown(cancel_futures=True)
 
 

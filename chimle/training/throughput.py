@@ -48,7 +48,7 @@ class Throughput:
         return found
 
 
-def in_words(usage: dict[str, float]) -> str:
+def usage_text(usage: dict[str, float]) -> str:
     """A reading as a part of a line: `123 images/s, GPU 97 %, 31.2 GiB`."""
     parts = [f"{usage[IMAGES_PER_SECOND]:.3g} images/s"]
     if UTILISATION in usage:

@@ -1,4 +1,4 @@
-"""What every model says of its training, whoever asked for it."""
+"""Provenance of a training, for the model of the pipeline and that of `chimle.train`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,7 @@
-"""The promise of the method, on a problem whose samples are known; and the judge of it.
+"""CHIMLE on a problem whose targets are known, and the count of the modes that samples cover.
 
-Every grey input has several equally likely samples; each training input shows only one of them.
-CHIMLE must give all of them for every input; direct regression settles between them and gives none.
+Every grey input has several equally likely targets, of which its training pair shows one. CHIMLE's
+samples must be all of them for every input; regression's lie between them, and so on none.
 """
 
 from pathlib import Path
@@ -32,7 +32,7 @@ def inputs_of(layout: Layout, count: int = 6) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("layout", list(Layout))
-def test_who_answers_with_the_modes_is_found_to_cover_them(layout: Layout) -> None:
+def test_samples_on_the_modes_cover_them(layout: Layout) -> None:
     inputs = inputs_of(layout)
     generator = np.random.default_rng(0)
     samples = []
@@ -47,7 +47,7 @@ def test_who_answers_with_the_modes_is_found_to_cover_them(layout: Layout) -> No
 
 
 @pytest.mark.parametrize("layout", list(Layout))
-def test_who_answers_with_the_mean_covers_none(layout: Layout) -> None:
+def test_samples_at_the_mean_cover_none(layout: Layout) -> None:
     inputs = inputs_of(layout)
     means = [targets(image, layout).mean(axis=0).round().astype(np.uint8) for image in inputs]
     found = mode_coverage(np.stack(means)[:, None], inputs, layout)
@@ -92,16 +92,16 @@ def trained(name: str, layout: Layout, tmp_path: Path) -> TrainedMethod:
     return TrainedMethod(method, settings, trainer.run().tower, 0.0, 0)
 
 
-def answered(trained: TrainedMethod, inputs: list[np.ndarray], count: int) -> np.ndarray:
+def sampled(trained: TrainedMethod, inputs: list[np.ndarray], count: int) -> np.ndarray:
     pairs = [Pair(str(number), image, image) for number, image in enumerate(inputs)]
     return trained.sample(pairs, count, 5)
 
 
 def test_chimle_covers_every_mode_and_regression_none(tmp_path: Path) -> None:
     inputs = inputs_of(Layout.COARSE)
-    own = answered(trained("chimle", Layout.COARSE, tmp_path / "own"), inputs, 48)
+    own = sampled(trained("chimle", Layout.COARSE, tmp_path / "own"), inputs, 48)
     found = mode_coverage(own, inputs, Layout.COARSE)
     assert found.covered == 1, found
-    other = answered(trained("regression", Layout.COARSE, tmp_path / "other"), inputs, 4)
+    other = sampled(trained("regression", Layout.COARSE, tmp_path / "other"), inputs, 4)
     assert (other == other[:, :1]).all()
     assert mode_coverage(other, inputs, Layout.COARSE).covered == 0

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from chimle.training.throughput import Throughput, in_words
+from chimle.training.throughput import Throughput, usage_text
 
 
 def test_images_per_second_between_readings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,4 +35,4 @@ def test_a_gpu_without_its_drivers_library_has_no_utilisation(
     assert len(asked) == 1
     monkeypatch.setattr(torch.cuda, "utilization", lambda _: 97)
     found = Throughput(torch.device("cuda")).read() | {"images_per_second": 123.4}
-    assert in_words(found) == "123 images/s, GPU 97 %, 1.5 GiB"
+    assert usage_text(found) == "123 images/s, GPU 97 %, 1.5 GiB"
