@@ -58,7 +58,9 @@ class ComparisonSettings(Settings):
     """Both comparisons."""
 
     known_modes: KnownModesSettings
+    """The comparison on a problem whose targets are known."""
     run_method: RunMethodSettings
+    """The comparison on the pairs of tasks."""
 
 
 def load_comparison(root: Path = Path()) -> ComparisonSettings:

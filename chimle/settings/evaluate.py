@@ -28,4 +28,6 @@ class EvaluateStageSettings(SeededSettings):
     """What the evaluation of a model depends on, beside the model and its pairs."""
 
     perceptual: PerceptualSettings = PerceptualSettings()
+    """The distance that samples are scored with."""
     evaluate: EvaluateSettings = EvaluateSettings()
+    """Samples and their scores."""

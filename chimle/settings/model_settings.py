@@ -16,9 +16,13 @@ class ModelSettings(SeededSettings):
     preset: str
     """Name of the preset."""
     tower: TowerSettings = TowerSettings()
+    """Sizes of the generator."""
     perceptual: PerceptualSettings = PerceptualSettings()
+    """The distance that search and training minimise."""
     search: SearchSettings = SearchSettings()
+    """Search for codes."""
     train: TrainSettings = TrainSettings()
+    """Rounds of search and gradient steps."""
 
     @model_validator(mode="after")
     def _model_agrees(self) -> "ModelSettings":

@@ -51,6 +51,7 @@ class PairStageSettings(SeededSettings):
     """What the pairs of a task depend on, beside the fetched source."""
 
     pair: PairSettings = PairSettings()
+    """How pairs are cut, split and degraded."""
 
     @model_validator(mode="after")
     def _pairs_agree(self) -> "PairStageSettings":

@@ -40,12 +40,14 @@ class BuiltinSource(Settings):
     """The colour photographs of scikit-image."""
 
     kind: Literal["builtin"] = "builtin"
+    """Kind of the source; the default."""
 
 
 class FolderSource(Selection):
     """A directory of yours."""
 
     kind: Literal["folder"]
+    """Kind of the source."""
     path: str
     """Directory of the target images, relative to the project."""
 
@@ -91,6 +93,7 @@ class UrlSource(UnpackedSelection):
     """Archives or single images at addresses."""
 
     kind: Literal["url"]
+    """Kind of the source."""
     archives: tuple[ArchiveSettings, ...] = ()
     """What to fetch; a bare address stands for `{address: ...}`."""
     listing: ListingSettings | None = None
@@ -118,6 +121,7 @@ class S3Source(UnpackedSelection):
     """A bucket's prefix, or one archive in a bucket. Credentials are boto3's business."""
 
     kind: Literal["s3"]
+    """Kind of the source."""
     address: str = Field(pattern="^s3://[^/]+(/.*)?$")
     """`s3://BUCKET/PREFIX/`, or `s3://BUCKET/KEY` of an archive."""
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
@@ -144,6 +148,7 @@ class CatalogueSource(Settings):
     """A data set of `data/catalogue.yaml`."""
 
     kind: Literal["catalogue"]
+    """Kind of the source."""
     name: str = Field(min_length=1)
     """Its name there."""
 
@@ -159,6 +164,7 @@ class FetchStageSettings(TaskSettings):
     """What the fetched files of a task depend on, beside the source itself."""
 
     source: SourceSettings = BuiltinSource()
+    """Where the task's images come from."""
 
     @field_validator("source", mode="before")
     @classmethod

@@ -106,9 +106,13 @@ class TimelapseSettings(Settings):
     cameras: dict[str, CameraSettings] = Field(default_factory=dict)
     """Places of cameras, by the name of their folder, where they are known."""
     sun: SunSettings = SunSettings()
+    """Classes by the sun's elevation, of cameras whose place is known."""
     light: LightSettings = LightSettings()
+    """Classes by light, of all other cameras."""
     attributes: AttributeSettings = AttributeSettings()
+    """Classes by annotations, where the source has `annotations`."""
     align: AlignSettings = AlignSettings()
+    """Shifts of a camera, and frames of another scene."""
     dusk: Literal["leave", "night"] = "leave"
     """Whether dusks are left out or serve as nights."""
     days_per_night: int = Field(8, ge=1)

@@ -1,5 +1,6 @@
 """Settings: every preset loads, every mistake is named."""
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from chimle.settings.run import RunSettings
 from chimle.tasks import TASKS
 from tests.support.helpers import PRESETS, ROOT
 from tests.support.projects import TINY, write_project
+
+SETTINGS = ROOT / "chimle" / "settings"
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -76,3 +79,15 @@ def test_a_key_given_twice_is_named(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("preset: demo\nseed: 1\nseed: 2\ntasks: {}\n")
     with pytest.raises(UserError, match=r"`seed` is given twice.*line 3"):
         read_yaml(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in SETTINGS.glob("*.py")))
+def test_every_field_has_a_docstring(name: str) -> None:
+    """The page of settings leaves out fields that have none."""
+    for node in ast.walk(ast.parse((SETTINGS / f"{name}.py").read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for field, following in zip(node.body, [*node.body[1:], None], strict=True):
+            if isinstance(field, ast.AnnAssign):
+                assert isinstance(following, ast.Expr), (node.name, ast.unparse(field))
+                assert isinstance(following.value, ast.Constant), (node.name, ast.unparse(field))
