@@ -1,4 +1,4 @@
-"""Evaluation: order, batches and caches change no metric; intervals, Inception."""
+"""Evaluation: order, batches and caches change no metric; Inception."""
 
 import hashlib
 import json
@@ -20,7 +20,6 @@ from chimle.metrics import feature_records as records
 from chimle.metrics import inception as inception_module
 from chimle.metrics.evaluator import EvaluationConfig, evaluate, flat_values
 from chimle.metrics.inception import load_inception
-from chimle.metrics.intervals import bootstrap
 from chimle.metrics.metric import DEVIATION, HIGH, INPUT_BASELINE, LOW
 from chimle.metrics.metric_table import curve_csv, measured_with, metric_rows
 from chimle.metrics.prdc import FEWEST
@@ -236,7 +235,7 @@ def test_malformed_predictions_are_refused(
         evaluate([predictions[1], replace(predictions[0], **change)], config)
 
 
-def test_nothing_to_judge_and_what_is_no_number_are_refused(
+def test_no_prediction_and_what_is_no_number_are_refused(
     config: EvaluationConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match="nothing to evaluate"):
@@ -259,7 +258,7 @@ def test_inputs_that_are_missing_leave_out_what_needs_them(config: EvaluationCon
     assert not any("agreement" in name for name in scores.values)
 
 
-def test_table_puts_numbers_beside_doing_nothing(config: EvaluationConfig) -> None:
+def test_table_puts_numbers_beside_the_input_baseline(config: EvaluationConfig) -> None:
     found = numbers(noise_predictions(), config)
     rows = {row.name: row for row in metric_rows(found)}
     assert not any(plain_name(name) != name for name in rows)
@@ -283,31 +282,6 @@ def test_the_curve_falls_from_the_mean_to_the_best(config: EvaluationConfig) -> 
     assert table[-1, 1] == pytest.approx(best, rel=1e-4)
     assert (table[:, 2] <= table[:, 1]).all()
     assert (table[:, 1] <= table[:, 3]).all()
-
-
-def test_bootstrap_is_seeded_and_as_wide_as_theory_says() -> None:
-    rows = np.random.default_rng(0).normal(5, 2, (400, 1)) * np.array([1.0, 10.0])
-    low, high = bootstrap(rows, 2000, 1)
-    again = bootstrap(rows, 2000, 1)
-    assert np.array_equal(low, again[0])
-    assert np.array_equal(high, again[1])
-    assert not np.array_equal(low, bootstrap(rows, 2000, 2)[0])
-    assert (low < rows.mean(axis=0)).all()
-    assert (rows.mean(axis=0) < high).all()
-    width = 2 * 1.96 * rows.std(axis=0) / 400**0.5
-    np.testing.assert_allclose(high - low, width, rtol=0.1)
-    flat = bootstrap(np.full((5, 1), 3.0), 100, 0)
-    assert float(flat[0][0]) == pytest.approx(3)
-    assert float(flat[1][0]) == pytest.approx(3)
-
-
-def test_bootstrap_covers_the_truth_as_often_as_it_says() -> None:
-    generator = np.random.default_rng(0)
-    hits = 0
-    for seed in range(200):
-        low, high = bootstrap(generator.normal(0, 1, (40, 1)), 300, seed)
-        hits += int(low[0] <= 0 <= high[0])
-    assert 0.88 < hits / 200 < 0.99
 
 
 @pytest.fixture(scope="module")

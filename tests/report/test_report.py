@@ -14,11 +14,9 @@ from PIL import Image
 from rich.console import Console
 
 from chimle.errors import UserError
-from chimle.images.contact_sheet import GAP, HEADING, contact_sheet
 from chimle.images.decode import read_rgb, write_png
 from chimle.metrics.metric_table import metric_rows
 from chimle.metrics.registry import plain_name, split_headline
-from chimle.report.charts import line_chart, ticks
 from chimle.report.page import OVERVIEW_BYTES, render
 from chimle.tasks import TASKS
 from stages import report, summary
@@ -246,27 +244,6 @@ def test_report_needs_a_task(tmp_path: Path) -> None:
         report.main(tmp_path)
 
 
-def test_rows_compare_in_the_better_direction() -> None:
-    values = {
-        "psnr": 2.0,
-        "input_baseline_psnr": 1.0,
-        "fid": 2.0,
-        "input_baseline_fid": 1.0,
-        "new": 1.0,
-    }
-    rows = {row.name: row for row in metric_rows(values)}
-    assert list(rows) == ["psnr", "fid", "new"]
-    assert [row.verdict for row in rows.values()] == ["better", "worse", ""]
-    assert rows["fid"].of_sets
-    assert not rows["psnr"].of_sets
-
-
-def test_best_of_and_mean_have_different_meanings() -> None:
-    nearest, mean = metric_rows({"lpips_vgg_best_of_10": 0.1, "lpips_vgg": 0.2})
-    assert "nearest" in nearest.meaning
-    assert "mean" in mean.meaning
-
-
 def test_summary_prints_tables_and_path(project: Path) -> None:
     buffer = io.StringIO()
     summary.main(project, Console(file=buffer, width=200))
@@ -278,33 +255,3 @@ def test_summary_prints_tables_and_path(project: Path) -> None:
     assert "kernel_squeeze_random" not in text, "headline numbers alone"
     assert text.count("no weights") == 1
     assert str(project.resolve() / "report" / "index.html") in text
-
-
-def test_contact_sheet_places_images() -> None:
-    red = np.full((2, 2, 3), (255, 0, 0), dtype=np.uint8)
-    blue = np.full((8, 8, 3), (0, 0, 255), dtype=np.uint8)
-    sheet = contact_sheet([[red, blue], [blue]], side=8)
-    assert sheet.shape == (2 * (8 + GAP) + GAP, 2 * (8 + GAP) + GAP, 3)
-    assert (sheet[GAP : GAP + 8, GAP : GAP + 8] == (255, 0, 0)).all()
-    assert (sheet[-GAP - 8 : -GAP, GAP : GAP + 8] == (0, 0, 255)).all()
-    assert (sheet[-GAP - 8 :, -GAP - 8 :] == 255).all()
-    titled = contact_sheet([[red]], side=8, headings=["a"], titles=["b"])
-    assert titled.shape[0] == 2 * HEADING + 8 + 2 * GAP
-    assert (titled[-GAP - 8 : -GAP, GAP : GAP + 8] == (255, 0, 0)).all()
-    with pytest.raises(ValueError, match="at least one"):
-        contact_sheet([])
-
-
-@pytest.mark.parametrize("top", [0.0, 1e-4, 0.143, 1.0, 7.0, 220.0, 2e5])
-def test_ticks_cover_the_range(top: float) -> None:
-    values = ticks(top)
-    assert values[0] == 0
-    assert values[-1] >= top
-    assert 2 <= len(values) <= 6
-
-
-def test_chart_spans_its_box() -> None:
-    drawn = line_chart("loss", [5, 10], {"level 1": [1.0, 0.0]}, width=100, height=50)
-    assert drawn.lines[0].points == "50.0,0.0 100.0,50.0"
-    assert drawn.y_ticks[0] == ("50.0", "0")
-    assert drawn.x_ticks[-1] == ("100.0", "10")
