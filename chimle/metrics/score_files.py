@@ -108,7 +108,10 @@ def score_table(content: dict[str, Any]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("metric", "", "samples", "95 % interval", "input baseline", "computed over"):
         right = heading not in ("metric", "", "computed over")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+        # In a narrow terminal names are folded, and no digit is cut off.
+        table.add_column(
+            heading, justify="right" if right else "left", no_wrap=right, overflow="fold"
+        )
     for row in metric_rows(content["metrics"] | content["details"]):
         ends = "" if row.interval is None else "{:.4g} - {:.4g}".format(*row.interval)
         baseline = "" if row.baseline is None else f"{row.baseline:.4g}"
