@@ -10,21 +10,10 @@ DIR's settings name. With `--out`, the model with the last filter becomes a bund
 import argparse
 from pathlib import Path
 
-from benchmarks.finished_model import model_table
-from chimle.bundles.bundle import Bundle, load_bundle, save_bundle
+from benchmarks.finished_model import model_table, save_finished
+from chimle.bundles.bundle import load_bundle
 from chimle.data.dataset import PairIndex
-from chimle.settings.model_settings import ModelSettings
-from chimle.settings.reading import build_settings
 from chimle.training.equalisation import fit_equaliser
-
-
-def save(model: Bundle, share: float, folder: Path) -> None:
-    """Write the model with its filter as a bundle."""
-    values = model.settings.model_dump(mode="json")
-    values["train"]["equaliser"] = share
-    settings = build_settings(ModelSettings, values, "the bundle's settings")
-    parts = (model.provenance, model.license, model.degradation)
-    save_bundle(folder, model.tower, settings, *parts)
 
 
 def main() -> None:
@@ -46,7 +35,7 @@ def main() -> None:
             fit_equaliser(model.tower, task, training, share)
         print(table.row("no filter" if share is None else f"{share:g}", model), flush=True)
     if options.out:
-        save(model, options.shares[-1], options.out)
+        save_finished(model, options.out, equaliser=options.shares[-1])
 
 
 if __name__ == "__main__":

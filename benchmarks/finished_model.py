@@ -8,11 +8,11 @@ import torch
 
 from benchmarks.ablation import MEASURES, measures_of, table_head
 from benchmarks.measure import machine
-from chimle.bundles.bundle import Bundle, load_bundle
+from chimle.bundles.bundle import Bundle, load_bundle, save_bundle
 from chimle.data.dataset import Pair, PairIndex
 from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.settings.model_settings import ModelSettings
-from chimle.settings.reading import load_settings
+from chimle.settings.reading import build_settings, load_settings
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,12 @@ def model_table(bundle: Path, root: Path, split: str, column: str) -> FinishedMo
     pairs = PairIndex(root / "data" / "pairs" / task, split)
     print(f"{machine()}; {bundle}, {len(pairs)} pairs of {split}\n\n{table_head(column)}")
     return FinishedModelTable(pairs, perceptual)
+
+
+def save_finished(model: Bundle, folder: Path, **train: float) -> None:
+    """Write a changed model as a bundle, whose settings have these fields of `train`."""
+    values = model.settings.model_dump(mode="json")
+    values["train"] |= train
+    settings = build_settings(ModelSettings, values, "the bundle's settings")
+    parts = (model.provenance, model.license, model.degradation)
+    save_bundle(folder, model.tower, settings, *parts)

@@ -50,7 +50,7 @@ CHIMLE = "chimle"
 
 WHOLE: Mapping[str, Any] = {"order": "whole", "too_near": 0.0, "near_tie": 0.0}
 """A search of whole codes, which neither rejects candidates nor decides ties."""
-AS_TRAINED: Mapping[str, Any] = {"noise_strength": 1.0, "equaliser": None}
+AS_TRAINED: Mapping[str, Any] = {"noise_strength": 1.0, "style_strength": 1.0, "equaliser": None}
 """Fields of `train` that change a finished model, at their defaults."""
 OTHER_STEPS: Mapping[str, Any] = {
     **AS_TRAINED,

@@ -72,10 +72,11 @@ def start_weights(bundle: Bundle, settings: ModelSettings) -> StartWeights:
         UserError: the bundle's tower has other sizes than the settings'.
     """
     _check(bundle, settings)
-    # A finished model's noise was strengthened, and its filter fitted, after its training.
+    # A finished model's codes got their strengths, and its filter was fitted, after its training.
     tower = copy.deepcopy(bundle.tower)
     tower.equaliser = None
-    tower.strengthen_noise(1 / bundle.settings.train.noise_strength)
+    tower.scale_noise(1 / bundle.settings.train.noise_strength)
+    tower.scale_styles(1 / bundle.settings.train.style_strength)
     state = tower.state_dict()
     content = hashlib.sha256()
     for name, value in sorted(state.items()):

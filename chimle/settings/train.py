@@ -58,8 +58,14 @@ class TrainSettings(Settings):
     noise_strength: float = Field(1.0, gt=0)
     """Factor on the weights of the spatial noise in the finished model: as if it drew samples from
     normals of this standard deviation. A perceptual distance leaves fine contrast weaker than the
-    targets have it, and above 1 it comes back; `python -m benchmarks.noise_strength` shows what
+    targets have it, and above 1 it comes back; `python -m benchmarks.code_strength` shows what
     helps a model. 1: as trained."""
+    style_strength: float = Field(1.0, gt=0)
+    """Factor on the weights of the style codes in the finished model: as if they were normals of
+    this standard deviation. A search chooses codes among several, so that training sees few of the
+    rarest; below 1 samples are more plausible and less diverse (the truncation trick of BigGAN,
+    arXiv 1809.11096). `python -m benchmarks.code_strength` shows what helps a model. 1: as
+    trained."""
     equaliser: float | None = Field(None, ge=0, le=1)
     """Give the finished model a filter of its finest images that takes away what the power spectrum
     of its samples has more than that of the training targets, such as strokes along one diagonal,

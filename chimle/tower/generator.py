@@ -120,11 +120,16 @@ class Tower(nn.Module):
         style, channels = self.settings.style_size, self.settings.noise_channels
         return [(style, channels, height, width) for height, width in sizes]
 
-    def strengthen_noise(self, factor: float) -> None:
+    def scale_noise(self, factor: float) -> None:
         """Multiply the weights of the spatial noise of every level."""
         if factor != 1:
             for level in self.each_level():
                 level.scale_noise_weights(factor)
+
+    def scale_styles(self, factor: float) -> None:
+        """Multiply the weights of the style codes of every level."""
+        for level in self.each_level():
+            level.scale_style_weights(factor)
 
     def ignore_codes(self) -> None:
         """Make the tower a function of its conditioning alone, whatever the codes."""

@@ -53,13 +53,18 @@ class Level(nn.Module):
         self.input.set_weight(weight)
 
     @torch.no_grad()
+    def scale_style_weights(self, share: float) -> None:
+        """Scale the weights that read the style code by `share`."""
+        self.mapping.embedding.weight *= share
+
+    @torch.no_grad()
     def ignore_code(self) -> None:
         """Zero every weight that reads the code: the level's image no longer depends on it.
 
         Trained with codes of zeros, those weights have no gradient and stay zero.
         """
         self.scale_noise_weights(0.0)
-        self.mapping.embedding.weight.zero_()
+        self.scale_style_weights(0.0)
 
     def enter(self, conditioning: Tensor, noise: Tensor, feature: Tensor | None) -> Tensor:
         """The level's first convolution, of (B, ...) prefix parts and (B*K, ...) noise.

@@ -104,16 +104,17 @@ class ImleTrainer(BaseTrainer):
         return Trained(self.finished(), self.columns(), self.state.position.history)
 
     def finished(self) -> Tower:
-        """The averaged tower with `train.noise_strength` and `train.equaliser`.
+        """The averaged tower with the strengths of noise and styles, and its filter.
 
         The state keeps it as trained.
         """
         tower = copy.deepcopy(self.state.average.module)
         assert isinstance(tower, Tower)
-        tower.strengthen_noise(self.settings.train.noise_strength)
-        if self.settings.train.equaliser is not None:
-            share = self.settings.train.equaliser
-            fit_equaliser(tower, self.settings.definition, self.pairs, share)
+        train = self.settings.train
+        tower.scale_noise(train.noise_strength)
+        tower.scale_styles(train.style_strength)
+        if train.equaliser is not None:
+            fit_equaliser(tower, self.settings.definition, self.pairs, train.equaliser)
         return tower
 
     def columns(self) -> list[str]:

@@ -81,7 +81,12 @@ def test_a_method_differs_from_chimle_in_what_it_declares(name: str) -> None:
 
 def test_the_published_recipe_has_the_published_values_whatever_the_task_has() -> None:
     values = known_settings().model_dump(mode="json")
-    values["train"] |= {"repeat_images": 2, "micro_batches": 2, "noise_strength": 1.5}
+    values["train"] |= {
+        "repeat_images": 2,
+        "micro_batches": 2,
+        "noise_strength": 1.5,
+        "style_strength": 0.5,
+    }
     values["train"] |= {"supervision": "finest", "codes": "none", "betas": [0.5, 0.99]}
     values["search"] |= {"again_below": 0.9, "too_near": 0.1, "near_tie": 0.01, "order": "whole"}
     task = build_settings(ModelSettings, values, "a test")
@@ -89,7 +94,8 @@ def test_the_published_recipe_has_the_published_values_whatever_the_task_has() -
     assert (own.search.again_below, own.search.too_near, own.search.near_tie) == (None, 0, 0)
     assert own.search.order == "hierarchical"
     train = own.train
-    assert (train.repeat_images, train.micro_batches, train.noise_strength) == (1, 1, 1)
+    assert (train.repeat_images, train.micro_batches) == (1, 1)
+    assert (train.noise_strength, train.style_strength) == (1, 1)
     assert (train.supervision, train.codes, train.betas) == ("every", "searched", (0.9, 0.999))
 
 
@@ -97,13 +103,24 @@ def with_every_option() -> ModelSettings:
     """Settings in which every option is on that some methods have no use for."""
     values = known_settings().model_dump(mode="json")
     values["train"] |= {"repeat_images": 2, "micro_batches": 2, "level_weights": [1, 2]}
-    values["train"] |= {"code_noise": 0.1, "noise_strength": 1.5, "precision": "bf16"}
+    values["train"] |= {
+        "code_noise": 0.1,
+        "noise_strength": 1.5,
+        "style_strength": 0.5,
+        "precision": "bf16",
+    }
     values["search"] |= {"again_below": 0.9, "too_near": 0.1, "near_tie": 0.01}
     values["perceptual"] |= {"shift": 3, "turn": True}
     return build_settings(ModelSettings, values, "a test")
 
 
-OTHER_STEPS = {"micro_batches": 1, "code_noise": 0, "noise_strength": 1, "graph": False}
+OTHER_STEPS = {
+    "micro_batches": 1,
+    "code_noise": 0,
+    "noise_strength": 1,
+    "style_strength": 1,
+    "graph": False,
+}
 WHOLE = {"too_near": 0, "near_tie": 0}
 
 
@@ -113,7 +130,7 @@ WHOLE = {"too_near": 0, "near_tie": 0}
         ("cimle", {"search": WHOLE, "train": {"level_weights": None}}),
         ("no_supervision", {"train": {"level_weights": None}}),
         ("no_hierarchy", {"search": WHOLE}),
-        ("regression", {"train": {"code_noise": 0, "noise_strength": 1}}),
+        ("regression", {"train": {"code_noise": 0, "noise_strength": 1, "style_strength": 1}}),
         ("cgan", {"train": OTHER_STEPS}),
         (
             "diffusion",
