@@ -107,6 +107,21 @@ class _LevelSearch:
         """The level that is searched, from 0."""
         return len(self.chosen)
 
+    def run(self, state: TowerState) -> tuple[Tensor, Tensor, TowerState]:
+        """The nearest candidates of all images: indices (G,), distances (G,), prefix of G rows.
+
+        Args:
+            state: prefix of the levels below.
+        """
+        target = self.perceptual.features(self.batch.targets[self.level])
+        device, found = self.keys.device, []
+        for rows in slices(len(self.batch), max(1, self.chunk // self.count)):
+            own = torch.arange(rows.start, rows.stop, device=device)
+            theirs = tuple(feature[rows] for feature in target)
+            found.append(self.nearest(own, select_state(state, own), theirs))
+        indices, distances, states = zip(*found, strict=True)
+        return torch.cat(indices), torch.cat(distances), _cat(states)
+
     def step(self, prefix: TowerState, rows: Tensor, indices: Tensor) -> tuple[Tensor, TowerState]:
         """Extend a prefix of R rows by their candidates (R, K); `rows` (R,) are their images."""
         shape = self.tower.code_shapes_for(prefix.conditioning)[self.level]
@@ -193,6 +208,30 @@ class _LevelSearch:
         return select_state(_cat((kept, other)), order)
 
 
+def _search_group(
+    tower: Tower,
+    perceptual: Distance,
+    batch: Batch,
+    candidates: Sequence[int],
+    keys: Tensor,
+    chunks: Sequence[int],
+    too_near: float,
+    near_tie: float,
+) -> Choice:
+    """`search` of G images whose prefixes are kept at once; `keys` (G, L, 2) int64 name them."""
+    state = tower.begin(batch.conditioning, batch.jpeg)
+    indices: list[Tensor] = []
+    distances: list[Tensor] = []
+    for count, chunk in zip(candidates, chunks, strict=True):
+        level_search = _LevelSearch(
+            tower, perceptual, batch, keys, tuple(indices), count, chunk, too_near, near_tie
+        )
+        index, distance, state = level_search.run(state)
+        indices.append(index)
+        distances.append(distance)
+    return Choice(torch.stack(indices, dim=1), torch.stack(distances, dim=1))
+
+
 @torch.no_grad()
 def search(
     tower: Tower,
@@ -229,8 +268,6 @@ def search(
         near_tie = 0.0  # The distances are exact already.
     # As many images as the level that takes most at once: each keeps a prefix.
     group = max(max(1, c // k) for c, k in zip(chunks, candidates, strict=True))
-    chosen: list[Tensor] = []
-    reached: list[Tensor] = []
     keys = code_keys(
         batch.keys,
         tower.settings.levels,
@@ -240,32 +277,20 @@ def search(
         device=device,
     )
     with materialised(tower):
-        for members in slices(len(batch), group):
-            part = batch.select(range(members.start, members.stop))
-            state = tower.begin(part.conditioning, part.jpeg)
-            indices: list[Tensor] = []
-            distances: list[Tensor] = []
-            for level, (count, chunk) in enumerate(zip(candidates, chunks, strict=True)):
-                target = perceptual.features(part.targets[level])
-                level_search = _LevelSearch(
-                    tower,
-                    perceptual,
-                    part,
-                    keys[members],
-                    tuple(indices),
-                    count,
-                    chunk,
-                    too_near,
-                    near_tie,
-                )
-                found = []
-                for rows in slices(len(part), max(1, chunk // count)):
-                    own = torch.arange(rows.start, rows.stop, device=device)
-                    theirs = tuple(feature[rows] for feature in target)
-                    found.append(level_search.nearest(own, select_state(state, own), theirs))
-                indices.append(torch.cat([f[0] for f in found]))
-                distances.append(torch.cat([f[1] for f in found]))
-                state = _cat([f[2] for f in found])
-            chosen.append(torch.stack(indices, dim=1))
-            reached.append(torch.stack(distances, dim=1))
-    return Choice(torch.cat(chosen), torch.cat(reached))
+        found = [
+            _search_group(
+                tower,
+                perceptual,
+                batch.select(range(members.start, members.stop)),
+                candidates,
+                keys[members],
+                chunks,
+                too_near,
+                near_tie,
+            )
+            for members in slices(len(batch), group)
+        ]
+    return Choice(
+        torch.cat([choice.indices for choice in found]),
+        torch.cat([choice.distances for choice in found]),
+    )
