@@ -27,10 +27,6 @@ def read_runs(root: Path, settings: RunMethodSettings) -> list[Run]:
     return runs
 
 
-def _read_images(folder: Path, pattern: str) -> list[np.ndarray]:
-    return [read_rgb(path) for path in sorted(folder.glob(pattern))]
-
-
 def task_grid(root: Path, task: str, runs: list[Run]) -> np.ndarray:
     """Image grid of a task, from each method's first seed."""
     folders = {
@@ -38,12 +34,19 @@ def task_grid(root: Path, task: str, runs: list[Run]) -> np.ndarray:
         for name in ordered(runs)
     }
     first = next(iter(folders.values()))
-    count = len(list(first.glob("*_input.png")))
+    numbers = range(len(list(first.glob("*_input.png"))))
+    inputs, targets = (
+        [read_rgb(first / f"{number}_{kind}.png") for number in numbers]
+        for kind in ("input", "target")
+    )
     samples = {
-        name: [_read_images(folder, f"{number}_sample_*.png") for number in range(count)]
+        name: [
+            [read_rgb(path) for path in sorted(folder.glob(f"{number}_sample_*.png"))]
+            for number in numbers
+        ]
         for name, folder in folders.items()
     }
-    return grid(_read_images(first, "*_input.png"), _read_images(first, "*_target.png"), samples)
+    return grid(inputs, targets, samples)
 
 
 def main(root: Path) -> None:

@@ -11,14 +11,18 @@ from chimle.baselines.statistics import Run, change
 from chimle.baselines.tables import ordered, task_runs
 from chimle.images.contact_sheet import contact_sheet
 
-_COLOURS = ("#2a6f97", "#e07a5f", "#6d6875", "#81b29a", "#b5838d", "#f2cc8f", "#a3b18a", "#9a8c98")
+_COLOURS = (
+    *("#2a6f97", "#e07a5f", "#6d6875", "#81b29a", "#b5838d", "#f2cc8f", "#a3b18a", "#9a8c98"),
+    "#c44536",
+)
+"""Colours of the other methods, in their order."""
 _FIRST = "#111111"
 """Colour of CHIMLE."""
 
 
 def _colour(name: str) -> str:
     others = [other for other in METHODS if other != CHIMLE]
-    return _FIRST if name == CHIMLE else _COLOURS[others.index(name) % len(_COLOURS)]
+    return _FIRST if name == CHIMLE else _COLOURS[others.index(name)]
 
 
 def _axes(columns: int, width: float, height: float) -> tuple[Any, list[Any]]:

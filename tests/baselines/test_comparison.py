@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import yaml
 
+from chimle.baselines.figures import _colour
+from chimle.baselines.methods import METHODS
 from chimle.baselines.statistics import change, relative_interval
 from chimle.baselines.tables import known_table, page
+from chimle.data.dataset import Pair
 from chimle.data.fetch.fetching import fetch
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.errors import UserError
@@ -89,6 +92,31 @@ def test_a_run_that_is_missing_is_a_sentence(project: Path) -> None:
         compare.main(project)
     with pytest.raises(UserError, match="known_modes chimle 0"):
         known_modes_table.main(project)
+
+
+def test_every_method_has_a_colour_of_its_own() -> None:
+    assert len({_colour(name) for name in METHODS}) == len(METHODS)
+
+
+def test_inputs_and_samples_of_the_grid_belong_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of twelve pairs, whose numbers sort otherwise than their names; pair n has the grey 9 n."""
+    greys = [np.full((8, 8, 3), 9 * number, np.uint8) for number in range(12)]
+    pairs = [Pair(f"{number:02}", grey, grey) for number, grey in enumerate(greys)]
+    samples = np.stack(greys)[:, None].repeat(2, axis=1)
+    folder = tmp_path / "comparison" / "runs" / f"{TASK}-chimle-0"
+    folder.mkdir(parents=True)
+    run_method.write_images(folder, pairs, samples, 12)
+
+    def checked(inputs: Any, targets: Any, samples: Any) -> np.ndarray:
+        for number, (image, target) in enumerate(zip(inputs, targets, strict=True)):
+            for one in (image, target, *samples["chimle"][number]):
+                assert one.max() == one.min() == 9 * number
+        return greys[0]
+
+    monkeypatch.setattr(compare, "grid", checked)
+    compare.task_grid(tmp_path, TASK, [one_run("chimle", 0, [0.1], 1.0)])
 
 
 @pytest.mark.parametrize(
