@@ -75,7 +75,8 @@ class TrainSettings(Settings):
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the convolutions. Normalisation and distances stay in fp32."""
     graph: bool = True
-    """On a CUDA device, record a step's forward and backward pass once and launch it as a whole."""
+    """On a CUDA device, record a step's forward and backward pass once and launch it as a whole.
+    Not done with several processes, `micro_batches` or `code_noise`."""
     deterministic: bool = True
     """On a CUDA device, use only algorithms that give the same bits each time, so that a resumed
     run is the same run."""
