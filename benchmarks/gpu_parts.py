@@ -139,6 +139,31 @@ def _losses(
     return images[-1].detach().cpu(), loss.detach().cpu(), gradient.cpu()
 
 
+def _chunk_lines(place: Place, task: str, tower: Tower, batch: Batch) -> Iterator[str]:
+    """Choices of a search in small chunks and in large ones, on the device."""
+    settings, perceptual = place.settings("showcase", task), place.perceptual()
+    for low in (False, True):
+        with torch.autocast(place.device.type, torch.bfloat16, enabled=low):
+            one, many = (
+                search(
+                    tower,
+                    perceptual,
+                    batch,
+                    settings.search.candidates,
+                    seed=0,
+                    round_=0,
+                    chunks=[size] * settings.tower.levels,
+                )
+                for size in (3, 64)
+            )
+        same = int((one.indices == many.indices).sum())
+        gap = float((one.distances / many.distances - 1).abs().max())
+        yield (
+            f"{task} {'bf16' if low else 'fp32'}: {same} of {one.indices.numel()} choices "
+            f"equal with chunks of 3 and 64, distances within {gap:.1e}"
+        )
+
+
 def agreement(place: Place) -> Iterator[str]:
     """The three wirings: CPU in fp32 against the device in fp32, TF32 and bf16; chunk sizes."""
     for task in WIRINGS:
@@ -152,11 +177,7 @@ def agreement(place: Place) -> Iterator[str]:
         exact = _losses(tower, perceptual, batch, low=False)
         tower.to(place.device), perceptual.to(place.device)
         there = batch.to(place.device)
-        for name, tf32, low in (
-            ("fp32", False, False),
-            ("TF32", True, False),
-            ("bf16", False, True),
-        ):
+        for name, tf32, low in ARITHMETICS:
             torch.backends.cudnn.allow_tf32 = tf32
             found = _losses(tower, perceptual, there, low)
             cosine = 1 - torch.nn.functional.cosine_similarity(found[2], exact[2], dim=0)
@@ -165,26 +186,7 @@ def agreement(place: Place) -> Iterator[str]:
                 f"{float((found[1] / exact[1] - 1).abs()):.1e}, gradient {float(cosine):.1e}"
             )
         torch.backends.cudnn.allow_tf32 = False
-        for low in (False, True):
-            with torch.autocast(place.device.type, torch.bfloat16, enabled=low):
-                one, many = (
-                    search(
-                        tower,
-                        perceptual,
-                        there,
-                        settings.search.candidates,
-                        seed=0,
-                        round_=0,
-                        chunks=[size] * settings.tower.levels,
-                    )
-                    for size in (3, 64)
-                )
-            same = int((one.indices == many.indices).sum())
-            gap = float((one.distances / many.distances - 1).abs().max())
-            yield (
-                f"{task} {'bf16' if low else 'fp32'}: {same} of {one.indices.numel()} choices "
-                f"equal with chunks of 3 and 64, distances within {gap:.1e}"
-            )
+        yield from _chunk_lines(place, task, tower, there)
 
 
 def _train(
