@@ -2,21 +2,24 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import BaseModel, Field
 
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 from chimle.tasks import TASKS
 from flows import publish
 from flows.compare import MetricChange, gate_rejection
 from flows.flow_settings import GateSettings
 from flows.project import Project, Span, open_project
+from flows.remote_runs import check_deployment, run_elsewhere
 from flows.revisions import check_branch, get_commit, message, results_ref
 from flows.run_states import NOT_PUBLISHED, NOTHING_CHANGED, emit_end_event, skip_if_ended
 from flows.run_summary import write_summary
@@ -68,8 +71,6 @@ def prepare(project: Project, tree: WorkTree, plan: Plan) -> None:
 @fail_with_message
 def train_elsewhere(name: str, deployment: str, plan: Plan, git_remote: str | None) -> None:
     """Train a task in another deployment; its result comes over the DVC remote."""
-    from prefect.deployments import run_deployment
-
     parameters: dict[str, Any] = {
         "task": name,
         "revision": plan.commit,
@@ -77,9 +78,10 @@ def train_elsewhere(name: str, deployment: str, plan: Plan, git_remote: str | No
     }
     if git_remote:
         parameters["git_remote"] = git_remote
-    run: Any = run_deployment(deployment, parameters=parameters)
-    if run.state is None or not run.state.is_completed():
-        raise UserError(f"{deployment} did not train {name}: {run.state and run.state.message}")
+    # The flow that starts again after its process died takes up the run that it had started.
+    state = run_elsewhere(deployment, parameters, f"{flow_run.get_id()}-{plan.commit}-{name}")
+    if not state.is_completed():
+        raise UserError(f"{deployment} did not train {name}: {state.message or state.name}")
 
 
 @task(task_run_name="collect", cache_policy=NO_CACHE, persist_result=False)
@@ -214,6 +216,9 @@ def pipeline(
     )
     if train_deployment and not dvc_remote:
         raise UserError("`train_deployment` needs `dvc_remote`, over which the results come")
+    if train_deployment:
+        with suppress(TransientError):  # Where it is needed, it is asked for again.
+            check_deployment(train_deployment)
     with open_project() as project:
         check_restarts(project.settings.retry)
         if git_remote:
