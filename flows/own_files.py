@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from chimle.errors import UserError
+from chimle.io.patterns import expand, fixed_start
 from chimle.settings.reading import read_yaml
 
 _FILE_FIELDS = (("perceptual", "weights"), ("evaluate", "inception"), ("train", "start"))
@@ -47,32 +48,42 @@ def _named_files(sections: dict[str, Any]) -> Iterator[Any]:
 
 
 def _relative_paths(content: dict[str, Any]) -> Iterator[PurePath]:
-    """The relative paths that parameters or a preset name, each up to its first wildcard."""
+    """The relative paths and patterns that parameters or a preset name."""
     for sections in (content, *as_mapping(content.get("tasks")).values()):
         for value in _named_files(as_mapping(sections)):
             if not isinstance(value, str) or value in _NO_FILES or "://" in value:
                 continue
-            parts = PurePath(value).parts
-            # `models` holds outputs of stages, which DVC writes in this tree.
-            if parts[:1] != ("models",) and not PurePath(value).is_absolute():
-                yield PurePath(*parts[: parts.index("*")] if "*" in parts else parts)
+            if not PurePath(value).is_absolute():
+                yield PurePath(value)
 
 
-def _own_files(tree: Path) -> list[PurePath]:
+def _fixed(root: Path, pattern: PurePath) -> list[PurePath]:
+    """What a pattern names up to its first wildcard; all that its first part matches."""
+    start, first = fixed_start(str(pattern), root), pattern.parts[:1]
+    if start.parts or not first:
+        return [start]
+    # `**` stands for the whole checkout, which the tree has of its own.
+    return [] if first == ("**",) else [PurePath(m.path.name) for m in expand(first[0], root)]
+
+
+def _own_files(root: Path, tree: Path) -> list[PurePath]:
     """Relative paths of a user's images, weights and models; folders before what is in them."""
     params = read_or_empty(tree / "params.yaml")
     preset = read_or_empty(tree / "presets" / f"{params.get('preset', 'demo')}.yaml")
-    found = {PurePath("data", "by-hand"), *_relative_paths(params), *_relative_paths(preset)}
-    return sorted(found, key=lambda path: (len(path.parts), path))
+    named = {PurePath("data", "by-hand"), *_relative_paths(params), *_relative_paths(preset)}
+    found = {path for pattern in named for path in _fixed(root, pattern)}
+    # `models` holds outputs of stages, which DVC writes in this tree.
+    own = (path for path in found if path.parts[:1] != ("models",) and ".." not in path.parts)
+    return sorted(own, key=lambda path: (len(path.parts), path))
 
 
 def link_own_files(root: Path, tree: Path) -> None:
     """Link the user's own files into a work tree of the checkout `root`."""
-    for name in _own_files(tree):
+    for name in _own_files(root, tree):
         try:
             wanted = (root / name).exists() and not (tree / name).exists()
         except (OSError, ValueError):  # It is too long for a name, or holds a null byte.
             continue
-        if wanted and ".." not in name.parts:
+        if wanted:
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).symlink_to((root / name).resolve())

@@ -30,6 +30,21 @@ def has_wildcards(pattern: str) -> bool:
     return glob.has_magic(pattern)
 
 
+def fixed_start(pattern: str, root: Path = Path()) -> PurePath:
+    """The components of a pattern before its first wildcard.
+
+    Args:
+        pattern: relative to `root`, or absolute.
+        root: folder where the pattern starts; what exists there is literal.
+    """
+    start = PurePath()
+    for part in PurePath(pattern).parts:
+        if has_wildcards(part) and not os.path.lexists(root / start / part):
+            break
+        start /= part
+    return start
+
+
 def expand(pattern: str, root: Path = Path()) -> list[Match]:
     """Existing paths that a pattern matches, in the order of their names.
 

@@ -75,3 +75,32 @@ def test_a_training_s_name_is_that_of_its_values(
         (tree / "params.yaml").write_text(f"tasks: {{colourization: {{train: {train}}}}}")
         names.append(training_key(tree, "colourization"))
     assert names[0] == names[1] != names[2]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "linked"),
+    [
+        ("photos/2024-*", ["photos"]),
+        ("photos/*/day", ["photos"]),
+        ("photos/**", ["photos"]),
+        ("photos/a?/day", ["photos"]),
+        ("ph[oa]tos/2024-01", ["photos"]),
+        ("phot*/2024-01", ["photos", "photographs"]),
+        ("old [2024]", ["old [2024]"]),
+        ("old [2024]/*", ["old [2024]"]),
+        ("**/day", []),
+        ("mod*", []),
+        ("../*", []),
+    ],
+)
+def test_what_a_pattern_begins_with_is_linked(
+    places: tuple[Path, Path], pattern: str, linked: list[str]
+) -> None:
+    root, tree = places
+    for name in ("photos/2024-01", "photographs/2024-01", "old [2024]", "models", ".hidden"):
+        (root / name).mkdir(parents=True)
+    source = {"colourization": {"source": {"kind": "folder", "path": pattern}}}
+    (tree / "params.yaml").write_text(yaml.safe_dump({"preset": "demo", "tasks": source}))
+    link_own_files(root, tree)
+    found = {path.name for path in tree.iterdir()} - {"params.yaml", "presets"}
+    assert found == set(linked)
