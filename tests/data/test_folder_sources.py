@@ -1,14 +1,16 @@
 """Folder sources: the walk, names, patterns, and an account of every file."""
 
+import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from chimle.data.fetch.fetching import fetch
-from chimle.data.fetch.source_record import source_record
+from chimle.data.fetch.source_record import source_record, write_record
 from chimle.data.fetch.sources.folder import Folder
 from chimle.data.fetch.sources.listing import read_listing
 from chimle.data.fetch.sources.protocol import Collection, Workspace
@@ -158,6 +160,53 @@ def test_long_and_similar_names_make_pairs(tmp_path: Path) -> None:
     counts = make_pairs(settings, tmp_path / "raw", tmp_path / "pairs", tmp_path / "scratch")
     assert sum(counts.values()) == 17
     assert len(list((tmp_path / "pairs").rglob("target/*.png"))) == 17
+
+
+def test_an_absolute_path_is_the_same_source_wherever_the_project_is(tmp_path: Path) -> None:
+    photos = tmp_path / "photos [2024]"
+    save(photos / "a" / "one.png", photos / "b" / "two.png")
+    for path in (str(photos), f"{photos}/*", str(tmp_path / "photos*" / "a")):
+        records = []
+        for root in (tmp_path / "here", tmp_path / "moved" / "far" / "away"):
+            settings = settings_of(root, path)
+            fetch(settings, root, root / "raw")
+            files = [record["source"] for record in read_records(root / "raw", SOURCE)]
+            records.append((source_record(settings, root), files))
+        assert records[0] == records[1]
+    assert records[0][1] == [str(photos / "a" / "one.png")]
+
+
+@pytest.mark.parametrize("kind", ["hardlink_to", "symlink_to"])
+def test_a_file_system_without_links_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    save(tmp_path / "in" / "a.png", tmp_path / "in" / "b.png")
+    shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "in")
+    (tmp_path / "list.csv").write_text("name,address\na,in/a.png\nb,in/b.png\n")
+    listing = {"file": "list.csv", "name_column": "name", "address_column": "address"}
+
+    def refused(_self: Path, _target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, kind, refused)
+    for source in ({"archives": ["a.zip"]}, {"listing": listing}):
+        write_project(tmp_path, {TASK: {"source": {"kind": "url", **source}}})
+        settings = load_settings(RunSettings, TASK, tmp_path)
+        assert fetch(settings, tmp_path, tmp_path / "raw")["targets"] == 2
+        for name in ("a.png", "b.png"):
+            fetched = tmp_path / "raw" / "targets" / name
+            assert fetched.read_bytes() == (tmp_path / "in" / name).read_bytes()
+            assert not fetched.samefile(tmp_path / "in" / name)
+
+
+def test_a_damaged_record_of_a_source_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "sources" / f"{TASK}.json"
+    assert write_record(tmp_path, TASK, {"kind": "folder"})
+    good = path.read_bytes()
+    path.write_bytes(b"\xff" + good)
+    assert write_record(tmp_path, TASK, {"kind": "folder"})
+    assert path.read_bytes() == good
+    assert not write_record(tmp_path, TASK, {"kind": "folder"})
 
 
 def test_ids_of_pairs() -> None:

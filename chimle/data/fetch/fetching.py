@@ -8,6 +8,7 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ class _Copy:
     Attributes:
         out: destination.
         skip_damaged: whether damaged files are only listed.
-        owned: folder of files extracted for this run: they are hard-linked instead of copied.
+        owned: folder of files extracted for this run: they are hard-linked instead of copied,
+            where the file system can.
     """
 
     out: Path
@@ -61,9 +63,10 @@ class _Copy:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.unlink(missing_ok=True)  # From a run that was killed.
         if source.is_relative_to(self.owned) and not source.is_symlink():
-            copy.hardlink_to(source)
-        else:
-            shutil.copyfile(source, copy)
+            with suppress(OSError):  # File systems of removable disks have no links.
+                copy.hardlink_to(source)
+                return
+        shutil.copyfile(source, copy)
 
     def __call__(self, item: _Item) -> dict[str, Any]:
         source = Path(item.photo.path)

@@ -41,7 +41,7 @@ def write_record(root: Path, task: str, record: dict[str, Any]) -> bool:
     """Write a task's record where it is another one; returns whether it was."""
     path = root / "data" / "sources" / f"{task}.json"
     text = json.dumps(record, indent=1, sort_keys=True) + "\n"
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    if path.is_file() and path.read_bytes() == text.encode():
         return False
     write_text(path, text)
     return True

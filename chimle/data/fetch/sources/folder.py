@@ -4,12 +4,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
 from chimle.io.files import sha256_of, write_text
+from chimle.io.patterns import fixed_start
 from chimle.settings.source import FolderSource
 
 _WRITTEN = ("data/raw", "data/pairs", "data/contact", "models", "galleries", "report", "scratch")
@@ -27,6 +28,14 @@ class Folder:
         return select(self.settings, root, self._origin, [root / name for name in _WRITTEN])
 
     def _origin(self, path: str) -> Mapping[str, str]:
+        """Where an image is from: an absolute path where the settings have one.
+
+        So it is the same in every work tree, and where the project is moved.
+        """
+        named = (self.settings.path, self.settings.inputs)
+        starts = [fixed_start(name) for name in named if name and Path(name).is_absolute()]
+        if any(PurePath(path).is_relative_to(start) for start in starts):
+            return {"source": PurePath(path).as_posix()}
         return {"source": Path(os.path.relpath(path, self.workspace.root)).as_posix()}
 
     def _files(self, collection: Collection) -> Iterator[str]:

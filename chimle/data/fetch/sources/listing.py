@@ -1,6 +1,7 @@
 """Listing source: images whose addresses are in a CSV file."""
 
 import csv
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -83,7 +84,10 @@ class Listing:
             ending = PurePosixPath(file_name(address)).suffix.lower()
             path = tree / f"{name}{ending}"
             path.unlink(missing_ok=True)
-            path.symlink_to(fetched.path.resolve())
+            try:
+                path.symlink_to(fetched.path.resolve())
+            except OSError:  # File systems of removable disks have no links.
+                shutil.copyfile(fetched.path, path)
             origins[str(path)] = {"source": plain(address), "version": fetched.sha256}
         return select(self.settings, tree, origins.__getitem__)
 
