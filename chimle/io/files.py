@@ -96,14 +96,24 @@ def resolved(path: Path) -> Path:
 
 
 def put_in_place(folder: Path, path: Path) -> None:
-    """Rename a finished folder to `path`, replacing what is there, or what it links to."""
+    """Move a finished folder to `path`, replacing what is there, or what it links to.
+
+    Where it lies on another disk it is copied beside `path` first: what is there stays until all
+    of the new one is.
+    """
     path = resolved(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    old = path.with_name(_hidden_name(path, "old"))
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)
-    shutil.move(folder, path)
+    new, old = (path.with_name(_hidden_name(path, end)) for end in ("new", "old"))
+    for left in (new, old):  # By a process that was killed.
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        if folder.stat().st_dev != path.parent.stat().st_dev:
+            folder = Path(shutil.move(folder, new))
+        if path.exists():
+            path.rename(old)
+        shutil.move(folder, path)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,36 @@ def test_a_held_lock_is_reported_or_waited_for(tmp_path: Path) -> None:
     assert not waited
     with locked(path, wait=False) as again:
         assert again is not None
+
+
+def test_a_full_disk_keeps_what_a_folder_of_another_disk_was_to_replace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system")
+    path = tmp_path / "pairs"
+    path.mkdir()
+    (path / "old").write_text("old")
+
+    def full(_source: str, target: str, **_more: object) -> None:
+        Path(target).mkdir()
+        (Path(target) / "new").write_text("n")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with tempfile.TemporaryDirectory(dir=memory) as other:
+        folder = Path(other) / "staging"
+        folder.mkdir()
+        (folder / "new").write_text("new")
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "copytree", full)
+            with pytest.raises(OSError, match="No space left"):
+                put_in_place(folder, path)
+        assert [file.name for file in path.iterdir()] == ["old"]
+        put_in_place(folder, path)
+        assert not folder.exists()
+    assert [file.name for file in path.iterdir()] == ["new"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pairs"]
 
 
 WITHOUT_FCNTL = """
