@@ -1,6 +1,7 @@
 """Errors that a user can fix, and how command lines report them."""
 
 import errno
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -38,6 +39,8 @@ DISK_FULL = {
     errno.EDQUOT: "the disk quota is used up",
 }
 """Operating system errors that every later write meets too."""
+_INTERRUPTED = 128 + signal.SIGINT
+"""Exit code after Ctrl-C."""
 _MEMORY_FULL = ("out of memory", "allocate memory", "not enough memory", "status_alloc_failed")
 """Parts of PyTorch's messages where memory is full; others speak of memory, too."""
 
@@ -67,7 +70,8 @@ def is_memory_full(error: BaseException) -> bool:
 def guarded(main: Callable[[], None], debug: bool = False, smaller: str | None = None) -> None:
     """Run `main`; an error that the user can fix is printed as one sentence, exit code 2.
 
-    A reader that closes the pipe early is no error.
+    A reader that closes the pipe early is no error. After Ctrl-C the exit code is 130, without a
+    traceback.
 
     Args:
         main: the command.
@@ -83,6 +87,9 @@ def guarded(main: Callable[[], None], debug: bool = False, smaller: str | None =
             main()
         except BrokenPipeError:
             raise
+        except KeyboardInterrupt:
+            emit_line("interrupted")
+            sys.exit(_INTERRUPTED)
         except UserError as error:
             _fail(str(error))
         except OSError as error:

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections import deque
@@ -30,7 +31,8 @@ Work = Callable[[T], dict[str, Any]]
 
 
 def _watch_parent() -> None:
-    """End this worker when its parent has ended, even by SIGKILL."""
+    """End this worker when its parent has ended, even by SIGKILL; leave Ctrl-C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,44 @@ def test_a_damaged_journal_is_continued_before_the_damage(tmp_path: Path, damage
     journal.write_bytes(b"".join((*lines[:2], damaged, *lines[3:])))
     assert journalled(journal, items, number) == 2
     assert list(read_lines(journal)) == [number(item) for item in items]
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from chimle.errors import guarded
+from chimle.io.journal import journalled
+from tests.io.test_journal import slow
+if __name__ == "__main__":
+    guarded(lambda: journalled(Path(sys.argv[1]), list(range(400)), slow, workers=2))
+"""
+
+
+def slow(item: int) -> dict[str, Any]:
+    time.sleep(0.02)
+    return {"item": item}
+
+
+def test_ctrl_c_is_one_line_and_keeps_what_was_done(tmp_path: Path) -> None:
+    program, journal = tmp_path / "program.py", tmp_path / "journal.jsonl"
+    program.write_text(PROGRAM)
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(program), str(journal)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not journal.exists() or not journal.stat().st_size:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # As a terminal does: to the workers, too.
+    assert process.communicate(timeout=120)[1] == "interrupted\n"
+    assert process.returncode == 130
+    done = list(read_lines(journal))
+    assert done == [number(item) for item in range(len(done))]
+    assert 0 < len(done) < 400
 
 
 def test_stages_of_data_start_without_torch() -> None:
