@@ -52,10 +52,21 @@ class Usage:
         }
 
 
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing where it is gone."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _files(path: Path) -> Iterator[Path]:
-    """The files under a path, itself if it is one; links are not followed."""
+    """The files under a path, itself if it is one; links are not followed.
+
+    A folder that vanishes meanwhile, as those of runs do, holds none.
+    """
     if path.is_dir() and not path.is_symlink():
-        for entry in path.iterdir():
+        for entry in _entries(path):
             yield from _files(entry)
     elif path.is_symlink() or path.exists():
         yield path
@@ -103,8 +114,7 @@ def caches(root: Path) -> dict[Path, list[Path]]:
 
 def _scratch(project: Path) -> list[Path]:
     """Entries of a project's `scratch/`."""
-    scratch = project / "scratch"
-    return sorted(scratch.iterdir()) if scratch.is_dir() else []
+    return _entries(project / "scratch")
 
 
 def list_usage(root: Path) -> list[Usage]:
@@ -127,7 +137,7 @@ def list_usage(root: Path) -> list[Usage]:
 
 
 def _at_depth(folder: Path, depth: int) -> Iterator[Path]:
-    for entry in folder.iterdir():
+    for entry in _entries(folder):
         if depth > 1 and entry.is_dir() and not entry.is_symlink():
             yield from _at_depth(entry, depth - 1)
         else:
@@ -135,8 +145,11 @@ def _at_depth(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _newest(path: Path) -> float:
-    """When something under a path was last written."""
-    return max((file.lstat().st_mtime for file in _files(path)), default=path.lstat().st_mtime)
+    """When something under a path was last written; now, where something vanishes meanwhile."""
+    try:
+        return max((file.lstat().st_mtime for file in _files(path)), default=path.lstat().st_mtime)
+    except FileNotFoundError:
+        return time.time()
 
 
 def old_scratch(root: Path, days: float) -> list[Path]:
