@@ -21,23 +21,38 @@ from flows.trim import trim
 FLOWS = {flow.name: flow for flow in (pipeline, train, evaluate, sweep, trim)}
 
 
-def read_parameters(words: list[str]) -> dict[str, Any]:
-    """`NAME=VALUE` words as parameters; `UserError` if one has no `=`."""
-    parameters = {}
+def _is_text(flow: str, name: str) -> bool:
+    """Whether a parameter of a flow takes text alone, or nothing."""
+    schema = FLOWS[flow].parameters.properties.get(name, {})
+    kinds = {kind.get("type") for kind in schema.get("anyOf", [schema])}
+    return "string" in kinds <= {"string", "null"}
+
+
+def read_parameters(flow: str, words: list[str]) -> dict[str, Any]:
+    """`NAME=VALUE` words as parameters of a flow.
+
+    A number is text where the parameter is: a commit's hash may have digits only.
+
+    Raises:
+        UserError: a word has no `=`.
+    """
+    parameters: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
             raise UserError(f"`{word}` is not a parameter: write NAME=VALUE")
         try:
-            parameters[name] = json.loads(text)
-        except ValueError:
-            parameters[name] = text
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = text
+        number = isinstance(value, int | float) and _is_text(flow, name)
+        parameters[name] = text if number else value
     return parameters
 
 
 def run(name: str, words: list[str]) -> None:
     """Run a flow; a failure becomes a `UserError` with its message."""
-    parameters = read_parameters(words)
+    parameters = read_parameters(name, words)
     if not PREFECT_API_URL.value():
         # Prefect's ephemeral server starts without the concurrency limit.
         with open_project() as project, get_client(sync_client=True) as client:

@@ -32,6 +32,7 @@ _START_SECONDS = 300
 LATE = "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS"
 _GRACE_SECONDS = 20
 _PAUSE_SECONDS = 2.0
+_LAST_PORT = 65_535
 
 
 class _StopError(Exception):
@@ -226,6 +227,17 @@ def serve(root: Path, host: str, port: int, slots: int | None, public: Sequence[
         remove_orphaned(root)
 
 
+def port_number(text: str) -> int:
+    """An argument of a command line as a port.
+
+    Raises:
+        ArgumentTypeError: it is no number from 1 to 65535.
+    """
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a port from 1 to {_LAST_PORT}")
+    return int(text)
+
+
 def _stop(_number: int, _frame: object) -> None:
     # A second signal must not interrupt the shutdown.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -237,7 +249,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(), help="project directory (default: .)")
     parser.add_argument("--host", default="127.0.0.1", help="address (default: this machine only)")
-    parser.add_argument("--port", type=int, default=4200, help="port (default: 4200)")
+    parser.add_argument("--port", type=port_number, default=4200, help="port (default: 4200)")
     parser.add_argument(
         "--slots", type=slot_count, help="trainings at once (default: one per GPU, or 1)"
     )

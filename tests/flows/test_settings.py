@@ -1,5 +1,6 @@
 """`flows.yaml`, grids of sweeps and the parameters of flows: bad ones are refused by a sentence."""
 
+from argparse import ArgumentTypeError
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
@@ -14,6 +15,7 @@ from flows.__main__ import FLOWS, read_parameters
 from flows.flow_settings import FlowSettings, load_flow_settings
 from flows.publish import PublishOptions
 from flows.run_states import AGAIN, NOT_PUBLISHED, NOTHING_CHANGED, ended_before
+from flows.serve import port_number
 from flows.setup_server import FLOWS as KNOWN
 from flows.setup_server import automations
 from flows.steps import TaskName
@@ -106,10 +108,32 @@ def test_publish_options_are_checked_before_anything_runs() -> None:
 
 
 def test_words_of_the_command_line() -> None:
-    read = read_parameters(['tasks=["a"]', "branch=nightly", "base=", "n=3"])
+    read = read_parameters("pipeline", ['tasks=["a"]', "branch=nightly", "base=", "n=3"])
     assert read == {"tasks": ["a"], "branch": "nightly", "base": "", "n": 3}
     with pytest.raises(UserError, match="write NAME=VALUE"):
-        read_parameters(["nightly"])
+        read_parameters("pipeline", ["nightly"])
+    hashes = ["revision=8412345", "base=12e4567", "branch=2024", 'git_remote="7"', "license=null"]
+    assert read_parameters("pipeline", hashes) == {
+        "revision": "8412345",
+        "base": "12e4567",
+        "branch": "2024",
+        "git_remote": "7",
+        "license": None,
+    }
+    read = read_parameters("pipeline", ["ignore_gate=true"])
+    assert read == {"ignore_gate": True}
+    assert read_parameters("trim", ["results_days=30"]) == {"results_days": 30}
+    assert read_parameters("sweep", ['grid={"a.b": [1]}', "name=1"]) == {
+        "grid": {"a.b": [1]},
+        "name": "1",
+    }
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "9" * 5000, "x", "", "80.5"])
+def test_a_port_that_cannot_be_is_refused(text: str) -> None:
+    assert port_number("4200") == 4200
+    with pytest.raises(ArgumentTypeError, match="is not a port from 1 to 65535"):
+        port_number(text)
 
 
 def test_a_grid_is_every_combination() -> None:
