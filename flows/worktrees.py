@@ -40,18 +40,25 @@ class WorkTree:
     lock: int
 
 
-def git(root: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
+def git(root: Path, *arguments: str, env: dict[str, str] | None = None, hooks: bool = True) -> str:
     """Standard output of a Git command, without its last newline.
+
+    Args:
+        root: where it runs.
+        arguments: the command.
+        env: added to the environment.
+        hooks: whether the user's hooks run.
 
     Raises:
         UserError: Git failed; with its message.
     """
     done = subprocess.run(
-        ["git", *arguments],
+        ["git", *(() if hooks else ("-c", f"core.hooksPath={os.devnull}")), *arguments],
         cwd=root,
         env={**os.environ, "GIT_TERMINAL_PROMPT": "0", **(env or {})},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",  # A folder's name may be in another encoding.
         check=False,
     )
     if done.returncode:
@@ -215,7 +222,8 @@ def work_tree(root: Path, name: str, commit: str) -> Iterator[WorkTree]:
             git(root, "worktree", "prune")
             owned.callback(_remove_locked, root, path)
             add = ("worktree", "add", "--quiet", "--detach", "--end-of-options")
-            git(root, *add, str(path), found)
+            # `dvc install` makes a hook that fetches all data after a checkout, or fails.
+            git(root, *add, str(path), found, hooks=False)
         _prepare(root, path)
         yield WorkTree(path, lock)
 

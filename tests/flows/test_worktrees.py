@@ -100,6 +100,16 @@ def test_a_remote_becomes_the_default_of_a_tree_alone(root: Path) -> None:
     assert trees(root) == 0
 
 
+def test_the_user_s_hooks_do_not_run_in_a_tree(root: Path) -> None:
+    """That of `dvc install` fails where the cache lacks an output, and Git then does."""
+    hook = root / ".git" / "hooks" / "post-checkout"
+    hook.write_text("#!/bin/sh\ntouch ran\nexit 1\n")
+    hook.chmod(0o755)
+    with work_tree(root, "one", "HEAD") as tree:
+        assert (tree.path / "params.yaml").exists()
+        assert not (tree.path / "ran").exists()
+
+
 def test_an_unknown_revision_is_a_sentence_and_leaves_nothing(root: Path) -> None:
     with pytest.raises(UserError, match="git worktree"), work_tree(root, "one", "nowhere"):
         pass
