@@ -53,7 +53,8 @@ class Folder:
         stats, count = hashlib.sha256(), 0
         for path in self._files(collection):
             stat = Path(path).stat()
-            stats.update(os.fsencode(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0"))
+            named = f"{path}\0{self._origin(path)['source']}"
+            stats.update(os.fsencode(f"{named}\0{stat.st_size}\0{stat.st_mtime_ns}\0"))
             count += 1
         name = hashlib.sha256(self.settings.model_dump_json().encode()).hexdigest()[:16]
         known = self.workspace.scratch / "folders" / f"{name}.json"
