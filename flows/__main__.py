@@ -13,6 +13,7 @@ from prefect.settings import PREFECT_API_URL
 from chimle.errors import UserError, guarded
 from flows.pipeline import pipeline
 from flows.project import open_project
+from flows.server_errors import server_errors
 from flows.setup_server import set_slots
 from flows.sweep import sweep
 from flows.training import evaluate, train
@@ -58,7 +59,8 @@ def run(name: str, words: list[str]) -> None:
         with open_project() as project, get_client(sync_client=True) as client:
             set_slots(client, project.settings.slots, None)
     try:
-        state: Any = FLOWS[name](return_state=True, **parameters)
+        with server_errors():
+            state: Any = FLOWS[name](return_state=True, **parameters)
     except (ValueError, TypeError) as error:
         raise UserError(f"{name}: {' '.join(str(error).split())}") from None
     if not state.is_completed():

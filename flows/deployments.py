@@ -14,6 +14,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from chimle.errors import UserError, guarded
 from flows.command import SECRETS, environment
 from flows.revisions import project_root
+from flows.server_errors import server_errors
 
 _COMMAND = ("prefect", "--no-prompt", "deploy", "--all")
 _ROOT = "CHIMLE_ROOT"
@@ -47,7 +48,7 @@ def _restore(
 
 def main() -> None:
     """Deploy."""
-    with get_client(sync_client=True) as client:
+    with server_errors(), get_client(sync_client=True) as client:
         before = {found.id: found.schedules for found in client.read_deployments()}
         _deploy()
         for found in client.read_deployments():

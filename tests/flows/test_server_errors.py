@@ -1,0 +1,63 @@
+"""Commands whose server is away, or refuses the login: one sentence that says what to do."""
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from chimle.errors import UserError
+from flows import deployments, setup_server
+from flows.__main__ import run
+from tests.support.helpers import ROOT
+from tests.support.servers import free_port
+
+COMMANDS: dict[str, Callable[[], None]] = {
+    "set up": lambda: setup_server.main(ROOT, None),
+    "deploy": deployments.main,
+    "run": lambda: run("train", ["task=colourization"]),
+}
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Answers 401, as a server to a request without its login."""
+
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), _Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/api"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_server_that_is_away(command: Callable[[], None]) -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    with temporary_settings({PREFECT_API_URL: url}), pytest.raises(UserError) as caught:
+        command()
+    assert f"server at {url} does not answer: start it with `make serve`" in str(caught.value)
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_server_that_refuses_the_login(
+    command: Callable[[], None], refusing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    with temporary_settings({PREFECT_API_URL: refusing}), pytest.raises(UserError) as caught:
+        command()
+    assert f"server at {refusing} refuses the login: export" in str(caught.value)
