@@ -64,15 +64,17 @@ class Call(threading.Thread):
 
     def __init__(self, key: str) -> None:
         super().__init__(daemon=True)
-        self.key, self.state, self.error = key, None, None
+        self.key = key
+        self.state: Any = None
+        self.error: Exception | None = None
         self.context = copy_context()  # It holds the settings of Prefect.
         self.start()
 
     def run(self) -> None:
         try:
-            self.state: Any = self.context.run(run_elsewhere, NAME, {}, self.key)
+            self.state = self.context.run(run_elsewhere, NAME, {}, self.key)
         except Exception as error:  # noqa: BLE001 - the test looks at it
-            self.error: Any = error
+            self.error = error
 
     def ended(self) -> Any:
         """The state that it returned."""
