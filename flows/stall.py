@@ -48,11 +48,13 @@ class StallWatch:
 
     def __init__(self, limit: StallLimit, end: Callable[[], None]) -> None:
         self.limit, self.end, self.stalled = limit, end, False
-        self._last, self._done = time.time(), threading.Event()
+        # Not the time of day: it jumps where a clock is set or a machine sleeps.
+        self._last, self._done = time.monotonic(), threading.Event()
+        self._newest = limit.last_state()
 
     def note_progress(self) -> None:
         """The command has printed a line."""
-        self._last = time.time()
+        self._last = time.monotonic()
 
     @contextmanager
     def running(self) -> Iterator["StallWatch"]:
@@ -68,7 +70,11 @@ class StallWatch:
     def _watch(self) -> None:
         pause = min(self.limit.seconds * _POLL_SHARE, _MAX_POLL_SECONDS)
         while not self._done.wait(pause):
-            if time.time() - max(self._last, self.limit.last_state()) > self.limit.seconds:
+            newest = self.limit.last_state()
+            if newest != self._newest:
+                self._newest = newest
+                self.note_progress()
+            if time.monotonic() - self._last > self.limit.seconds:
                 self.stalled = True
                 self.end()
                 return

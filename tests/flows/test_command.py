@@ -1,6 +1,7 @@
 """Commands end with their flow, stream their output, and fail in three ways."""
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from chimle.errors import TransientError, UserError
 from flows.command import CommandError, Commands, failure
 from flows.project import done_by, noting_stages
-from flows.stall import StallLimit
+from flows.stall import StallLimit, StallWatch
 from tests.support.helpers import ROOT
 from tests.support.stack import wait_until
 
@@ -137,6 +138,22 @@ def test_a_command_without_progress_is_ended(tmp_path: Path) -> None:
         Commands(tmp_path).run(command, tmp_path, print, stall=StallLimit(1, states))
     assert len(list(states.iterdir())) == 4
     assert not [process for process in sleepers(tmp_path) if "c.py" in process.cmdline()[-1]]
+
+
+def test_a_clock_that_is_set_stalls_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So does a machine that slept; a state of a clock that is ahead is progress once."""
+    (tmp_path / "state").touch()
+    os.utime(tmp_path / "state", (2**33, 2**33))
+    ended = threading.Event()
+    watch = StallWatch(StallLimit(1.5, tmp_path), ended.set)
+    days = itertools.count(1)
+    with monkeypatch.context() as patch, watch.running():
+        patch.setattr(time, "time", lambda: 86_400.0 * (20_000 + next(days)))
+        assert not ended.wait(0.5)
+        assert ended.wait(60)
+    assert watch.stalled
 
 
 def test_a_child_that_its_own_parent_left_is_ended(tmp_path: Path) -> None:
