@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +19,8 @@ from chimle.settings.model_settings import ModelSettings
 from chimle.tasks import Wiring
 
 AnyImage = Image.Image | np.ndarray | Tensor
+Images = Sequence[AnyImage] | np.ndarray | Tensor
+"""Several images, or one array or tensor of several."""
 ImageType = TypeVar("ImageType", Image.Image, np.ndarray, Tensor)
 
 HALF_LEVEL = 0.5 / 255
@@ -84,10 +87,10 @@ def _check_values(image: Tensor) -> None:
 
 
 def like(given: ImageType, rgb: np.ndarray) -> ImageType:
-    """(H, W, 3) uint8 in the type of `given`."""
+    """(H, W, 3) uint8 in the type of `given`; a tensor is float32, on the device of `given`."""
     if isinstance(given, Image.Image):
         return Image.fromarray(rgb)
-    return to_tensor([rgb])[0] if isinstance(given, Tensor) else rgb
+    return to_tensor([rgb])[0].to(given.device) if isinstance(given, Tensor) else rgb
 
 
 def padded(images: Tensor, multiple: int) -> Tensor:

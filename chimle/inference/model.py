@@ -86,7 +86,8 @@ class Model(ModelInputs):
                 what the file decodes to.
 
         Returns:
-            Samples in the type of `image`: of its size, or 16 times larger (super-resolution).
+            Samples in the type of `image`, tensors on its device: of its size, or 16 times larger
+            (super-resolution).
 
         Raises:
             TypeError: `image` is of another type.

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageOps
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.pyramid import to_uint8
-from chimle.inference.inputs import as_array
+from chimle.inference.inputs import as_array, like
 from tests.support.colour_profiles import exchanged_profile
 from tests.support.jpeg import smooth
 
@@ -187,3 +187,11 @@ def test_a_value_that_no_image_has_is_one_sentence(value: float, kind: torch.dty
 def test_values_are_taken_that_differ_from_an_image_by_rounding(value: float) -> None:
     image = with_value(value, torch.float32)
     np.testing.assert_array_equal(as_array(image), to_uint8(image.unsqueeze(0))[0])
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_tensor_s_samples_are_on_its_device(device: str) -> None:
+    made = like(torch.zeros(3, 4, 5, device=device, dtype=torch.bfloat16), COLOURS[..., :3])
+    assert made.device.type == device
+    assert made.dtype == torch.float32
+    assert made.shape == (3, 12, 10)
