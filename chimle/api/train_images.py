@@ -18,7 +18,7 @@ from chimle.errors import UserError
 from chimle.images.degrade import degrade, parameters_of
 from chimle.images.jpeg import code_of_degradation
 from chimle.images.pyramid import resize
-from chimle.inference.inputs import AnyImage, as_array
+from chimle.inference.inputs import Images, as_array
 from chimle.inference.model import Model
 from chimle.perceptual.training_distance import described, load_training_distance
 from chimle.settings.degradation import DegradationSettings
@@ -44,11 +44,11 @@ class TrainedModel:
 
 
 def train(
-    images: Sequence[AnyImage],
+    images: Images,
     task: str,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     *,
-    inputs: Sequence[AnyImage] | None = None,
+    inputs: Images | None = None,
     degradation: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> TrainedModel:
@@ -58,7 +58,8 @@ def train(
     written and a killed run is lost: to resume, train in a project (`docs/howto-train.md`).
 
     Args:
-        images: targets: PIL images, (H, W, 3) uint8 arrays or (3, H, W) tensors in [0, 1].
+        images: targets: PIL images, (H, W, 3) uint8 arrays or (3, H, W) tensors in [0, 1]; or one
+            (N, H, W, 3) array or (N, 3, H, W) tensor of them.
         task: name of a task.
         settings: sections `tower`, `perceptual`, `search` and `train` with their fields, as in a
             preset's file; a field that is not given has its default. With `train.start`, fields of
@@ -114,14 +115,12 @@ def _start_bundle(sections: Mapping[str, Any], task: str) -> Bundle | None:
 
 
 def _pairs(
-    images: Sequence[AnyImage],
-    inputs: Sequence[AnyImage] | None,
+    images: Images,
+    inputs: Images | None,
     settings: ModelSettings,
     degrading: DegradationSettings,
 ) -> list[Pair]:
     """Pairs of the tower's resolution, named by their numbers."""
-    if not images:
-        raise UserError("there is no image to train on: give at least one")
     if inputs is not None and len(inputs) != len(images):
         raise UserError(
             f"{len(inputs)} inputs for {len(images)} images: every image needs its own input"
@@ -143,6 +142,8 @@ def _pairs(
             )
         own = _square(given, size // task.reduction, f"input {number}")
         pairs.append(Pair(str(number), own, target))
+    if not pairs:
+        raise UserError("there is no image to train on: give at least one")
     return pairs
 
 

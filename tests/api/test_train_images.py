@@ -65,6 +65,18 @@ def test_given_inputs_are_those_of_the_degradation() -> None:
     assert given.curve == made.curve
 
 
+def test_images_of_one_size_may_be_one_array_or_tensor() -> None:
+    batch = np.stack([image[:32, :32] for image in IMAGES])
+    tensor = torch.from_numpy(batch).permute(0, 3, 1, 2) / 255
+    settings = {**SETTINGS, "train": {**SETTINGS["train"], "rounds": 1}}
+    wanted = chimle.train(list(batch), "colourization", settings, inputs=list(batch)).model
+    for images in (batch, tensor):
+        found = chimle.train(images, "colourization", settings, inputs=images).model
+        assert found.bundle.provenance == wanted.bundle.provenance
+    with pytest.raises(UserError, match="there is no image to train on"):
+        chimle.train(batch[:0], "colourization", settings)
+
+
 def test_the_model_remembers_its_degradation() -> None:
     trained = chimle.train(
         IMAGES, "decompression", SETTINGS, degradation={"jpeg_quality": 40}
