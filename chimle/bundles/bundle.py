@@ -7,6 +7,7 @@ import hashlib
 import json
 import lzma
 import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -140,6 +141,7 @@ def read_member(bundle: Path, name: str, largest: int) -> bytes:
         if bundle.is_dir():
             content = _read_file(bundle / name, largest)
         else:
+            _check_regular(bundle)
             with zipfile.ZipFile(bundle) as archive:
                 content = _read_zipped(archive, name, largest)
     except (FileNotFoundError, KeyError):
@@ -155,8 +157,16 @@ def read_member(bundle: Path, name: str, largest: int) -> bytes:
     return content
 
 
+def _check_regular(path: Path) -> None:
+    """`UserError` for a pipe, which opening would wait for, or a device, which may never end."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UserError(f"{path} is no regular file: there is no model bundle")
+
+
 def _read_file(path: Path, largest: int) -> bytes | None:
     """A file's content; None where it is larger than that."""
+    _check_regular(path)
     with path.open("rb") as stream:
         if os.fstat(stream.fileno()).st_size > largest:
             return None
@@ -228,6 +238,11 @@ def _empty_tower(settings: ModelSettings) -> tuple[Tower, int]:
     return tower, 4 * sum(value.numel() for value in state) + _HEADER_BYTES * len(state)
 
 
+def _is_finite(weights: Tensor) -> bool:
+    """Whether weights are real numbers and finite: others would draw black images."""
+    return not weights.is_complex() and bool(weights.float().isfinite().all())
+
+
 def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
     """Read a bundle, a folder or a zip file.
 
@@ -251,6 +266,10 @@ def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
         state: dict[str, Tensor] = load_safetensors(content)
     except SafetensorError as error:
         raise UserError(f"{path} is damaged ({error}): make or fetch it again") from None
+    if strange := next((name for name, v in state.items() if not _is_finite(v)), None):
+        raise UserError(
+            f"{path}: `{strange}` has values that are no finite real numbers: make it again"
+        )
     try:
         tower.load_state_dict({k: v.float() for k, v in state.items()}, assign=True)
     except RuntimeError as error:

@@ -1,7 +1,9 @@
 """Bundles: the same bytes every time, and one sentence for a bad bundle."""
 
 import json
+import os
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 import chimle
@@ -229,6 +233,37 @@ def test_a_promise_of_many_weights_takes_no_memory(tmp_path: Path) -> None:
     (folder / "bundle.json").write_text(edited(folder, widths=[2**20] * 4, growth=[2**20] * 4))
     with pytest.raises(UserError, match=r"weights\.safetensors is damaged|does not fit"):
         load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", [*FILES, "."])
+def test_a_device_or_pipe_is_not_read(tmp_path: Path, name: str) -> None:
+    """A pipe would be waited for, and some devices never end."""
+    place = (tiny_bundle(tmp_path / "bundle", TASK) / name).resolve()
+    if place.is_dir():
+        place = tmp_path / "bundle.zip"
+    place.unlink(missing_ok=True)
+    place.symlink_to(os.devnull)
+    with pytest.raises(UserError, match=f"{place} is no regular file: there is no model bundle"):
+        load(tmp_path / "bundle.zip" if name == "." else tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    "value", [torch.tensor(float("nan")), torch.tensor(float("-inf")), torch.tensor(1j)]
+)
+def test_weights_that_are_no_finite_numbers_draw_no_black_images(
+    tmp_path: Path, value: Tensor
+) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle", TASK)
+    state = load_safetensors((bundle / "weights.safetensors").read_bytes())
+    name = sorted(state)[7]
+    state[name] = state[name].to(value.dtype)
+    state[name].view(-1)[-1] = value
+    (bundle / "weights.safetensors").write_bytes(save_safetensors(state))
+    description = json.loads((bundle / "bundle.json").read_text())
+    del description["weights_sha256"]
+    (bundle / "bundle.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match=f"`{re.escape(name)}` has values that are no finite"):
+        load(bundle)
 
 
 def test_packing_keeps_the_license(tmp_path: Path) -> None:
