@@ -15,6 +15,8 @@ from chimle.io.csv_rows import CsvRows
 from chimle.io.files import resolved
 from chimle.metrics.prediction import Prediction
 
+_NUMBER = re.compile(r"_\d+(\.\d+)*$")
+"""What follows the target's name in a sample's: `_3`, or `_3.3.5.5` of a variation."""
 GRID = "_grid"
 """Suffix of the overview that `chimle sample` writes beside its samples; it is no sample."""
 
@@ -73,10 +75,13 @@ def _by_name(folder: Path, others: Sequence[Path], left_out: list[LeftOut]) -> d
 
 
 def _owner(image: _Named, names: Collection[str]) -> str | None:
-    """The target NAME of `NAME.png`, `NAME_3.png` or `NAME/3.png`; None for an overview grid."""
+    """The target NAME of `NAME.png`, `NAME_3.png`, `NAME_3.3.5.5.png` or `NAME/3.png`.
+
+    None for an overview grid.
+    """
     if image.name.endswith(GRID) and image.name.removesuffix(GRID) in names:
         return None
-    possible = (image.name, re.sub(r"_\d+$", "", image.name), image.name.rpartition("/")[0])
+    possible = (image.name, _NUMBER.sub("", image.name), image.name.rpartition("/")[0])
     fitting = [name for name in dict.fromkeys(possible) if name in names]
     if not fitting:
         end = f"NAME_0{image.path.suffix}"

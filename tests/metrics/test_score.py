@@ -66,6 +66,7 @@ def scored(root: Path, *extra: object, outputs: str = "outputs") -> dict[str, An
     [
         lambda name, number: f"{name}_{number}.png",
         lambda name, number: f"{name}_{number:03}.png",
+        lambda name, number: f"{name}_4.4.{number}.{number}.png",
         lambda name, number: f"{name}/{number}.png",
     ],
 )
