@@ -50,7 +50,7 @@ def _file_of(image: ImageFile.ImageFile) -> Path | IO[bytes] | None:
     """What an image was opened from, where that can still be read."""
     if image.format not in ("JPEG", "MPO"):
         return None
-    if image.tile and image.fp is not None:
+    if image.tile and image.fp is not None and not image.fp.closed:
         before = image.fp.tell()
         image.fp.seek(0)
         content = io.BytesIO(image.fp.read())

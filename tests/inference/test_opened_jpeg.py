@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 import chimle
+from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.jpeg import quality_tables
 from chimle.inference.model import Model
@@ -119,3 +120,10 @@ def test_what_has_no_jpeg_file_has_no_code(tmp_path: Path) -> None:
     gone.load()
     path.unlink()
     assert pixels_and_code(gone)[1] is None
+
+
+def test_an_image_whose_stream_is_closed_is_one_sentence(model: Model, tmp_path: Path) -> None:
+    with written(tmp_path / "photo.jpg").open("rb") as stream:
+        image = Image.open(stream)
+    with pytest.raises(UserError, match="the image cannot be read"):
+        model.sample(image, n=1)
