@@ -12,7 +12,14 @@ from chimle.baselines.tables import ordered, task_runs
 from chimle.images.contact_sheet import contact_sheet
 
 _COLOURS = (
-    *("#2a6f97", "#e07a5f", "#6d6875", "#81b29a", "#b5838d", "#f2cc8f", "#a3b18a", "#9a8c98"),
+    "#2a6f97",
+    "#e07a5f",
+    "#6d6875",
+    "#81b29a",
+    "#b5838d",
+    "#f2cc8f",
+    "#a3b18a",
+    "#9a8c98",
     "#c44536",
 )
 """Colours of the other methods, in their order."""

@@ -22,6 +22,8 @@ class Folder:
 
     def __init__(self, settings: FolderSource, workspace: Workspace) -> None:
         self.settings, self.workspace = settings, workspace
+        named = (settings.path, settings.inputs)
+        self._absolute = [fixed_start(name) for name in named if name and Path(name).is_absolute()]
 
     def _collection(self) -> Collection:
         root = self.workspace.root
@@ -32,9 +34,7 @@ class Folder:
 
         So it is the same in every work tree, and where the project is moved.
         """
-        named = (self.settings.path, self.settings.inputs)
-        starts = [fixed_start(name) for name in named if name and Path(name).is_absolute()]
-        if any(PurePath(path).is_relative_to(start) for start in starts):
+        if any(PurePath(path).is_relative_to(start) for start in self._absolute):
             return {"source": PurePath(path).as_posix()}
         return {"source": Path(os.path.relpath(path, self.workspace.root)).as_posix()}
 
