@@ -17,8 +17,9 @@ from chimle.data.dataset import Pair
 from chimle.device import choose_device
 from chimle.images.pyramid import reduce
 from chimle.perceptual.lpips import Perceptual, load_perceptual
-from chimle.search.codes import code_keys, codes_at, draw, philox
+from chimle.search.codes import code_keys, codes_at, draw
 from chimle.search.hierarchical import Choice, search
+from chimle.search.philox import kernel_works, philox_words
 from chimle.settings.perceptual import PerceptualSettings
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
@@ -108,11 +109,13 @@ def codes(place: Place) -> Iterator[str]:
     yield machine()
     yield f"cuDNN {torch.backends.cudnn.version()}, TF32 in cuDNN {torch.backends.cudnn.allow_tf32}"
     generator = torch.Generator().manual_seed(0)
-    blocks = 10**4 if place.dry else 10**6
-    words = tuple(torch.randint(0, 2**32, (blocks,), generator=generator) for _ in range(6))
-    here = philox(words[:4], words[4:])  # type: ignore[arg-type]
-    there = philox(*[tuple(w.to(place.device) for w in p) for p in (words[:4], words[4:])])  # type: ignore[arg-type]
-    yield f"Philox words equal to the CPU's: {torch.equal(here, there.cpu())} ({blocks:,} blocks)"
+    blocks = torch.arange(100 if place.dry else 10**4)
+    keys, indices = (torch.randint(0, 2**32, (10, n), generator=generator) for n in (2, 10))
+    here = philox_words(keys, indices, blocks)
+    there = philox_words(*(words.to(place.device) for words in (keys, indices, blocks)))
+    equal, count = torch.equal(here, there.cpu()), here.numel() // 4
+    yield f"Philox words equal to the CPU's: {equal} ({count:,} blocks)"
+    yield f"made by one kernel: {kernel_works(place.device)}"
     side = 32 if place.dry else 256
     shape, index = (128, 5, side, side), torch.arange(4)[None]
     pair = [draw(shape, [7], index.to(d), level=3, seed=0) for d in ("cpu", place.device)]

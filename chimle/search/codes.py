@@ -2,9 +2,9 @@
 
 A code is a pure function of its name: (purpose, seed, round, image, level, index). The same name
 gives the same code whatever the chunk size, the order of images or the number of workers, so a
-chosen code is a single integer in a checkpoint. The generator is Philox4x32-10 (Salmon et al.,
-"Parallel random numbers: as easy as 1, 2, 3", SC 2011) in integer tensor arithmetic: its bits are
-equal on every device; the normals made of them agree to the last places of `log`, `sin` and `cos`.
+chosen code is a single integer in a checkpoint. The generator is Philox4x32-10
+(`chimle.search.philox`): its bits are equal on every device; the normals made of them agree to the
+last places of `log`, `sin` and `cos`.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from chimle.search.philox import philox_words
 from chimle.tower.generator import LevelCode
 
 Purpose = Literal["search", "sample", "perturb"]
@@ -22,9 +23,6 @@ CodeShape = tuple[int, int, int, int]
 """(style_size, noise_channels, height, width) of a level."""
 
 _MASK = 0xFFFFFFFF
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)
-_ROUNDS = 10
 
 
 def _key(purpose: Purpose, seed: int, round_: int, image: int, level: int) -> tuple[int, int]:
@@ -32,23 +30,6 @@ def _key(purpose: Purpose, seed: int, round_: int, image: int, level: int) -> tu
     name = f"{purpose}/{seed}/{round_}/{image}/{level}".encode()
     word = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
     return word & _MASK, word >> 32
-
-
-def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> Tensor:
-    """Philox4x32-10 on broadcastable int64 tensors of 32-bit words; returns (..., 4) words."""
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(_ROUNDS):
-        # The 64-bit product wraps as a signed number, yet all its bits are right.
-        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c1, c2, c3 = (
-            ((p1 >> 32) & _MASK) ^ c1 ^ k0,
-            p1 & _MASK,
-            ((p0 >> 32) & _MASK) ^ c3 ^ k1,
-            p0 & _MASK,
-        )
-        k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
-    return torch.stack(torch.broadcast_tensors(c0, c1, c2, c3), dim=-1)
 
 
 def _normals(words: Tensor) -> Tensor:
@@ -99,17 +80,11 @@ class CodeStream(NamedTuple):
     keys: Tensor
     indices: Tensor
 
-    def _words(self, blocks: Tensor) -> Tensor:
-        """Random words (B, K, n, 4) of counter blocks (n,)."""
-        zero = torch.zeros((), dtype=torch.int64, device=blocks.device)
-        key0, key1 = (self.keys[:, i].view(-1, 1, 1) for i in (0, 1))
-        return philox((blocks, self.indices.unsqueeze(-1), zero, zero), (key0, key1))
-
     def normals(self, start: int, stop: int) -> Tensor:
         """Normals number `start` to `stop` of every code: (B*K, stop - start) float32."""
         first = start // 4
         blocks = torch.arange(first, (stop + 3) // 4, device=self.keys.device)
-        flat = _normals(self._words(blocks)).flatten(0, 1).flatten(1)
+        flat = _normals(philox_words(self.keys, self.indices, blocks)).flatten(0, 1).flatten(1)
         return flat[:, start - 4 * first : stop - 4 * first]
 
     def noise_rows(self, shape: CodeShape, top: int, bottom: int) -> Tensor:
@@ -123,7 +98,8 @@ class CodeStream(NamedTuple):
         starts = style_size + (torch.arange(channels, device=device) * height + top) * width
         # A channel's rows may start inside a block of four; one more block covers them anywhere.
         blocks = torch.arange((length + 3) // 4 + 1, device=device)
-        flat = _normals(self._words((starts[:, None] // 4 + blocks).flatten()))
+        drawn = (starts[:, None] // 4 + blocks).flatten()
+        flat = _normals(philox_words(self.keys, self.indices, drawn))
         flat = flat.flatten(0, 1).unflatten(1, (channels, -1)).flatten(2)
         own = (starts % 4)[:, None] + torch.arange(length, device=device)
         rows: Tensor = flat.gather(2, own.expand(len(flat), -1, -1))

@@ -13,6 +13,7 @@ from tests.support.helpers import ROOT
 EXPECTED = {
     "codes": (
         r"Philox words equal to the CPU's: True \(10,000 blocks\)",
+        r"made by one kernel: False",
         r"largest difference of normals: 0\.0e\+00",
     ),
     "agreement": (

@@ -4,32 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chimle.search.codes import draw, philox
+from chimle.search.codes import draw
 
 SHAPE = (6, 2, 3, 5)
-
-
-def test_philox_equals_published_vectors() -> None:
-    """The vectors published with Random123 for philox4x32-10."""
-
-    def philox_words(counter: int, key: int) -> list[int]:
-        four, two = (torch.full((n,), word) for n, word in ((4, counter), (2, key)))
-        words: list[int] = philox((four[0], four[1], four[2], four[3]), (two[0], two[1])).tolist()
-        return words
-
-    full = 0xFFFFFFFF
-    assert philox_words(0, 0) == [
-        0x6627E8D5,
-        0xE169C58D,
-        0xBC57AC4C,
-        0x9B00DBD8,
-    ]
-    assert philox_words(full, full) == [
-        0x408F276D,
-        0x41C83B0E,
-        0xA20BC7C6,
-        0x6D5451FD,
-    ]
 
 
 def test_normals_are_standard_and_independent() -> None:
