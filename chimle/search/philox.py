@@ -5,7 +5,11 @@ on every device; in one kernel of the same bits on a GPU (`chimle.search.philox_
 Triton works.
 """
 
+import os
+import shutil
+import sysconfig
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -54,7 +58,16 @@ def philox_words(keys: Tensor, indices: Tensor, blocks: Tensor) -> Tensor:
 @cache
 def kernel_works(device: torch.device) -> bool:
     """Whether words are made by one kernel on a device, tried once per process."""
-    return device.type == "cuda" and _kernel_agrees(device)
+    return device.type == "cuda" and can_compile() and _kernel_agrees(device)
+
+
+def can_compile() -> bool:
+    """Whether Triton finds a C compiler and Python's headers to build a kernel's launcher with.
+
+    Without the headers its compiler would write a page to the terminal.
+    """
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    return compiler is not None and Path(sysconfig.get_path("include"), "Python.h").is_file()
 
 
 def _kernel_agrees(device: torch.device) -> bool:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -78,6 +79,22 @@ def test_a_kernel_that_fails_or_has_other_bits_is_not_used(
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.delattr("chimle.search.philox_triton", raising=False)
     assert philox_module._kernel_agrees(torch.device("cpu")) is agrees
+
+
+def test_nothing_is_compiled_without_a_compiler_or_headers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "gcc").touch(mode=0o755)
+    (tmp_path / "Python.h").touch()
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    assert philox_module.can_compile()
+    (tmp_path / "Python.h").unlink()
+    assert not philox_module.can_compile()
+    (tmp_path / "Python.h").touch()
+    (tmp_path / "gcc").unlink()
+    assert not philox_module.can_compile()
 
 
 def test_a_cpu_uses_the_tensor_arithmetic() -> None:
