@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ class Convolution(nn.Module):
         self.weight_v = nn.Parameter(torch.empty_like(start.weight))
         self.bias = nn.Parameter(start.bias.detach())
         self._kept: dict[torch.dtype, Tensor] | None = None
+        self._keepers = 0
         self.set_weight(start.weight.detach())
 
     def weight(self) -> Tensor:
@@ -52,11 +54,12 @@ class Convolution(nn.Module):
     def kernel(self) -> Tensor:
         """The normalised weight in the arithmetic that autocast asks for, channels_last."""
         number = compute_dtype(self.weight_v)
-        if self._kept is not None and number in self._kept:
-            return self._kept[number]
+        kept = self._kept  # Another thread may drop it meanwhile.
+        if kept is not None and number in kept:
+            return kept[number]
         kernel = self.weight().to(number, memory_format=torch.channels_last)
-        if self._kept is not None:
-            self._kept[number] = kernel
+        if kept is not None:
+            kept[number] = kernel
         return kernel
 
     def forward(self, features: Tensor) -> Tensor:
@@ -64,18 +67,30 @@ class Convolution(nn.Module):
         return F.conv2d(features, self.kernel(), self.bias, padding=1)
 
 
+_KEEPERS = Lock()
+"""Held while blocks of `materialised` are counted."""
+
+
 @contextmanager
 def materialised(*modules: nn.Module) -> Iterator[None]:
-    """Make each convolution's kernel once: for passes without gradients over frozen weights."""
+    """Make each convolution's kernel once: for passes without gradients over frozen weights.
+
+    Threads may compute with one module at the same time: the last block to end drops the kernels.
+    """
     convolutions = [m for module in modules for m in module.modules() if isinstance(m, Convolution)]
-    before = [convolution._kept for convolution in convolutions]
-    for convolution in convolutions:
-        convolution._kept = {}
+    with _KEEPERS:
+        for convolution in convolutions:
+            convolution._keepers += 1
+            if convolution._kept is None:
+                convolution._kept = {}
     try:
         yield
     finally:
-        for convolution, kept in zip(convolutions, before, strict=True):
-            convolution._kept = kept
+        with _KEEPERS:
+            for convolution in convolutions:
+                convolution._keepers -= 1
+                if not convolution._keepers:
+                    convolution._kept = None
 
 
 def activate(features: Tensor) -> Tensor:
@@ -88,6 +103,7 @@ def keep_kernels(module: nn.Module) -> None:
     """Make each convolution's fp32 kernel once and for all, for a module that no longer learns."""
     for convolution in module.modules():
         if isinstance(convolution, Convolution):
+            convolution._keepers += 1
             convolution._kept = {torch.float32: convolution.weight()}
 
 

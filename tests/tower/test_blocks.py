@@ -1,5 +1,9 @@
 """The blocks equal their published formulas, however they are computed."""
 
+import sys
+from types import FrameType
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +11,7 @@ import torch.nn.functional as F
 from benchmarks.reference import dense_block
 from chimle.device import nhwc
 from chimle.tower.blocks import (
+    Convolution,
     DenseBlock,
     StyleModulation,
     join,
@@ -42,6 +47,49 @@ def test_kept_kernels_change_no_bit(growth: int) -> None:
         assert torch.equal(block(features), block(features))
         kept = block(features)
     assert torch.equal(kept, block(features))
+
+
+@pytest.mark.parametrize("line", range(1, 7))
+@torch.no_grad()
+def test_another_thread_may_end_its_block_at_any_line_of_a_kernel(line: int) -> None:
+    convolution = Convolution(1, 1)
+    expected, seen = convolution.kernel(), 0
+    other = materialised(convolution)
+    other.__enter__()
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal seen
+        if frame.f_code is not Convolution.kernel.__code__:
+            return None
+        seen += event == "line"
+        if event == "line" and seen == line:
+            other.__exit__(None, None, None)
+        return trace
+
+    with materialised(convolution):
+        convolution.kernel()
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            found = convolution.kernel()
+        finally:
+            sys.settrace(before)
+    assert torch.equal(found, expected)
+
+
+@torch.no_grad()
+def test_no_kernel_outlives_blocks_that_end_in_any_order() -> None:
+    convolution = Convolution(1, 1)
+    first, second = materialised(convolution), materialised(convolution)
+    first.__enter__()
+    second.__enter__()
+    kernel = convolution.kernel()
+    first.__exit__(None, None, None)
+    assert convolution.kernel() is kernel
+    second.__exit__(None, None, None)
+    assert torch.equal(convolution.kernel(), kernel)
+    convolution.weight_g.mul_(2)
+    torch.testing.assert_close(convolution.kernel(), 2 * kernel)
 
 
 def test_joined_parts_have_the_gradients_of_their_channels() -> None:
