@@ -21,6 +21,7 @@ import torch
 from benchmarks.measure import machine
 from chimle.data.augmentation import centre
 from chimle.data.dataset import Pair, PairIndex, pairs_hash
+from chimle.errors import guarded
 from chimle.inference.sampling import sample_pairs
 from chimle.metrics.evaluator import EvaluationConfig, evaluate
 from chimle.metrics.prediction import predictions_of
@@ -33,6 +34,7 @@ from chimle.settings.reading import build_settings, load_settings
 from chimle.tower.generator import Tower
 from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
+from chimle.training.run_lock import run_lock
 from chimle.training.timer import fair_clock
 from chimle.training.training_origin import training_origin
 
@@ -98,11 +100,11 @@ def measured(
     folder = root / "data" / "pairs" / settings.task
     distance = load_training_distance(settings.perceptual, "cpu", root)
     state = state_file(settings, name, root, seconds, distance)
-    state.parent.mkdir(parents=True, exist_ok=True)
     pairs = PairIndex(folder, "train")
     device = torch.device("cpu")
     execution = Execution(state, device, seconds, fair_clock(device))
-    trained = ImleTrainer(settings, pairs, distance, execution).run()
+    with run_lock(state.with_suffix(".lock"), f"{settings.task} {name} {settings.seed}"):
+        trained = ImleTrainer(settings, pairs, distance, execution).run()
     perceptual = load_perceptual(settings.perceptual, "cpu", root)
     values = measures_of(trained.tower, settings, PairIndex(folder, "validation"), perceptual)
     # Few pairs have no measures of whole sets.
@@ -162,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    guarded(main)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from chimle.errors import TransientError, UserError
 from chimle.io import s3
+from chimle.training.run_lock import WAIT
 from flows.stall import StallLimit, StallWatch
 
 _TRANSIENT = re.compile(
@@ -76,10 +77,13 @@ def failure(code: int, output: str) -> Exception:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The environment of a command: this interpreter's programs first, no warnings."""
+    """The environment of a command: this interpreter's programs first, no warnings.
+
+    A training that another run of a flow computes is waited for: points of a sweep may share one.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
-    return {**inherited, "PATH": path, "PYTHONWARNINGS": "ignore", **extra}
+    return {**inherited, "PATH": path, "PYTHONWARNINGS": "ignore", WAIT: "1", **extra}
 
 
 def _lines(process: subprocess.Popen[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from chimle.errors import guarded
 from chimle.io.files import write_text
 from chimle.provenance import code_version, digest
 from chimle.settings.comparison import load_comparison
+from chimle.training.run_lock import LOCK, run_lock
 from stages._command import root_parser
 
 
@@ -21,13 +22,15 @@ def main(name: str, seed: int, root: Path) -> None:
     method, settings = get_method(name), load_comparison(root).known_modes
     key = digest([name, seed, code_version(Path(__file__)), settings.model_dump(mode="json")])[:16]
     scratch = root / "scratch" / "known_modes" / key
-    found = {
-        str(layout): run_on_known_modes(method, seed, layout, settings, scratch / f"{layout}.pt")
-        for layout in Layout
-    }
-    path = root / "comparison" / "known_modes" / f"{name}-{seed}.json"
-    write_text(path, json.dumps(found, indent=1, sort_keys=True) + "\n")
-    shutil.rmtree(scratch)
+    with run_lock(scratch / LOCK, f"known modes {name} {seed}"):
+        states = {layout: scratch / f"{layout}.pt" for layout in Layout}
+        found = {
+            str(layout): run_on_known_modes(method, seed, layout, settings, state)
+            for layout, state in states.items()
+        }
+        path = root / "comparison" / "known_modes" / f"{name}-{seed}.json"
+        write_text(path, json.dumps(found, indent=1, sort_keys=True) + "\n")
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 if __name__ == "__main__":

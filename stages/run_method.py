@@ -1,6 +1,8 @@
 """Train one method on one task's pairs for the comparison's time and evaluate its samples."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from chimle.settings.comparison import load_comparison
 from chimle.settings.evaluate import EvaluateStageSettings
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import load_settings
+from chimle.training.run_lock import LOCK, run_lock
 from stages._command import task_parser
 from stages.evaluate import load_evaluation
 
@@ -32,10 +35,15 @@ SHOWN_SAMPLES = 3
 """Samples per input that the image grid shows."""
 
 
+@contextmanager
 def train(
     name: str, seed: int, settings: ModelSettings, root: Path, device: torch.device, seconds: float
-) -> tuple[TrainedMethod, Path]:
-    """The trained method and the folder of its training state, to be removed once evaluated."""
+) -> Iterator[TrainedMethod]:
+    """The trained method; its training state is removed once the block has evaluated it.
+
+    Raises:
+        UserError: another process computes the same run.
+    """
     method = get_method(name)
     pairs = root / "data" / "pairs" / settings.task
     index = PairIndex(pairs, "train")
@@ -44,8 +52,10 @@ def train(
     code = code_version(Path(__file__))
     origin = [name, seconds, adapted.model_dump(mode="json"), pairs_hash(pairs), code]
     scratch = root / "scratch" / "run_method" / digest([*origin, device.type])[:16]
-    state = scratch / "state.pt"
-    return train_method(method, adapted, index, distance, state, device, seconds), scratch
+    with run_lock(scratch / LOCK, f"{settings.task} {name} {seed}"):
+        state = scratch / "state.pt"
+        yield train_method(method, adapted, index, distance, state, device, seconds)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_images(folder: Path, pairs: list[Pair], samples: np.ndarray, shown: int) -> None:
@@ -82,21 +92,21 @@ def main(task: str, name: str, seed: int, root: Path) -> None:
     settings, device = load_settings(ModelSettings, task, root), choose_device()
     scoring = load_settings(EvaluateStageSettings, task, root)
     comparison = load_comparison(root).run_method
-    trained, scratch = train(name, seed, settings, root, device, comparison.seconds)
-    index = PairIndex(root / "data" / "pairs" / task, "test")
-    pairs = [centre(p, settings.definition, settings.tower.resolution) for p in index]
-    ids, inputs = [pair.id for pair in pairs], [pair.input for pair in pairs]
-    own = scoring.evaluate
-    samples = trained.sample(pairs, own.samples, seed, own.batch_size)
-    config = load_evaluation(scoring, root, str(device), index.root)
-    features = trained.trained_features(config.perceptual.info.name)
-    config = replace(config, trained_features=features)
-    scores, _ = evaluate(predictions_of(ids, samples, [p.target for p in pairs], inputs), config)
-    record = run_record(trained, seed, config, scores)
-    with replaced_folder(root / "comparison" / "runs" / f"{task}-{name}-{seed}") as folder:
-        write_text(folder / "scores.json", as_json(record))
-        write_images(folder, pairs, samples, comparison.shown)
-    shutil.rmtree(scratch)
+    with train(name, seed, settings, root, device, comparison.seconds) as trained:
+        index = PairIndex(root / "data" / "pairs" / task, "test")
+        pairs = [centre(p, settings.definition, settings.tower.resolution) for p in index]
+        ids, inputs = [pair.id for pair in pairs], [pair.input for pair in pairs]
+        own = scoring.evaluate
+        samples = trained.sample(pairs, own.samples, seed, own.batch_size)
+        config = load_evaluation(scoring, root, str(device), index.root)
+        features = trained.trained_features(config.perceptual.info.name)
+        config = replace(config, trained_features=features)
+        predictions = predictions_of(ids, samples, [p.target for p in pairs], inputs)
+        scores, _ = evaluate(predictions, config)
+        record = run_record(trained, seed, config, scores)
+        with replaced_folder(root / "comparison" / "runs" / f"{task}-{name}-{seed}") as folder:
+            write_text(folder / "scores.json", as_json(record))
+            write_images(folder, pairs, samples, comparison.shown)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ while it goes on, and changes nothing of the result.
 import csv
 import io
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from chimle.bundles.start_weights import StartWeights, load_start
 from chimle.data.dataset import PairIndex, pairs_hash, read_manifest
 from chimle.device import choose_device, device_identity
 from chimle.errors import UserError
-from chimle.io.files import write_text
+from chimle.io.files import locked, write_text
 from chimle.loggers.log_run import chosen_loggers, log_run
 from chimle.loggers.logger import Run
 from chimle.loggers.preview import Preview
@@ -34,6 +35,7 @@ from chimle.settings.model_settings import ModelSettings
 from chimle.training.distributed import Ranks, join_ranks
 from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer, Trained
+from chimle.training.run_lock import LOCK, run_lock
 from chimle.training.training_origin import training_origin
 from stages._command import run_stage
 
@@ -60,10 +62,11 @@ def write_curve(path: Path, trained: Trained) -> None:
 
 
 def _remove_finished(states: Path, own: Path) -> None:
-    """Remove the states of a task's finished runs, but for one's own."""
-    for mark in states.glob(f"*/{_DONE}"):
-        if mark.parent != own:
-            shutil.rmtree(mark.parent, ignore_errors=True)
+    """Remove the states of a task's finished runs, but for one's own and those in use."""
+    for folder in (mark.parent for mark in states.glob(f"*/{_DONE}") if mark.parent != own):
+        with locked(folder / LOCK, wait=False) as lock:
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _shown_pairs(pairs: Path) -> PairIndex:
@@ -74,8 +77,26 @@ def _shown_pairs(pairs: Path) -> PairIndex:
         return PairIndex(pairs, "train")
 
 
+def _write_outputs(
+    root: Path,
+    trained: Trained,
+    settings: ModelSettings,
+    origin: dict[str, Any],
+    degradation: dict[str, Any],
+) -> None:
+    """The model bundle and the training curve."""
+    origin = {**origin, "commit": commit(Path(__file__))}
+    folder = root / "models" / settings.task
+    save_bundle(folder, trained.tower, settings, origin, degradation=degradation)
+    write_curve(root / "curves" / f"{settings.task}.csv", trained)
+
+
 def main(settings: ModelSettings, root: Path) -> None:
-    """Train `settings.task`; write `models/TASK` and `curves/TASK.csv` when done."""
+    """Train `settings.task`; write `models/TASK` and `curves/TASK.csv` when done.
+
+    Raises:
+        UserError: bad settings, pairs or weights, or another process computes the same run.
+    """
     with join_ranks(choose_device()) as (ranks, device):
         train(settings, root, ranks, device)
 
@@ -94,33 +115,27 @@ def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.devic
     origin = provenance(settings, pairs, described(distance), start)
     states = root / "scratch" / "train" / settings.task
     scratch = states / digest([origin, device_identity(device)])[:16]
-    if ranks.first:
-        _remove_finished(states, scratch)
-    with log_run(
-        chosen_loggers() if ranks.first else (),
-        Run(
-            settings.task,
-            scratch.name,
-            root / "scratch" / "logs" / settings.task / scratch.name,
-            origin["settings"],
-        ),
-        lambda: Preview(settings, _shown_pairs(pairs), device),
-    ) as logger:
-        execution = Execution(
-            scratch / "state.pt", device, settings.train.seconds, ranks=ranks, logger=logger
-        )
-        trained = ImleTrainer(settings, PairIndex(pairs, "train"), distance, execution, start).run()
-    if not ranks.first:
-        return
-    save_bundle(
-        root / "models" / settings.task,
-        trained.tower,
-        settings,
-        {**origin, "commit": commit(Path(__file__))},
-        degradation=manifest["degradation"],
-    )
-    write_curve(root / "curves" / f"{settings.task}.csv", trained)
-    write_text(scratch / _DONE, "")
+    with run_lock(scratch / LOCK, settings.task) if ranks.first else nullcontext():
+        if ranks.first:
+            _remove_finished(states, scratch)
+        with log_run(
+            chosen_loggers() if ranks.first else (),
+            Run(
+                settings.task,
+                scratch.name,
+                root / "scratch" / "logs" / settings.task / scratch.name,
+                origin["settings"],
+            ),
+            lambda: Preview(settings, _shown_pairs(pairs), device),
+        ) as logger:
+            execution = Execution(
+                scratch / "state.pt", device, settings.train.seconds, ranks=ranks, logger=logger
+            )
+            index = PairIndex(pairs, "train")
+            trained = ImleTrainer(settings, index, distance, execution, start).run()
+        if ranks.first:
+            _write_outputs(root, trained, settings, origin, manifest["degradation"])
+            write_text(scratch / _DONE, "")
 
 
 def command() -> None:

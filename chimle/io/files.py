@@ -141,26 +141,42 @@ def locked(
     """Hold an exclusive lock on a file that is created for it.
 
     The lock is freed when the process ends, however it ends. Where the system has `fcntl`, a child
-    that inherits the descriptor keeps the lock when this process dies.
+    that inherits the descriptor keeps the lock when this process dies, and who holds the lock may
+    remove the file.
 
     Args:
         path: the lock file; its folder is created.
         wait: wait for another process that holds the lock.
-        on_wait: called once before waiting.
+        on_wait: called before waiting.
 
     Yields:
         The descriptor that holds the lock; None if another process holds it and `wait` is false.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = _open_lock(path)
     try:
         if fcntl is None:
             with _held_without_fcntl(path, wait, on_wait) as held:
                 yield descriptor if held else None
-        else:
-            yield descriptor if _lock(descriptor, wait, on_wait) else None
+            return
+        while (held := _lock(descriptor, wait, on_wait)) and not _is_open(path, descriptor):
+            os.close(descriptor)
+            descriptor = _open_lock(path)
+        yield descriptor if held else None
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def _is_open(path: Path, descriptor: int) -> bool:
+    """Whether a descriptor is of the file that a path names now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _lock(descriptor: int, wait: bool, on_wait: Callable[[], None]) -> bool:

@@ -9,12 +9,14 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 
 from chimle.errors import TransientError, UserError
+from chimle.training.run_lock import LOCK, run_lock
 from flows.command import CommandError, Commands, failure
 from flows.project import done_by, noting_stages
 from flows.stall import StallLimit, StallWatch
@@ -49,6 +51,26 @@ def test_lines_arrive_while_the_command_runs(tmp_path: Path) -> None:
     assert [text for _, text in heard] == ["0", "1", "2"]
     assert tail == "0\n1\n2"
     assert heard[2][0] - heard[0][0] > 0.3
+
+
+def test_a_run_that_another_process_computes_is_waited_for(tmp_path: Path) -> None:
+    lock = tmp_path / "state" / LOCK
+    body = f"""
+        from pathlib import Path
+        from chimle.training.run_lock import run_lock
+        with run_lock(Path({str(lock)!r}), "a run"):
+            print("computed")
+    """
+    command = [sys.executable, script(tmp_path / "c.py", body)]
+    with ExitStack() as held:
+        held.enter_context(run_lock(lock, "a run"))
+
+        def say(line: str) -> None:
+            if line.endswith("waiting"):
+                held.close()
+
+        tail = Commands(tmp_path).run(command, tmp_path, say, env={"PYTHONPATH": str(ROOT)})
+    assert tail.splitlines()[1:] == ["computed"]
 
 
 def test_a_killed_parent_leaves_no_descendant(tmp_path: Path) -> None:

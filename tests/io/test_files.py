@@ -6,6 +6,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -95,6 +98,21 @@ def test_locks_where_the_system_has_no_fcntl(tmp_path: Path) -> None:
         with start() as fourth:
             assert line(fourth) == "held"
             fourth.communicate()
+
+
+def test_a_lock_is_of_the_file_that_is_there_when_its_holder_has_removed_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "run" / "lock"
+    with ThreadPoolExecutor(1) as thread, ExitStack() as late:
+        waits = threading.Event()
+        with locked(path):
+            second = thread.submit(late.enter_context, locked(path, on_wait=waits.set))
+            assert waits.wait(60)
+            shutil.rmtree(path.parent)
+        assert second.result() is not None
+        with locked(path, wait=False) as third:
+            assert third is None
 
 
 def test_a_child_keeps_an_inherited_lock(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def start(root: Path, code: Path = ROOT) -> subprocess.Popen[str]:
         [sys.executable, "-W", "ignore", "-m", "stages.train", TASK, "--root", str(root)],
         cwd=code,
         env=environment,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -1,0 +1,79 @@
+"""A run is computed by one process at a time; others are refused, or wait for its result."""
+
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from chimle.errors import UserError
+from chimle.io.files import locked
+from chimle.training.run_lock import LOCK, WAIT, run_lock
+from tests.training.test_training import TASK, make_project, outputs, save_times, start, train
+
+REFUSED = f"error: {TASK}: another process computes this run: let it end, or stop it to continue "
+
+
+def test_a_run_is_refused_while_a_process_computes_it_and_continued_when_that_is_killed(
+    tmp_path: Path,
+) -> None:
+    root = make_project(tmp_path, rounds=100_000)
+    running = start(root)
+    while not save_times(root):
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.01)
+    second = train(root)
+    assert second.returncode == 2
+    assert second.stderr.startswith(REFUSED)
+    assert second.stderr.count("\n") == 1
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    (state,) = (root / "scratch" / "train" / TASK).iterdir()
+    with run_lock(state / LOCK, TASK):
+        assert (state / "state.pt").exists()
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """A project whose training is done."""
+    root = make_project(tmp_path)
+    assert train(root).returncode == 0
+    return root
+
+
+def test_a_run_that_is_waited_for_is_not_computed_again(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, (state,) = outputs(finished), (finished / "scratch" / "train" / TASK).iterdir()
+    shutil.rmtree(finished / "models")
+    monkeypatch.setenv(WAIT, "1")
+    with run_lock(state / LOCK, TASK):
+        waiting = start(finished)
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline().endswith("waiting\n")
+        assert not (finished / "models").exists()
+    _, said = waiting.communicate()
+    assert waiting.returncode == 0, said
+    assert "round 1/" not in said
+    assert outputs(finished) == first
+
+
+def test_a_finished_run_in_use_is_not_removed_by_another_one(finished: Path) -> None:
+    (state,) = (finished / "scratch" / "train" / TASK).iterdir()
+    make_project(finished, steps_per_round=4)
+    with run_lock(state / LOCK, TASK):
+        assert train(finished).returncode == 0
+    assert (state / "state.pt").exists()
+    make_project(finished, steps_per_round=5)
+    assert train(finished).returncode == 0
+    assert not state.exists()
+
+
+def test_different_runs_do_not_exclude_each_other(tmp_path: Path) -> None:
+    with run_lock(tmp_path / "one.lock", "one"), run_lock(tmp_path / "other.lock", "other"):
+        refused = pytest.raises(UserError, match="one: another process computes this run")
+        with refused, run_lock(tmp_path / "one.lock", "one"):
+            pass
+        with locked(tmp_path / "other.lock", wait=False) as lock:
+            assert lock is None
