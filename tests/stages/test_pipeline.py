@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 import chimle
@@ -85,6 +86,22 @@ def test_one_learning_rate_retrains_one_task(project: Path) -> None:
     assert "train@colourization" in stages
     assert not any(stage.startswith(("fetch", "pair")) for stage in stages)
     assert not any("@" in stage and not stage.endswith("@colourization") for stage in stages)
+
+
+def test_a_task_that_is_gone_makes_the_report_stale(project: Path) -> None:
+    """And nothing else; its files are still there."""
+    params, stages = project / "params.yaml", project / "dvc.yaml"
+    before = {path: path.read_text() for path in (params, stages)}
+    content = yaml.safe_load(before[params])
+    del content["tasks"][TASKS[-1]]
+    params.write_text(yaml.safe_dump(content))
+    stages.write_text(before[stages].replace(f", {TASKS[-1]}]", "]"))
+    try:
+        plan = run(project, "dvc", "status")
+    finally:
+        for path, text in before.items():
+            path.write_text(text)
+    assert [line for line in plan.splitlines() if not line[0].isspace()] == ["report:"]
 
 
 def test_a_model_opens_from_git_and_packs_with_its_metrics(project: Path, tmp_path: Path) -> None:
