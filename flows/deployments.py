@@ -14,7 +14,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from chimle.errors import UserError, guarded
 from flows.command import SECRETS, environment
 from flows.revisions import project_root
-from flows.server_errors import server_errors
+from flows.server_errors import check_named, server_errors
 
 _COMMAND = ("prefect", "--no-prompt", "deploy", "--all")
 _ROOT = "CHIMLE_ROOT"
@@ -47,7 +47,12 @@ def _restore(
 
 
 def main() -> None:
-    """Deploy."""
+    """Deploy.
+
+    Raises:
+        UserError: no server is named, it does not answer, or `prefect.yaml` cannot be deployed.
+    """
+    check_named()
     with server_errors(), get_client(sync_client=True) as client:
         before = {found.id: found.schedules for found in client.read_deployments()}
         _deploy()

@@ -13,6 +13,15 @@ _OUT_OF_REACH = "Failed to reach API"
 """First words of Prefect's error for a server that does not answer; it has no type of its own."""
 
 
+def check_named() -> None:
+    """`UserError` unless a server is named: Prefect would prepare one of this process's own."""
+    if not PREFECT_API_URL.value():
+        raise UserError(
+            "PREFECT_API_URL names no Prefect server: export it, as http://127.0.0.1:4200/api, and "
+            "PREFECT_API_AUTH_STRING, the line in the server's .prefect/login"
+        )
+
+
 @contextmanager
 def server_errors() -> Iterator[None]:
     """Turn a server that does not answer, or refuses, into a `UserError`."""

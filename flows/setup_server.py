@@ -25,7 +25,7 @@ from flows.command import NOTIFY
 from flows.flow_settings import NotificationSettings, SlotSettings, load_flow_settings
 from flows.notifications import crash_notice, read_address, save_address, state_notices
 from flows.run_states import AGAIN, AGAIN_PREFIX, ENDED, NOT_PUBLISHED, NOTHING_CHANGED
-from flows.server_errors import server_errors
+from flows.server_errors import check_named, server_errors
 from flows.slots import list_devices
 
 POOL = "chimle"
@@ -156,7 +156,12 @@ def slot_count(text: str) -> int:
 
 
 def main(root: Path, slots: int | None) -> None:
-    """Prepare the server."""
+    """Prepare the server.
+
+    Raises:
+        UserError: none is named, it does not answer, or a setting is bad.
+    """
+    check_named()
     settings, address = load_flow_settings(root), read_address()
     with server_errors(), get_client(sync_client=True) as client:
         set_slots(client, settings.slots, slots)

@@ -1,5 +1,8 @@
 """Commands whose server is away, or refuses the login: one sentence that says what to do."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -51,6 +54,23 @@ def test_a_server_that_is_away(command: Callable[[], None]) -> None:
     with temporary_settings({PREFECT_API_URL: url}), pytest.raises(UserError) as caught:
         command()
     assert f"server at {url} does not answer: start it with `make serve`" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["setup_server", "deployments"])
+def test_a_server_that_is_not_named_is_not_made_up(name: str, tmp_path: Path) -> None:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    done = subprocess.run(
+        [sys.executable, "-m", f"flows.{name}"],
+        cwd=ROOT,
+        env={**env, "PREFECT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: PREFECT_API_URL names no Prefect server: export it, ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "prefect.db").exists()
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
