@@ -2,19 +2,17 @@
 
 import itertools
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
 from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound
 
-from chimle.errors import TRANSIENT_STATUSES, TransientError, UserError, first_line
+from chimle.errors import TransientError, UserError
+from flows.server_errors import server_errors
 
 RESTART = timedelta(minutes=5)
 """A crashed run that the server has not started again after this time stays so. Its automation does
@@ -22,29 +20,11 @@ that after `flows.setup_server.PAUSE`; a server without the automations never do
 _POLL_SECONDS = 5.0
 
 
-@contextmanager
-def _server_errors(deployment: str, missing: str) -> Iterator[None]:
-    """Turn errors of the server into sentences.
-
-    Args:
-        deployment: what is asked for.
-        missing: the sentence where the server does not know it.
-    """
-    try:
-        yield
-    except ObjectNotFound:
-        raise UserError(missing) from None
-    except httpx.HTTPStatusError as error:
-        reason = f"`{deployment}` cannot be run ({first_line(error)})"
-        transient = error.response.status_code in TRANSIENT_STATUSES
-        raise (TransientError if transient else UserError)(reason) from None
-    except httpx.TransportError as error:
-        raise TransientError(f"the Prefect server does not answer ({first_line(error)})") from None
-
-
-def _unknown(deployment: str) -> str:
+def _asking(deployment: str, missing: str = "") -> AbstractContextManager[None]:
+    """Errors of the server while it is asked for a deployment or, with `missing`, for a run."""
     known = "`prefect deployment ls` lists them"
-    return f"the Prefect server has no deployment `{deployment}`: {known}"
+    unknown = f"the Prefect server has no deployment `{deployment}`: {known}"
+    return server_errors(deployment, missing or unknown, TransientError)
 
 
 def check_deployment(name: str) -> None:
@@ -57,7 +37,7 @@ def check_deployment(name: str) -> None:
     flow, _, own = name.partition("/")
     if not flow or not own or "/" in own:
         raise UserError(f"`{name}` names no deployment: write FLOW/NAME, such as train/gpu")
-    with _server_errors(name, _unknown(name)), get_client(sync_client=True) as client:
+    with _asking(name), get_client(sync_client=True) as client:
         client.read_deployment_by_name(name)
 
 
@@ -98,12 +78,12 @@ def run_elsewhere(deployment: str, parameters: dict[str, Any], key: str) -> Stat
         TransientError: the server does not answer; the run goes on, and another call takes it up.
     """
     for number in itertools.count(1):
-        with _server_errors(deployment, _unknown(deployment)):
+        with _asking(deployment):
             started: Any = run_deployment(
                 deployment, parameters=parameters, timeout=0, idempotency_key=f"{key}-{number}"
             )
         removed = f"the run of `{deployment}` was removed from the server: start a new run"
-        with _server_errors(deployment, removed), get_client(sync_client=True) as client:
+        with _asking(deployment, removed), get_client(sync_client=True) as client:
             before = client.read_flow_run(started.id).state
             state = _last_state(client, started.id)
         if state.is_completed() or before is None or state.id != before.id:

@@ -1,12 +1,13 @@
-"""Errors of the Prefect server as sentences, for command lines."""
+"""Errors of the Prefect server as sentences."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 
-from chimle.errors import UserError, first_line
+from chimle.errors import TRANSIENT_STATUSES, TransientError, UserError, first_line
 
 _NO_LOGIN = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 _OUT_OF_REACH = "Failed to reach API"
@@ -23,22 +24,37 @@ def check_named() -> None:
 
 
 @contextmanager
-def server_errors() -> Iterator[None]:
-    """Turn a server that does not answer, or refuses, into a `UserError`."""
+def server_errors(
+    asked: str = "", missing: str = "", later: type[UserError] | type[TransientError] = UserError
+) -> Iterator[None]:
+    """Turn errors of the server into sentences.
+
+    Args:
+        asked: what is asked for, where a refusal is to name it.
+        missing: the sentence where the server does not know it.
+        later: what a failure becomes that a later attempt may not meet, such as a server that does
+            not answer; a refusal is a `UserError`.
+    """
     server = f"the Prefect server at {PREFECT_API_URL.value()}"
     away = f"{server} does not answer: start it with `make serve`, or correct PREFECT_API_URL"
     try:
         yield
+    except ObjectNotFound:
+        if not missing:
+            raise
+        raise UserError(missing) from None
     except (httpx.TransportError, httpx.InvalidURL):
-        raise UserError(away) from None
+        raise later(away) from None
     except httpx.HTTPStatusError as error:
-        if error.response.status_code in _NO_LOGIN:
+        status = error.response.status_code
+        if status in _NO_LOGIN:
             raise UserError(
                 f"{server} refuses the login: export PREFECT_API_AUTH_STRING, the line in its "
                 ".prefect/login"
             ) from None
-        raise UserError(f"{server} refuses: {first_line(error)}") from None
+        kind = later if status in TRANSIENT_STATUSES else UserError
+        raise kind(f"{server} refuses{asked and f' `{asked}`'}: {first_line(error)}") from None
     except RuntimeError as error:
         if not str(error).startswith(_OUT_OF_REACH):
             raise
-        raise UserError(away) from None
+        raise later(away) from None

@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from chimle.errors import UserError
 from flows import deployments, setup_server
 from flows.__main__ import run
+from flows.remote_runs import check_deployment
 from tests.support.helpers import ROOT
 from tests.support.servers import free_port
 
@@ -22,6 +23,8 @@ COMMANDS: dict[str, Callable[[], None]] = {
     "deploy": deployments.main,
     "run": lambda: run("train", ["task=colourization"]),
 }
+
+ASKING = {**COMMANDS, "run elsewhere": lambda: check_deployment("train/gpu")}
 
 
 class _Refusing(BaseHTTPRequestHandler):
@@ -73,7 +76,7 @@ def test_a_server_that_is_not_named_is_not_made_up(name: str, tmp_path: Path) ->
     assert not (tmp_path / "prefect.db").exists()
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize("command", ASKING.values(), ids=ASKING)
 def test_a_server_that_refuses_the_login(
     command: Callable[[], None], refusing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
