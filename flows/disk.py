@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chimle.errors import guarded
+from flows.git import git
+from flows.own_files import OUTPUTS
 from flows.revisions import RESULTS, project_root
-from flows.worktrees import cache_folder, git
+from flows.worktrees import cache_folder
 
 _UNITS = {"fetch": 2, "pair": 2, "train": 2, "features": 1}
 """How deep in a folder of `scratch/` the entries lie that stay or go as a whole; 1 elsewhere."""
 _KEPT = ("work-trees", "locks", "folders")
 """Folders of `scratch/` that are never trimmed: they belong to running processes, or stay small."""
-_OUTPUTS = ("data/raw", "data/pairs", "data/contact", "models", "galleries", "report", "runs")
-"""Folders that hold outputs of stages."""
 _SHOWN = "refs/remotes/chimle-results/"
 _DAY = 86_400.0
 
@@ -130,7 +130,7 @@ def list_usage(root: Path) -> list[Usage]:
         for entry in _scratch(project):
             by = "" if entry.name in _KEPT or entry.is_file() else "scratch_days"
             found.append(Usage(entry.relative_to(root).as_posix(), *_measure(entry), by))
-        outputs = (folder for name in _OUTPUTS if (folder := project / name).is_dir())
+        outputs = (folder for name in OUTPUTS if (folder := project / name).is_dir())
         found += [Usage(path.relative_to(root).as_posix(), *_measure(path), "") for path in outputs]
     found.append(Usage(".prefect", *_measure(root / ".prefect"), "runs_days"))
     return found

@@ -11,11 +11,14 @@ from typing import Any
 from chimle.errors import UserError
 from chimle.io.patterns import expand, fixed_start
 from chimle.settings.reading import read_yaml
+from flows.git import git
 
 _FILE_FIELDS = (("perceptual", "weights"), ("evaluate", "inception"), ("train", "start"))
 """Section and field of settings that may name a file, beside those of `source`."""
 _NO_FILES = {"official", "random", "scratch", "pretrained"}
 """Other values of these fields."""
+OUTPUTS = ("data/raw", "data/pairs", "data/contact", "models", "galleries", "report", "runs")
+"""Folders that hold outputs of stages."""
 
 
 def as_mapping(value: Any) -> dict[Any, Any]:
@@ -77,13 +80,48 @@ def _own_files(root: Path, tree: Path) -> list[PurePath]:
     return sorted(own, key=lambda path: (len(path.parts), path))
 
 
+def _untracked(root: Path, folder: PurePath) -> list[PurePath]:
+    """What Git does not hold of a folder of the checkout, but for outputs of stages."""
+    listing = ("ls-files", "--others", "--directory", "-z", "--", f":(literal){folder}")
+    found = [PurePath(name) for name in git(root, *listing).split("\0") if name]
+    return [path for path in found if not any(map(path.is_relative_to, OUTPUTS))]
+
+
+def _without_tracked(root: Path, tree: Path, path: PurePath) -> Iterator[PurePath]:
+    """What a work tree lacks of something that Git does not hold in the checkout."""
+    if (root / path).is_dir() and (tree / path).is_dir():
+        for entry in sorted((root / path).iterdir()):
+            yield from _without_tracked(root, tree, path / entry.name)
+    elif not (tree / path).exists():
+        yield path
+
+
+def _lacking(root: Path, tree: Path, name: PurePath) -> Iterator[PurePath]:
+    """What a work tree lacks of a file or folder of the checkout: all, or what Git does not hold.
+
+    Tracked files are there as the tree's commit has them.
+    """
+    own, there = root / name, tree / name
+    try:
+        whole = own.exists() and not there.exists()
+        inside = own.is_dir() and there.is_dir() and own.resolve() != there.resolve()
+    except (OSError, ValueError):  # It is too long for a name, or holds a null byte.
+        return
+    if whole:
+        yield name
+    elif inside and name.parts:
+        for path in _untracked(root, name):
+            yield from _without_tracked(root, tree, path)
+
+
 def link_own_files(root: Path, tree: Path) -> None:
-    """Link the user's own files into a work tree of the checkout `root`."""
+    """Link the user's own files into a work tree of the checkout `root`.
+
+    Raises:
+        UserError: Git cannot say which files it holds.
+    """
     for name in _own_files(root, tree):
-        try:
-            wanted = (root / name).exists() and not (tree / name).exists()
-        except (OSError, ValueError):  # It is too long for a name, or holds a null byte.
-            continue
-        if wanted:
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).symlink_to((root / name).resolve())
+        for path in list(_lacking(root, tree, name)):
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            (tree / path).unlink(missing_ok=True)  # A tracked link may lead nowhere from here.
+            (tree / path).symlink_to((root / path).resolve())

@@ -18,6 +18,7 @@ from chimle.tasks import TASKS
 from flows import publish
 from flows.compare import MetricChange, gate_rejection
 from flows.flow_settings import GateSettings
+from flows.git import find_commit
 from flows.project import Project, Span, open_project
 from flows.remote_runs import check_deployment, run_elsewhere
 from flows.revisions import check_branch, get_commit, message, results_ref
@@ -36,7 +37,7 @@ from flows.steps import (
     train_task,
 )
 from flows.training import write_spans
-from flows.worktrees import WorkTree, find_commit
+from flows.worktrees import WorkTree
 
 
 class Plan(BaseModel):

@@ -16,13 +16,13 @@ from chimle.io.files import locked
 from flows.command import CommandError, Commands
 from flows.compare import MetricChange, read_changes
 from flows.flow_settings import FlowSettings, load_flow_settings
+from flows.git import git
 from flows.revisions import project_root
 from flows.slots import Slot
 from flows.stall import StallLimit
 from flows.worktrees import (
     WorkTree,
     ask_dvc,
-    git,
     remove_orphaned,
     set_default_remote,
     training_key,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from chimle.errors import UserError
 from flows.bundles import Published, check_address, list_artifacts, upload
+from flows.git import find_commit
 from flows.project import Project, Say
 from flows.revisions import (
     commit_results,
@@ -16,7 +17,7 @@ from flows.revisions import (
     results_ref,
     same_content,
 )
-from flows.worktrees import WorkTree, find_commit
+from flows.worktrees import WorkTree
 
 
 class PublishOptions(BaseModel):

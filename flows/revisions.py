@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chimle.errors import TransientError, UserError
 from flows.command import failure
-from flows.worktrees import find_commit, git
+from flows.git import find_commit, git
 
 RESULTS = "refs/chimle/results/"
 """Where the results of revisions are kept."""

@@ -19,6 +19,7 @@ from chimle.errors import UserError
 from chimle.io.files import locked, write_text
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
+from flows.git import find_commit, git
 from flows.project import Project, open_project
 from flows.revisions import get_commit
 from flows.run_states import emit_end_event, skip_if_ended
@@ -33,7 +34,6 @@ from flows.steps import (
     thread_runner,
 )
 from flows.training_progress import TrainingProgress
-from flows.worktrees import find_commit, git
 
 Value = bool | int | float | str
 Point = dict[str, Value]

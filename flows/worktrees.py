@@ -5,11 +5,10 @@ belongs to the process that holds the lock of its `.lock` file; a tree whose loc
 orphaned, and the next process removes it. The user's checkout is never changed.
 """
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from chimle.errors import TransientError, UserError
 from chimle.io.files import locked
 from chimle.provenance import digest
 from flows.command import environment
+from flows.git import find_commit, git
 from flows.own_files import as_mapping, link_own_files, read_or_empty
 
 _FOLDER = Path("scratch") / "work-trees"
@@ -38,42 +38,6 @@ class WorkTree:
 
     path: Path
     lock: int
-
-
-def git(root: Path, *arguments: str, env: dict[str, str] | None = None, hooks: bool = True) -> str:
-    """Standard output of a Git command, without its last newline.
-
-    Args:
-        root: where it runs.
-        arguments: the command.
-        env: added to the environment.
-        hooks: whether the user's hooks run.
-
-    Raises:
-        UserError: Git failed; with its message.
-    """
-    done = subprocess.run(
-        ["git", *(() if hooks else ("-c", f"core.hooksPath={os.devnull}")), *arguments],
-        cwd=root,
-        env={**os.environ, "GIT_TERMINAL_PROMPT": "0", **(env or {})},
-        capture_output=True,
-        encoding="utf-8",
-        errors="surrogateescape",  # A folder's name may be in another encoding.
-        check=False,
-    )
-    if done.returncode:
-        reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise UserError(f"git {arguments[0]} in {root}: {reason}")
-    return done.stdout.rstrip("\n")
-
-
-def find_commit(root: Path, name: str) -> str | None:
-    """The hash of the commit that `name` means; None if there is no such commit."""
-    with suppress(UserError):
-        return git(
-            root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
-        )
-    return None
 
 
 def ask_dvc(folder: Path, *arguments: str) -> str:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from chimle.errors import TransientError, UserError
+from flows.git import find_commit
 from flows.publish import PublishOptions
 from flows.revisions import check_branch, fetch, get_commit, push
-from flows.worktrees import find_commit, set_default_remote, work_tree
+from flows.worktrees import set_default_remote, work_tree
 from tests.support.repositories import commit, run
 
 

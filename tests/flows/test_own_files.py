@@ -1,5 +1,6 @@
 """A user's own files in a work tree; bad parameters link nothing and are left to the stages."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,63 @@ def test_what_a_pattern_begins_with_is_linked(
     link_own_files(root, tree)
     found = {path.name for path in tree.iterdir()} - {"params.yaml", "presets"}
     assert found == set(linked)
+
+
+def in_git(root: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True)
+
+
+def test_a_folder_that_git_holds_in_part_is_whole(places: tuple[Path, Path]) -> None:
+    """The tree has the tracked files of its commit, links to the others, and no output."""
+    root, tree = places
+    untracked = ["photos/new.png", "photos/old/more.png", "photos/[a] b/\u00e9.png", "data/raw/a"]
+    later = ["photos/later.png", "data/catalogue.yaml"]
+    for name in ("photos/1.png", "photos/old/2.png", *later, *untracked):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    in_git(root, "init")
+    (root / ".gitignore").write_text("/data/raw/\n/photos/old/more.png\n")
+    in_git(root, "add", ".gitignore", "photos/1.png", "photos/old/2.png", *later)
+    for name in ("photos/1.png", "photos/old/2.png", "data/other"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("of the commit")
+    paths = {"colourization": "photos", "decompression": "data", "super_resolution": "."}
+    tasks = {task: {"source": {"kind": "folder", "path": path}} for task, path in paths.items()}
+    (tree / "params.yaml").write_text(yaml.safe_dump({"preset": "demo", "tasks": tasks}))
+    link_own_files(root, tree)
+    for name in untracked[:3]:
+        assert (tree / name).read_text() == name
+    for name in ("photos/1.png", "photos/old/2.png"):
+        assert (tree / name).read_text() == "of the commit"
+    assert not any((tree / name).exists() for name in (*later, "data/raw", ".gitignore"))
+
+
+def test_a_folder_that_a_tree_has_and_the_checkout_does_not_track(
+    places: tuple[Path, Path],
+) -> None:
+    root, tree = places
+    for folder, name in ((root, "1.png"), (root, "2.png"), (tree, "1.png")):
+        (folder / "photos" / "a").mkdir(parents=True, exist_ok=True)
+        (folder / "photos" / "a" / name).write_text(f"{folder.name} {name}")
+    in_git(root, "init")
+    source = {"colourization": {"source": {"kind": "folder", "path": "photos"}}}
+    (tree / "params.yaml").write_text(yaml.safe_dump({"preset": "demo", "tasks": source}))
+    link_own_files(root, tree)
+    found = {file.name: file.read_text() for file in (tree / "photos" / "a").iterdir()}
+    assert found == {"1.png": "tree 1.png", "2.png": "root 2.png"}
+
+
+def test_a_tracked_link_that_leads_nowhere_from_the_tree(
+    places: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root, _ = places
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.png").write_text("1")
+    tree = root / "scratch" / "tree"
+    (tree / "presets").mkdir(parents=True)
+    for folder in (root, tree):
+        (folder / "photos").symlink_to("../elsewhere")
+    source = {"colourization": {"source": {"kind": "folder", "path": "photos"}}}
+    (tree / "params.yaml").write_text(yaml.safe_dump({"preset": "demo", "tasks": source}))
+    link_own_files(root, tree)
+    assert (tree / "photos" / "1.png").read_text() == "1"

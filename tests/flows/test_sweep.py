@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from chimle.errors import UserError
+from flows.git import git
 from flows.sweep import experiment_ref, refuse_other, with_point
-from flows.worktrees import git
 from tests.support.repositories import TASKS, commit, outputs, run, tiny_repository
 from tests.support.stack import add_flows
 
