@@ -19,6 +19,7 @@ import yaml
 from chimle.errors import UserError
 from chimle.io import s3
 from chimle.io.files import resolved
+from chimle.settings.shown_values import without_secrets
 
 _REMOTE = re.compile(r"""'?remote "(?P<name>[\w.-]+)"'?""")
 _KEYS = ("url", "endpointurl", "region", "allow_anonymous_login", "version_aware", "user", "port")
@@ -29,10 +30,11 @@ _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 Remotes = dict[str, dict[str, str]]
 
 
-def _without_password(address: str) -> str:
-    user, at, rest = address.rpartition("@")
+def _without_password(text: str) -> str:
+    """A text without what may be secret in its addresses: user, password and query."""
+    user, at, rest = text.rpartition("@")
     scheme, slashes, _ = user.partition("://")
-    return f"{scheme}{slashes}{rest}" if at and slashes else address
+    return without_secrets(f"{scheme}{slashes}{rest}" if at and slashes else text)
 
 
 def _environment() -> dict[str, str]:

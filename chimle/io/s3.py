@@ -38,7 +38,7 @@ SET_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFI
 """What to do then."""
 
 
-_ADDRESS = re.compile(r"s3://(?P<bucket>[^/]+)(?:/(?P<key>.*))?")
+_ADDRESS = re.compile(r"s3://(?P<bucket>[^/@]+)(?:/(?P<key>.*))?")
 
 
 def split_address(address: str) -> tuple[str, str] | None:

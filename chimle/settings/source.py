@@ -122,7 +122,7 @@ class S3Source(UnpackedSelection):
 
     kind: Literal["s3"]
     """Kind of the source."""
-    address: str = Field(pattern="^s3://[^/]+(/.*)?$")
+    address: str = Field(pattern="^s3://[^/@]+(/.*)?$")
     """`s3://BUCKET/PREFIX/`, or `s3://BUCKET/KEY` of an archive."""
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     """SHA-256 of the archive; see `ArchiveSettings`."""

@@ -67,6 +67,13 @@ def test_each_bad_address_is_one_sentence() -> None:
         assert str(caught.value).startswith(address), "not the copy's path"
 
 
+def test_a_login_in_an_address_of_s3_is_refused_and_not_printed() -> None:
+    """S3 takes its keys from elsewhere; no bucket has such a name."""
+    with pytest.raises(UserError, match=r"^s3://towers/none is no address") as caught:
+        chimle.load("s3://KEY:secret@towers/none")
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.usefixtures("bucket")
 def test_the_command_line_reads_s3_and_prints_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     done = run("show", "s3://towers/one.zip", "--json")

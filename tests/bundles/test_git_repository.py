@@ -164,6 +164,7 @@ def test_messages_name_what_is_wrong_and_no_password(good: Path, tmp_path: Path)
         (f"{good}@v9:models/x", "there is no such revision"),
         (f"{good}@HEAD:models/x", "remote `store`, .*models/x"),
         ("http://user:secret@127.0.0.1:9/x@HEAD:models/x", "models/x of http://127.0.0.1:9/x at"),
+        ("http://127.0.0.1:9/x?token=secret@HEAD:models/x", "models/x of http://127.0.0.1:9/x"),
     ):
         with pytest.raises(UserError, match=words) as caught:
             chimle.load(f"git+{address}")

@@ -70,6 +70,7 @@ TABLE = [
         side_by_side="left",
     ),
     _row("no bucket", "`source.address` = 'https://x': …", "s3", address="https://x"),
+    _row("a bucket behind a login", "`source.address` = 's3://b/': …", "s3", address="s3://k:s@b/"),
     _row(
         "a SHA-256 of a prefix",
         "…`sha256` is of an archive; a prefix has none…",
