@@ -7,9 +7,9 @@ normals), and gives `image`, all float32, images (B, 3, H, W) in [0, 1].
 
 import copy
 import hashlib
+import io
 import logging
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -103,31 +103,33 @@ def _dynamic(inputs: list[list[Tensor]], any_size: bool) -> Any:
     return tuple([shape(tensor) for tensor in group] for group in inputs)
 
 
-def _write_onnx(module: Exported, inputs: list[list[Tensor]], any_size: bool, file: Path) -> None:
+def _onnx_of(module: Exported, inputs: list[list[Tensor]], any_size: bool) -> bytes:
+    """The content of an ONNX file."""
     try:
         import onnxscript  # noqa: F401
     except ImportError:
         raise UserError(
             "export to ONNX needs onnx, onnxscript and onnxruntime: pip install 'chimle[export]'"
         ) from None
-    torch.onnx.export(
+    program = torch.onnx.export(
         module,
         tuple(inputs),
-        str(file),
         input_names=input_names(module.tower),
         output_names=["image"],
         opset_version=OPSET,
         dynamo=True,
-        external_data=False,
         dynamic_shapes=_dynamic(inputs, any_size),
         verbose=False,
     )
+    assert program is not None
+    content: bytes = program.model_proto.SerializeToString()
+    return content
 
 
-def _run_onnx(file: Path, names: list[str], inputs: list[list[Tensor]]) -> Tensor:
+def _run_onnx(content: bytes, names: list[str], inputs: list[list[Tensor]]) -> Tensor:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     flat = [tensor.numpy() for group in inputs for tensor in group]
     return torch.from_numpy(session.run(["image"], dict(zip(names, flat, strict=True)))[0])
 
@@ -177,21 +179,22 @@ def export(
     # Not the batch size that is traced, nor the image size where the graph takes any.
     others = example(bundle, size or (6 * unit, 5 * unit), batch=3, seed=1)
     module(*inputs)  # Constants are made outside the trace.
-    with tempfile.TemporaryDirectory(prefix="chimle-") as folder, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        file = Path(folder) / ("tower.onnx" if format_ == "onnx" else "tower.pt2")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         if format_ == "onnx":
-            _write_onnx(module, inputs, size is None, file)
-            found = _run_onnx(file, input_names(bundle.tower), others)
+            content = _onnx_of(module, inputs, size is None)
+            found = _run_onnx(content, input_names(bundle.tower), others)
         else:
             program = torch.export.export(
                 module, tuple(inputs), dynamic_shapes=_dynamic(inputs, size is None), strict=False
             )
-            torch.export.save(program, file)
-            found = torch.export.load(file).module()(*others)
+            # In memory: torch ends the process where it cannot write a file.
+            buffer = io.BytesIO()
+            torch.export.save(program, buffer)
+            content = buffer.getvalue()
+            found = torch.export.load(buffer).module()(*others)
         difference = _check_outputs(found, module(*others), out)
-        content = file.read_bytes()
     write_bytes(out, content)
     return {
         "what": f"{format_} graph",

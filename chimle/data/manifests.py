@@ -12,7 +12,7 @@ from typing import Any
 
 from chimle.data.file_names import safe_name
 from chimle.errors import UserError
-from chimle.io.files import sha256_of, write_text
+from chimle.io.files import names_written, sha256_of, write_text
 
 FORMAT = 3
 """Version of headers and lines."""
@@ -32,10 +32,11 @@ def write_records(
     folder: Path, name: str, header: dict[str, Any], records: Iterable[dict[str, Any]]
 ) -> None:
     """Write lines and header of a folder that is being filled."""
-    with (folder / _LINES[name]).open("w", encoding="utf-8") as stream:
+    path = folder / _LINES[name]
+    with names_written(path), path.open("w", encoding="utf-8") as stream:
         for record in records:
             stream.write(json.dumps(record, separators=(",", ":")) + "\n")
-    lines = {"file": _LINES[name], "sha256": sha256_of(folder / _LINES[name])}
+    lines = {"file": path.name, "sha256": sha256_of(path)}
     content = {"format": FORMAT, **header, "lines": lines}
     write_text(folder / name, json.dumps(content, indent=1) + "\n")
 

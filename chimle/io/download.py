@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from chimle.errors import TransientError, UserError
-from chimle.io.files import locked, sha256_of, write_text
+from chimle.io.files import locked, names_written, sha256_of, write_text
 from chimle.io.versions import Known, Version
 
 T = TypeVar("T")
@@ -234,7 +234,7 @@ class Download:
     def _store(self, reply: Reply, spec: DownloadSpec) -> None:
         started = reported = time.monotonic()
         size = reply.start
-        with self._part.open("ab") as stream:
+        with names_written(self._part), self._part.open("ab") as stream:
             for chunk in reply.chunks:
                 stream.write(chunk)
                 stream.flush()

@@ -2,17 +2,18 @@
 
 import errno
 import hashlib
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from chimle.errors import UserError
+from chimle.errors import DISK_FULL, UserError, describe_os_error
 
 try:
     import fcntl
@@ -32,6 +33,8 @@ _LONGEST_BEGINNING = 200
 """Bytes of a name at the beginning of temporary names; file systems take at most 255."""
 _HASH = 16
 """Digits of the hash that ends a shortened name."""
+_WRITE_ERRORS = frozenset({*DISK_FULL, errno.EFBIG})
+"""Operating system errors that only writing meets."""
 
 
 def shortened(name: str, longest: int) -> str:
@@ -48,14 +51,47 @@ def _hidden_name(path: Path, end: str) -> str:
 
 
 @contextmanager
+def names_written(path: Path) -> Iterator[None]:
+    """An error of a full disk in the block names `path`; the system names the source or nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _WRITE_ERRORS:
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+class _Stream(io.BufferedWriter):
+    """A stream that keeps its first error, which a library that writes to it may hide."""
+
+    failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write bytes."""
+        try:
+            return super().write(content)
+        except OSError as error:
+            self.failure = self.failure or error
+            raise
+
+
+@contextmanager
 def replaced_file(path: Path) -> Iterator[BinaryIO]:
-    """A stream to a temporary file beside `path`, renamed to it at the end. The umask applies."""
+    """A stream to a temporary file beside `path`, renamed to it at the end. The umask applies.
+
+    Where it cannot be written, that is the error, whatever a library makes of it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=_hidden_name(path, ""), dir=path.parent)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
+        with names_written(path), _Stream(io.FileIO(handle, "wb")) as stream:
+            try:
+                yield stream
+            except Exception:
+                if stream.failure is not None:
+                    raise stream.failure from None
+                raise
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o666 & ~_UMASK)
@@ -102,13 +138,21 @@ def put_in_place(folder: Path, path: Path) -> None:
     of the new one is.
     """
     path = resolved(path)
+
+    def copied(source: str, target: str) -> None:
+        try:
+            with names_written(path):
+                shutil.copy2(source, target)
+        except OSError as error:  # As such, it would only be listed, and the other files copied.
+            raise UserError(describe_os_error(error)) from None
+
     path.parent.mkdir(parents=True, exist_ok=True)
     new, old = (path.with_name(_hidden_name(path, end)) for end in ("new", "old"))
     for left in (new, old):  # By a process that was killed.
         shutil.rmtree(left, ignore_errors=True)
     try:
         if folder.stat().st_dev != path.parent.stat().st_dev:
-            folder = Path(shutil.move(folder, new))
+            folder = Path(shutil.move(folder, new, copy_function=copied))
         if path.exists():
             path.rename(old)
         shutil.move(folder, path)
@@ -127,9 +171,10 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=_hidden_name(path, ""), dir=path.parent))
     try:
-        temporary.chmod(0o777 & ~_UMASK)
-        yield temporary
-        put_in_place(temporary, path)
+        with names_written(path):
+            temporary.chmod(0o777 & ~_UMASK)
+            yield temporary
+            put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

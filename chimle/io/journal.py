@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chimle.errors import UserError
+from chimle.io.files import names_written
 
 T = TypeVar("T")
 
@@ -150,7 +151,7 @@ def journalled(
     done = _finished(journal)
     journal.parent.mkdir(parents=True, exist_ok=True)
     started = reported = time.monotonic()
-    with journal.open("a", encoding="utf-8") as stream:
+    with names_written(journal), journal.open("a", encoding="utf-8") as stream:
         results = _results(work, items[done:], workers or len(os.sched_getaffinity(0)))
         for number, result in enumerate(results, start=1):
             stream.write(json.dumps(result, separators=(",", ":")) + "\n")

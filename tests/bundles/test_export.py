@@ -18,7 +18,21 @@ from chimle.settings.reading import build_settings
 from chimle.settings.run import RunSettings
 from chimle.settings.tower import TowerSettings
 from chimle.tower.generator import Tower
+from tests.support.helpers import ROOT
 from tests.support.projects import TINY, tiny_bundle
+
+FULL_DISK = """
+import resource, sys
+from chimle.bundles.bundle import load_bundle
+from chimle.bundles.export import export
+from chimle.errors import guarded
+from pathlib import Path
+
+bundle, out = map(Path, sys.argv[1:])
+loaded = load_bundle(bundle)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+guarded(lambda: print(export(loaded, out, "torch", (32, 32))))
+"""
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "without_torch.py"
 
@@ -118,3 +132,14 @@ def test_a_filter_is_exported_exactly(tmp_path: Path) -> None:
     report = export(bundle, tmp_path / "tower.onnx", "onnx", (7, 5))
     assert report["bytes"] > plain["bytes"] + 4 * 63 * 63 - 4096
     assert float(report["largest_difference_to_the_tower"]) <= 3e-5
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    """Torch itself, whose file would be written first, would end the process."""
+    bundle, out = tiny_bundle(tmp_path / "model", "night_to_day"), tmp_path / "tower.pt2"
+    command = [sys.executable, "-c", FULL_DISK, str(bundle), str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr == f"error: File too large ({out})\n"
+    assert done.returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

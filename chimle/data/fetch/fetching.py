@@ -23,7 +23,7 @@ from chimle.data.manifests import SOURCE, write_records
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.walk import left_out_summary
-from chimle.io.files import put_in_place, sha256_of
+from chimle.io.files import names_written, put_in_place, sha256_of
 from chimle.io.journal import journalled, read_lines
 from chimle.provenance import digest
 from chimle.settings.source import FetchStageSettings, Selection
@@ -186,7 +186,8 @@ def fetch(settings: FetchStageSettings, root: Path, out: Path) -> dict[str, int]
         ]
     if collection.annotations:
         header["annotations"] = f"annotations{collection.annotations.suffix}"
-        shutil.copyfile(collection.annotations, staging / header["annotations"])
+        with names_written(staging):
+            shutil.copyfile(collection.annotations, staging / header["annotations"])
     write_records(staging, SOURCE, header, counted())
     if not counts["targets"]:
         raise UserError(f"`source`: every image is damaged, e.g. {left_out[0]['because']}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chimle.data.file_names import BadNameError, Names, printable, safe_name
+from chimle.io.files import names_written
 
 ALTERNATIVE = "take another archive, or unpack it yourself and use `kind: folder`"
 """Advice after a refusal."""
@@ -117,7 +118,7 @@ class Unpacking:
             raise Refused(f"holds {printable(name) or '.'}, which {error}: {ALTERNATIVE}") from None
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as stream:
+        with names_written(path), path.open("wb") as stream:
             for chunk in chunks(content, name):
                 self._count(len(chunk))
                 stream.write(chunk)

@@ -11,6 +11,7 @@ from chimle.data.file_names import BadNameError, printable, safe_name
 from chimle.errors import TransientError, UserError
 from chimle.io import s3
 from chimle.io.download import Reply
+from chimle.io.files import names_written
 from chimle.io.versions import Version
 from chimle.settings.source import S3Source
 
@@ -94,7 +95,7 @@ class Bucket:
         """
         with self.translated_errors(self.address_of(object_)):
             got = self.client.get_object(Bucket=self.name, Key=object_.key, IfMatch=object_.etag)
-            with closing(got["Body"]) as body, path.open("wb") as stream:
+            with closing(got["Body"]) as body, names_written(path), path.open("wb") as stream:
                 for chunk in body.iter_chunks(_CHUNK):
                     stream.write(chunk)
         if path.stat().st_size != object_.size:

@@ -13,7 +13,7 @@ from chimle.data.fetch.sources.selection import select
 from chimle.data.file_names import BadNameError, printable, safe_name
 from chimle.errors import UserError
 from chimle.io.csv_rows import CsvRows
-from chimle.io.files import sha256_of
+from chimle.io.files import names_written, sha256_of
 from chimle.io.http import HttpFile
 from chimle.io.urls import plain
 from chimle.settings.source import ListingSettings, UrlSource
@@ -87,7 +87,8 @@ class Listing:
             try:
                 path.symlink_to(fetched.path.resolve())
             except OSError:  # File systems of removable disks have no links.
-                shutil.copyfile(fetched.path, path)
+                with names_written(path):
+                    shutil.copyfile(fetched.path, path)
             origins[str(path)] = {"source": plain(address), "version": fetched.sha256}
         return select(self.settings, tree, origins.__getitem__)
 
