@@ -3,6 +3,8 @@
 import unicodedata
 from pathlib import PureWindowsPath
 
+from chimle.io.files import composed
+
 LONGEST_PART = 255
 """Bytes of one component: the limit of common file systems."""
 LONGEST_NAME = 1024
@@ -53,7 +55,12 @@ def collision_key(name: str) -> str:
 
     These are names that differ only in case or in the encoding of an accent.
     """
-    return unicodedata.normalize("NFC", name).casefold()
+    return composed(name).casefold()
+
+
+def difference(name: str, other: str) -> str:
+    """What two names of one `collision_key` differ in."""
+    return "the encoding of an accent" if composed(name) == composed(other) else "case"
 
 
 class Names:
@@ -71,8 +78,8 @@ class Names:
         """
         key = collision_key(name)
         if (other := self._files.get(key)) is not None:
-            how = "twice" if other == name else f"beside {printable(other)}, the same but for case"
-            raise BadNameError(f"is there {how}")
+            same_but_for = f"beside {printable(other)}, the same but for {difference(name, other)}"
+            raise BadNameError(f"is there {'twice' if other == name else same_but_for}")
         if key in self._folders:
             raise BadNameError("is both a file and a folder")
         self._files[key] = name

@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,11 @@ def shortened(name: str, longest: int) -> str:
         return name
     mark = f"~{hashlib.sha256(whole).hexdigest()[:_HASH]}"
     return whole[: longest - len(mark)].decode("utf-8", "ignore") + mark
+
+
+def composed(name: str) -> str:
+    """A name with every accent in its letter: systems and archives write accents in two ways."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _hidden_name(path: Path, end: str) -> str:

@@ -12,7 +12,7 @@ from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.walk import LeftOut, skip_reason, walk
 from chimle.io.csv_rows import CsvRows
-from chimle.io.files import resolved
+from chimle.io.files import composed, resolved
 from chimle.metrics.prediction import Prediction
 
 _NUMBER = re.compile(r"_\d+(\.\d+)*$")
@@ -41,7 +41,7 @@ class MatchedFiles:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """An image of a folder; its name is its path below the folder without the extension."""
+    """An image of a folder; its name is its path below it without the extension, composed."""
 
     path: Path
     name: str
@@ -58,7 +58,9 @@ def _images(folder: Path, others: Sequence[Path], left_out: list[LeftOut]) -> li
         raise UserError(f"{folder} is no folder")
     found = walk([folder], others, "another folder of the command")
     left_out += found.left_out
-    named = [_Named(one.path, one.inside.with_suffix("").as_posix()) for one in found.images]
+    named = [
+        _Named(one.path, composed(one.inside.with_suffix("").as_posix())) for one in found.images
+    ]
     return sorted(named, key=lambda one: one.order)
 
 
@@ -98,7 +100,7 @@ def _check_folders(outputs: Path, names: Collection[str], others: Sequence[Path]
     """`UserError` where a folder directly in the outputs is named after no target."""
     known, known_folders = {name.split("/")[0] for name in names}, {resolved(o) for o in others}
     for folder in sorted(p for p in outputs.iterdir() if p.is_dir() and not skip_reason(p.name)):
-        if folder.name not in known and folder.resolve() not in known_folders:
+        if composed(folder.name) not in known and folder.resolve() not in known_folders:
             raise UserError(f"{folder} belongs to no target: call it as its target's file")
 
 

@@ -280,7 +280,7 @@ TABLE = [
     ),
     _row(
         "a zip with names that differ in an accent's spelling",
-        f"{_ZIP}holds …, which is there beside …, the same but for case{_INSTEAD}",
+        f"{_ZIP}holds …, which is there beside …, the same but for the encoding of an accent{_INSTEAD}",
         zip_(("\u00e9.png", b"x"), ("e\u0301.png", b"x")),
         "in/bad.zip",
     ),

@@ -14,7 +14,7 @@ from chimle.data.fetch.source_record import source_record, write_record
 from chimle.data.fetch.sources.folder import Folder
 from chimle.data.fetch.sources.listing import read_listing
 from chimle.data.fetch.sources.protocol import Collection, Workspace
-from chimle.data.fetch.sources.selection import find_images
+from chimle.data.fetch.sources.selection import find_images, select
 from chimle.data.manifests import SOURCE, read_records
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.data.pair.pair_specs import pair_id
@@ -140,12 +140,29 @@ def test_patterns_lead_the_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "pair", [("a.png", "A.PNG"), ("\u00e9.png", "e\u0301.jpg"), ("d/a.png", "D/A.png")]
+    ("pair", "difference"),
+    [
+        (("a.png", "A.PNG"), "case"),
+        (("d/a.png", "D/A.png"), "case"),
+        (("\u00e9.png", "e\u0301.png"), "the encoding of an accent"),
+        (("\u00e9.png", "e\u0301.jpg"), "the ending"),
+        (("a.png", "a.jpg"), "the ending"),
+    ],
 )
-def test_names_that_some_file_system_takes_for_one(tmp_path: Path, pair: tuple[str, str]) -> None:
+def test_names_that_some_file_system_takes_for_one(
+    tmp_path: Path, pair: tuple[str, str], difference: str
+) -> None:
     save(*(tmp_path / "photos" / name for name in pair))
-    with pytest.raises(UserError, match="have the same name but for case: rename one"):
+    with pytest.raises(UserError, match=f"have the same name but for {difference}: rename one"):
         find_images("photos", tmp_path, "source.path")
+
+
+def test_accents_of_targets_and_inputs_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    """A folder from a Mac has the same names as one from Linux; so do pairs on both."""
+    save(tmp_path / "days" / "caf\u00e9.png", tmp_path / "nights" / "cafe\u0301.png")
+    selection = FolderSource(kind="folder", path="days", inputs="nights")
+    found = select(selection, tmp_path, lambda _path: {})
+    assert [file.name for file in (*found.targets, *found.inputs)] == ["caf\u00e9"] * 2
 
 
 def test_long_and_similar_names_make_pairs(tmp_path: Path) -> None:

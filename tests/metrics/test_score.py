@@ -272,6 +272,18 @@ def test_targets_in_folders(tmp_path: Path, name: Callable[[str, int], str]) -> 
     refused(run(tmp_path, *given), "belongs to no target")
 
 
+@pytest.mark.parametrize("end", ["_{}.png", "/{}.png"])
+def test_accents_may_be_written_in_two_ways(tmp_path: Path, end: str) -> None:
+    """A folder that was unpacked on a Mac has the same names as one of Linux."""
+    accents = [replace(one, id=f"{one.id}-\u00e9") for one in noise_predictions(2)]
+    write(
+        tmp_path,
+        accents,
+        lambda name, number: name.replace("\u00e9", "e\u0301") + end.format(number),
+    )
+    assert scored(tmp_path, "--inputs", tmp_path / "inputs")["provenance"]["n"] == 2
+
+
 def test_where_nothing_can_be_written_nothing_is_scored(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

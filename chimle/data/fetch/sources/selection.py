@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chimle.data.fetch.sources.protocol import Collection, SourceFile
-from chimle.data.file_names import BadNameError, collision_key, printable, safe_name
+from chimle.data.file_names import BadNameError, collision_key, difference, printable, safe_name
 from chimle.errors import UserError
 from chimle.images.decode import SUFFIXES
+from chimle.images.formats import extension_of
 from chimle.images.walk import FoundImage, LeftOut, walk_matches
+from chimle.io.files import composed
 from chimle.io.patterns import Match, expand, has_wildcards
 from chimle.settings.source import Selection
 
@@ -28,14 +30,14 @@ def _folders(pattern: str, root: Path, field: str) -> list[Match]:
 
 
 def _checked_name(image: FoundImage) -> str:
-    """An image's name without extension; `UserError` where it is no valid name of a file."""
+    """An image's name without extension, composed; `UserError` where no file may have it."""
     inside = image.inside.as_posix()
     try:
         safe_name(inside)
         safe_name(f"{LONGEST_KIND}/{inside}")  # A fetched file's name begins with its kind.
     except BadNameError as error:
         raise UserError(f"{printable(str(image.path))} {error}: rename it") from None
-    return image.inside.with_suffix("").as_posix()
+    return composed(image.inside.with_suffix("").as_posix())
 
 
 def find_images(
@@ -63,7 +65,8 @@ def find_images(
         name, path = _checked_name(image), str(image.path)
         other = found.setdefault(collision_key(name), SourceFile(name, path))
         if other.path != path:
-            but_for = "the ending" if other.name == name else "case"
+            endings = {extension_of(path), extension_of(other.path)}
+            but_for = "the ending" if len(endings) > 1 else difference(path, other.path)
             raise UserError(
                 f"{path} and {other.path} have the same name but for {but_for}: rename one"
             )
