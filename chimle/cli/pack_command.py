@@ -54,6 +54,8 @@ def pack_command(
         address = hub.split_address(push) if push is not None else None
         if push is not None and address is None:
             raise UserError(f"{plain(push)} is no address of a hub: write hf://USER/NAME")
+        if private and push is None:
+            raise UserError("`--private` is of a repository on a hub: name it by `--push`")
         if out is not None:
             check_new(out)
         bundle = open_model(model, task, out=out).bundle

@@ -143,7 +143,8 @@ def _sample_all(
         }
         emit(json.dumps(account, indent=1))
     elif drawn:
-        emit(f"{drawn} samples in {spent:.1f} s ({drawn / spent:.2g}/s) in {out}")
+        noun = "sample" if drawn == 1 else "samples"
+        emit(f"{drawn} {noun} in {spent:.1f} s ({drawn / spent:.2g}/s) in {out}")
     if failed:
         raise typer.Exit(2)
 

@@ -71,11 +71,15 @@ class SampleRequest:
     degrade: bool = False
 
     def check(self, levels: int) -> None:
-        """`UserError` where fields exclude each other or do not fit a model of `levels` levels."""
+        """`UserError` where fields exclude each other, change nothing, or do not fit `levels`."""
         if sum((bool(self.names), self.base is not None, self.target is not None)) > 1:
             raise UserError("`--sample`, `--from` and `--match` exclude each other: give one")
         if self.end is not None and self.base is None:
             raise UserError("`--to` ends a blend that `--from` begins: give both")
+        if self.first and (self.names or self.base is not None or self.target is not None):
+            raise UserError(
+                "`--first` is of plain samples, not of `--sample`, `--from` or `--match`"
+            )
         if self.base is not None and not 0 <= self.keep_level <= levels:
             raise UserError(f"`--keep-level` {self.keep_level}: this model has {levels} levels")
         if not 1 <= self.count <= MOST_SAMPLES:
@@ -87,6 +91,8 @@ class SampleRequest:
                 parse_name(name, levels)
         if self.candidates:
             check_candidates(self.candidates, levels)
+        if self.target is None and (self.candidates or self.weights is not None):
+            raise UserError("`--candidates` and `--weights` are of a search: give `--match`, too")
 
 
 @dataclass(frozen=True)

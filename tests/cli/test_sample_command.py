@@ -150,6 +150,11 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         (("sample", good, *model, "--to", "2"), "give both"),
         (("sample", good, *model, "--from", "2", "--keep-level", "9"), "has 4 levels"),
         (("sample", good, *model, "--candidates", "two"), "write whole numbers"),
+        (("sample", good, *model, "--candidates", "2,2,2,2"), "give `--match`, too"),
+        (("sample", good, *model, "--weights", "random"), "give `--match`, too"),
+        (("sample", good, *model, "--first", "2", "--sample", "1"), "is of plain samples"),
+        (("sample", good, *model, "--first", "2", "--from", "1"), "is of plain samples"),
+        (("sample", good, *model, "--first", "2", "--match", good), "is of plain samples"),
         (("sample", good, *model, *out, "--match", good, "--candidates", "2"), "4 levels"),
         (("show", tmp_path / "empty"), "neither a model bundle, nor pairs"),
         (("show", tmp_path / "nowhere"), "does not exist"),
@@ -161,6 +166,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         (("export", *model, "-o", good), "exists already"),
         (("show", bundle, "--image", good), "exists already"),
         (("pack", *model, "-o", bundle), "exists already"),
+        (("pack", *model, *out, "--private"), "name it by `--push`"),
     )
     for arguments, words in cases:
         result = run(*arguments)
@@ -181,7 +187,7 @@ def test_a_process_of_its_own_prints_and_exits_alike(tmp_path: Path) -> None:
     alone = run_alone("sample", photo, *command, tmp_path / "alone", "--no-grid")
     here = run("sample", photo, *command, tmp_path / "here", "--no-grid")
     assert alone.returncode == here.returncode == 0, alone.stderr
-    assert "1 samples in" in alone.stdout
+    assert "1 sample in" in alone.stdout
     assert "a.png: 00" in alone.stderr
     alone_and_here = [tmp_path / folder / "a_00.png" for folder in ("alone", "here")]
     one, other = (read_rgb(path).astype(int) for path in alone_and_here)
