@@ -62,6 +62,9 @@ class BandedTower:
         codes: the N samples' codes.
         size: height and width of the input before its edges were repeated; None: nothing was.
         jpeg: quantisation of the input, where it is a decoded JPEG image.
+
+    Attributes:
+        finite: whether all outputs so far were finite numbers, () bool on the tower's device.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class BandedTower:
         self.height, self.width = height * factor, width * factor
         self.exact = tower.settings.agreement == "exact"
         self.samples = len(codes.mixtures)
+        self.finite = torch.ones((), dtype=torch.bool, device=codes.device)
 
     def _borders(self, level: Level, height: int, width: int, reach: int) -> list[int]:
         channels = self.samples * live_channels(level)
@@ -141,7 +145,13 @@ class BandedTower:
     def _draw(self, level: Level, source: Rows, size: tuple[int, int]) -> Tensor:
         """The raw image (N, 2 or 3, H, W) in [-1, 1]."""
         borders = self._borders(level, *size, ENTRY_REACH)
-        return by_bands(lambda top, bottom: level.draw(source(top, bottom)), borders, ENTRY_REACH)
+
+        def rows(top: int, bottom: int) -> Tensor:
+            raw = level.draw(source(top, bottom))
+            self.finite &= raw.isfinite().all()  # Read once, at the end: no band waits for it.
+            return raw
+
+        return by_bands(rows, borders, ENTRY_REACH)
 
     @torch.no_grad()
     def images(self) -> np.ndarray:

@@ -1,5 +1,6 @@
 """A trained tower as a Python object: one input image, many samples, at any size."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ from chimle.inference.sample_names import (
     variations,
     whole,
 )
+from chimle.inference.sampling import check_finite
+from chimle.io.urls import plain as plain_address
 from chimle.perceptual.lpips import load_perceptual
 from chimle.tasks import TASKS
 
@@ -217,7 +220,9 @@ class Model(ModelInputs):
         perceptual = load_perceptual(settings, str(self.device))
         (rgb, own), wanted = self._input(image), as_array(target)
         jpeg = self._intervals(code or own)
-        return find_match(self.bundle, perceptual, rgb, wanted, counts, seed, jpeg)
+        match = find_match(self.bundle, perceptual, rgb, wanted, counts, seed, jpeg)
+        check_finite(math.isfinite(match.distances[-1]), self._name)
+        return match
 
     def draw(
         self,
@@ -234,6 +239,9 @@ class Model(ModelInputs):
             seed: seed of the samples.
             code: how the input's JPEG file encodes it: samples of a decompression model then agree
                 with that file. None: it is no JPEG, or not known.
+
+        Raises:
+            UserError: the model's outputs are no numbers.
         """
         tower = self.bundle.tower
         jpeg, settings = self._intervals(code), self.bundle.settings
@@ -246,7 +254,9 @@ class Model(ModelInputs):
         for mixture in mixtures:
             codes = Codes([mixture], shapes, key, seed, self.device)
             with arithmetic(self.device, self.precision):
-                images = BandedTower(tower, levels, codes, size, here).images()
+                banded = BandedTower(tower, levels, codes, size, here)
+                images = banded.images()
+            check_finite(bool(banded.finite), self._name)
             yield from images
 
     def _draw(
@@ -286,6 +296,7 @@ def load(address: str | Path, precision: Precision = "fp32") -> Model:
     device = choose_device()
     if str(address) in TASKS and not Path(address).exists():
         address = task_model(str(address))
-    model = Model(open_bundle(str(address), str(device)), device, precision)
+    bundle = open_bundle(str(address), str(device))
+    model = Model(bundle, device, precision, plain_address(str(address)))
     _ = model.degradation  # A damaged one is named now, not in the middle of a run.
     return model

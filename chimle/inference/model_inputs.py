@@ -33,11 +33,18 @@ class ModelInputs:
         bundle: the model.
         device: of its tower.
         precision: of its arithmetic.
+        address: of the bundle, as it may be printed; empty for a model of no bundle.
     """
 
     bundle: Bundle
     device: torch.device
     precision: Precision = "fp32"
+    address: str = ""
+
+    @property
+    def _name(self) -> str:
+        """What messages call the model."""
+        return self.address or f"for {self.bundle.settings.task}"
 
     @property
     def levels(self) -> int:

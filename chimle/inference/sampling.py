@@ -8,12 +8,13 @@ from torch import Tensor
 
 from chimle.data.batch import pair_conditioning
 from chimle.data.dataset import Pair, image_key
+from chimle.errors import UserError
 from chimle.images.jpeg import JpegIntervals
 from chimle.images.pyramid import to_uint8
 from chimle.search.codes import code_keys, draw_keyed
 from chimle.tasks import Task
 from chimle.tower.blocks import materialised
-from chimle.tower.generator import Tower, select_state
+from chimle.tower.generator import Tower, TowerState, select_state
 
 
 def plain_names(count: int, levels: int, first: int = 0) -> Tensor:
@@ -49,10 +50,13 @@ def sample_pairs(
 
     Returns:
         (N, S, H, W, 3) uint8.
+
+    Raises:
+        UserError: the tower's outputs are no numbers.
     """
     device = next(tower.parameters()).device
     levels, jpeg = pair_conditioning(task, tower.settings, pairs)
-    return sample(
+    images, finite = sample(
         tower,
         [level.to(device) for level in levels],
         [image_key(pair.id) for pair in pairs],
@@ -61,6 +65,26 @@ def sample_pairs(
         seed=seed,
         batch_size=batch_size,
     )
+    check_finite(bool(finite), f"for {task.name}")
+    return images
+
+
+def check_finite(finite: bool, model: str) -> None:
+    """`UserError` that names the model unless all that a tower drew were finite numbers.
+
+    Weights too large overflow: what they draw is no number, which would become black.
+    """
+    if not finite:
+        raise UserError(
+            f"the model {model} computes values that are no numbers, so its weights are too large: "
+            "make it again, or use another one"
+        )
+
+
+def _raw(state: TowerState) -> Tensor:
+    """A prefix's raw output, in which no conversion of colours hides what is no number."""
+    assert state.image is not None
+    return state.image
 
 
 @torch.no_grad()
@@ -73,7 +97,7 @@ def sample(
     jpeg: JpegIntervals | None = None,
     seed: int = 0,
     batch_size: int = 16,
-) -> np.ndarray:
+) -> tuple[np.ndarray, Tensor]:
     """Draw S samples for each of N conditioning images.
 
     Args:
@@ -86,11 +110,11 @@ def sample(
         batch_size: samples in one forward pass.
 
     Returns:
-        (N, S, H, W, 3) uint8.
+        (N, S, H, W, 3) uint8, and () bool on the device: whether all were finite numbers before.
     """
     shapes = tower.code_shapes_for(conditioning)
     device = conditioning[0].device
-    images = []
+    images, finite = [], torch.ones((), dtype=torch.bool, device=device)
     words = code_keys(keys, len(shapes), seed=seed, purpose="sample", device=device)
     with materialised(tower):
         start = tower.begin(conditioning, jpeg)
@@ -102,6 +126,7 @@ def sample(
                     numbers = part[:, level].unsqueeze(0)
                     code = draw_keyed(shape, words[row : row + 1, level], numbers)
                     image, state = tower.step(level, state, code)
+                finite &= _raw(state).isfinite().all()
                 images.append(to_uint8(image))
     flat = np.concatenate(images)
-    return flat.reshape(len(keys), len(names), *flat.shape[1:])
+    return flat.reshape(len(keys), len(names), *flat.shape[1:]), finite

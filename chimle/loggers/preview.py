@@ -41,7 +41,7 @@ class Preview:
     def sheet(self, tower: Tower) -> np.ndarray:
         """Rows of input, samples and target: (H, W, 3) uint8."""
         batch, side = self.batch, self.settings.tower.resolution
-        drawn = sample(
+        drawn, _ = sample(
             tower,
             batch.conditioning,
             batch.keys,

@@ -1,5 +1,6 @@
 """A model in Python: any size, any type, samples by name."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,8 +12,10 @@ import torch
 from PIL import Image
 
 import chimle
+from chimle.data.dataset import Pair
 from chimle.errors import UserError
 from chimle.inference.sample_names import Name, blends, mixture_of, parse_name
+from chimle.inference.sampling import sample_pairs
 from chimle.tasks import TASKS
 from tests.support.jpeg import jpeg_file, smooth
 from tests.support.projects import noise_image, tiny_bundle
@@ -36,6 +39,25 @@ def test_any_size_and_type(tmp_path: Path, task: str) -> None:
             (model.sample(tensor, n=1, seed=4)[0] * 255).round().to(torch.uint8),
             torch.from_numpy(samples[0]).permute(2, 0, 1),
         )
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_weights_that_overflow_draw_no_black_images(tmp_path: Path, task: str) -> None:
+    path = tiny_bundle(tmp_path / "bundle", task)
+    model = chimle.load(path)
+    assert model.sample(noise_image((32, 32)), n=1)
+    with torch.no_grad():
+        for weights in model.bundle.tower.parameters():
+            weights.mul_(1e30)
+    named = f"the model {path} computes values that are no numbers"
+    with pytest.raises(UserError, match=re.escape(named)):
+        model.sample(noise_image((32, 32)), n=1)
+    target = noise_image((8 * model.factor, 8 * model.factor))
+    with pytest.raises(UserError, match=re.escape(named)):
+        model.match(noise_image((8, 8)), target, candidates=[2, 1, 1, 1], weights="random")
+    pairs = [Pair("a", model.degraded(noise_image((128, 128))), noise_image((128, 128)))]
+    with pytest.raises(UserError, match=f"the model for {task} computes"):
+        sample_pairs(model.bundle.tower, TASKS[task], pairs, 1)
 
 
 def test_other_types_are_refused(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def samples(task: str, precision: str) -> Count:
         tower, batch = tower_of(settings), batch_of(settings)
         with counted() as count:
             names, given = plain_names(2, 4), batch.conditioning
-            made = sample(tower, given, batch.keys, names, jpeg=batch.jpeg, batch_size=2)
+            made, _ = sample(tower, given, batch.keys, names, jpeg=batch.jpeg, batch_size=2)
     assert made.shape == (IMAGES, 2, 32, 32, 3)
     return count
 
