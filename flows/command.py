@@ -86,6 +86,24 @@ def environment(**extra: str) -> dict[str, str]:
     return {**inherited, "PATH": path, "PYTHONWARNINGS": "ignore", WAIT: "1", **extra}
 
 
+def run_quietly(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+    """Run a short command of the server's.
+
+    Args:
+        command: program and arguments.
+        cwd: directory to run in.
+        env: the whole environment.
+
+    Raises:
+        UserError: it failed; with the last line that it printed.
+    """
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        reason = lines[-1] if lines else f"exit code {done.returncode}"
+        raise UserError(f"`{' '.join(command)}` failed: {reason}")
+
+
 def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
     """What a process prints, line by line, without empty lines."""
     assert process.stdout is not None

@@ -4,15 +4,14 @@ Prefect's own command makes paused schedules active again and removes those that
 """
 
 import os
-import subprocess
 from collections.abc import Sequence
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
 
-from chimle.errors import UserError, guarded
-from flows.command import SECRETS, environment
+from chimle.errors import guarded
+from flows.command import SECRETS, environment, run_quietly
 from flows.revisions import project_root
 from flows.server_errors import check_named, server_errors
 
@@ -26,11 +25,7 @@ def _deploy() -> None:
     root = project_root()
     # Prefect deploys the name of a variable that is not set, and every later run fails.
     env = environment(**login, **{_ROOT: os.environ.get(_ROOT) or str(root)})
-    done = subprocess.run(_COMMAND, cwd=root, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = (done.stdout + done.stderr).strip().splitlines()
-        reason = lines[-1] if lines else f"exit code {done.returncode}"
-        raise UserError(f"`{' '.join(_COMMAND)}` failed: {reason}")
+    run_quietly(_COMMAND, root, env)
 
 
 def _restore(

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from chimle.errors import UserError, guarded
-from flows.command import DATABASE, NOTIFY, environment
+from flows.command import DATABASE, NOTIFY, environment, run_quietly
 from flows.login import FILE, load_login
 from flows.prefect_server import HEADER, TOKEN
 from flows.process_guard import GRACE_SECONDS
@@ -126,14 +126,6 @@ def _wait_for_server(server: Service, url: str, token: str) -> None:
     raise UserError(f"the server at {url} did not answer within {_START_SECONDS} seconds")
 
 
-def _once(command: Sequence[str], root: Path, env: dict[str, str]) -> None:
-    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = (done.stdout + done.stderr).strip().splitlines()
-        reason = lines[-1] if lines else f"exit code {done.returncode}"
-        raise UserError(f"`{' '.join(command)}` failed: {reason}")
-
-
 def _environment(root: Path, url: str, origins: Sequence[str], token: str) -> dict[str, str]:
     """The environment of server, worker and flows."""
     login = load_login(root)
@@ -211,8 +203,8 @@ def serve(root: Path, host: str, port: int, slots: int | None, public: Sequence[
         more = ["--slots", str(slots)] if slots else []
         setup = [sys.executable, "-m", "flows.setup_server", *more]
         # Without an address an earlier one is removed, which the setup alone would keep.
-        _once(setup, root, {**env, **_named(NOTIFY, "")})
-        _once([sys.executable, "-m", "flows.deployments"], root, env)
+        run_quietly(setup, root, {**env, **_named(NOTIFY, "")})
+        run_quietly([sys.executable, "-m", "flows.deployments"], root, env)
         print(_welcome(origin, host), flush=True)
         while True:
             server.keep_running()

@@ -7,7 +7,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.project import Project, Span, open_project
+from flows.project import Span, open_project
 from flows.revisions import get_commit
 from flows.run_states import NOTHING_CHANGED, emit_end_event, skip_if_ended
 from flows.steps import (
@@ -30,11 +30,18 @@ def write_spans(key: str, spans: Sequence[Span]) -> None:
     )
 
 
-def _one(project: Project, task: str, revision: str, dvc_remote: str | None, alone: bool) -> State:
-    check_restarts(project.settings.retry)
-    commit = get_commit(project.root, revision)
-    step = retried(train_task, project.settings.retry)
-    span = run_inline(step, project, task, commit, dvc_remote, alone=alone)
+def _one(
+    task: str, revision: str, git_remote: str | None, dvc_remote: str | None, alone: bool
+) -> State:
+    """Train and evaluate one task, or evaluate it alone."""
+    with open_project() as project:
+        retry = project.settings.retry
+        if git_remote:
+            run_inline(retried(fetch_remote, retry), project, git_remote)
+        check_restarts(retry)
+        commit = get_commit(project.root, revision)
+        step = retried(train_task, retry)
+        span = run_inline(step, project, task, commit, dvc_remote, alone=alone)
     if span is None:
         return Completed(name=NOTHING_CHANGED, message=f"{task} is up to date at {commit[:12]}.")
     write_spans(f"times-{task.replace('_', '-')}", [span])
@@ -64,10 +71,7 @@ def train(
         git_remote: Git remote to fetch from first.
         dvc_remote: DVC remote to restore from first and to push the result to.
     """
-    with open_project() as project:
-        if git_remote:
-            run_inline(retried(fetch_remote, project.settings.retry), project, git_remote)
-        return _one(project, task, revision, dvc_remote, alone=False)
+    return _one(task, revision, git_remote, dvc_remote, alone=False)
 
 
 @emit_end_event
@@ -88,7 +92,4 @@ def evaluate(
         git_remote: Git remote to fetch from first.
         dvc_remote: DVC remote to fetch model and pairs from, and to push the result to.
     """
-    with open_project() as project:
-        if git_remote:
-            run_inline(retried(fetch_remote, project.settings.retry), project, git_remote)
-        return _one(project, task, revision, dvc_remote, alone=True)
+    return _one(task, revision, git_remote, dvc_remote, alone=True)
