@@ -1,8 +1,6 @@
-"""How archives and objects arrive when nothing is wrong with them, on good ways and bad."""
+"""How files arrive over HTTP, on good ways and bad, and what is recorded of them."""
 
-import errno
 import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,9 +8,6 @@ from typing import Any
 import pytest
 
 from chimle.data.fetch.fetching import fetch
-from chimle.data.fetch.sources import bucket
-from chimle.data.fetch.unpacking import damage
-from chimle.data.manifests import SOURCE, read_records
 from chimle.errors import UserError
 from chimle.io import download
 from chimle.io.download import Download, DownloadSpec
@@ -21,91 +16,12 @@ from chimle.io.http import HttpFile
 from chimle.io.versions import Version
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
-from stages import check as check_stage
+from tests.support.fetched import ARCHIVE, PHOTOS, check, fetched
 from tests.support.misbehaving import Site
 from tests.support.projects import write_project
-from tests.support.world import TASK, World, png, tar, zip_
+from tests.support.world import World, tar
 
-PHOTOS = tuple((f"photos/{number}.png", png((40 + number, 40))) for number in range(6))
-ARCHIVE = tar(*PHOTOS)
 WISH = DownloadSpec(None, "", Version(), 10**9)
-
-
-def fetched(world: World) -> dict[str, bytes]:
-    """Fetch the task's source; names and bytes of its targets."""
-    out = world.root / "data" / "raw" / TASK
-    fetch(load_settings(RunSettings, TASK, world.root), world.root, out)
-    targets = out / "targets"
-    files = (path for path in targets.rglob("*") if path.is_file())
-    return {path.relative_to(targets).as_posix(): path.read_bytes() for path in files}
-
-
-def records(world: World) -> list[dict[str, Any]]:
-    return list(read_records(world.root / "data" / "raw" / TASK, SOURCE))
-
-
-def check(world: World, accept: bool = False) -> str:
-    """What the check stage writes."""
-    check_stage.main(load_settings(RunSettings, TASK, world.root), world.root, accept)
-    return (world.root / "data" / "sources" / f"{TASK}.json").read_text()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        ARCHIVE,
-        *(tar(*PHOTOS, mode=f"w:{kind}") for kind in ("gz", "bz2", "xz")),
-        zip_(*PHOTOS),
-        zip_(*PHOTOS, packed=False),
-    ],
-    ids=["tar", "tar.gz", "tar.bz2", "tar.xz", "zip", "stored-zip"],
-)
-def test_what_an_archive_is_its_content_says(world: World, content: bytes) -> None:
-    world.archive(content, "in/download")
-    assert fetched(world) == dict(PHOTOS)
-
-
-def test_what_was_unpacked_is_not_copied(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.archive(ARCHIVE)
-    monkeypatch.delattr("chimle.data.fetch.fetching.shutil.copyfile")
-    assert fetched(world) == dict(PHOTOS)
-    targets = world.root / "data" / "raw" / TASK / "targets"
-    assert all(path.stat().st_nlink == 1 for path in targets.rglob("*.png"))
-
-
-def test_an_image_is_passed_through(world: World) -> None:
-    address = world.serve(png(), path="/photo")
-    assert fetched(world) == {"photo.png": png()}
-    address = world.serve(png(), path="/other.png")
-    assert fetched(world) == {"other.png": png()}
-    assert records(world)[0]["source"] == address
-
-
-def test_a_record_says_where_its_file_comes_from(world: World) -> None:
-    address = world.serve(ARCHIVE, path="/a.tar")
-    world.url(address.replace("://", "://user:pass@") + "?token=hidden")
-    fetched(world)
-    first = records(world)[0]
-    assert first["source"] == f"{address}#photos/0.png"
-    assert first["version"] == sha256_of(
-        next((world.root / "scratch" / "downloads").glob("*-a.tar"))
-    )
-    written = (path for path in world.root.rglob("*") if path.is_file())
-    kept = [path for path in written if path.name != "params.yaml"]
-    assert not any(word in path.read_bytes() for path in kept for word in (b"hidden", b"user:pass"))
-
-
-def test_archives_lie_side_by_side(world: World) -> None:
-    world.archive(tar(PHOTOS[0]), "in/one.tar")
-    world.archive(zip_(PHOTOS[1]), "in/two.zip")
-    world.source("url", archives=["in/one.tar", (world.root / "in" / "two.zip").as_uri()])
-    assert fetched(world) == dict(PHOTOS[:2])
-
-
-def test_a_name_in_unmarked_utf_8_is_kept(world: World) -> None:
-    content = zip_(("nn.png", png()), packed=False).replace(b"nn.png", "é.png".encode())
-    world.archive(content, "in/a.zip")
-    assert fetched(world) == {"é.png": png()}
 
 
 def test_a_broken_download_is_continued(world: World) -> None:
@@ -258,85 +174,3 @@ def test_a_named_sha256_needs_no_server_once_it_is_here(world: World) -> None:
     del world.site.paths["/a.tar"]
     assert check(world) == first
     assert fetched(world) == dict(PHOTOS)
-
-
-def test_what_came_damaged_is_fetched_again(world: World) -> None:
-    world.serve(ARCHIVE, length=5000)
-    with pytest.raises(UserError, match="is damaged"):
-        fetched(world)
-    assert not (world.root / "data" / "checksums.json").exists()
-    world.serve(ARCHIVE)
-    assert fetched(world) == dict(PHOTOS)
-
-
-def test_a_full_disk_is_no_damage() -> None:
-    with pytest.raises(OSError, match="No space"):
-        damage(OSError(errno.ENOSPC, "No space left on device"))
-
-
-def test_a_prefix_arrives_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket, "PAGE", 2)
-    name = world.bucket(*((f"set/{key}", content) for key, content in PHOTOS), ("set/", b""))
-    first = check(world)
-    assert fetched(world) == dict(PHOTOS)
-    assert check(world) == first
-    assert records(world)[0]["source"] == f"s3://{name}/set/photos/0.png"
-    assert len(records(world)[0]["version"]) == 32
-    world.client().put_object(Bucket=name, Key="set/more.png", Body=png())
-    with pytest.raises(UserError, match="has changed since it was first fetched"):
-        check(world)
-    check(world, accept=True)
-    assert fetched(world) == {**dict(PHOTOS), "more.png": png()}
-
-
-def test_a_public_bucket_needs_no_credentials(world: World) -> None:
-    name = world.bucket(*PHOTOS)
-    for key, _ in PHOTOS:
-        world.client().put_object_acl(Bucket=name, Key=key, ACL="public-read")
-    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        world.patch.delenv(variable)
-    world.source("s3", address=f"s3://{name}/", endpoint=world.s3, unsigned=True)
-    assert fetched(world) == dict(PHOTOS)
-
-
-def test_a_bucket_that_cannot_be_reached_is_what_was_recorded(
-    world: World, capsys: pytest.CaptureFixture[str]
-) -> None:
-    name = world.bucket(*PHOTOS, key="")
-    first = check(world)
-    fetched(world)
-    world.source("s3", address=f"s3://{name}/", endpoint="http://127.0.0.1:9")
-    assert check(world) == first
-    assert "cannot be reached (its server cannot be reached)" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("steady", [True, False])
-def test_an_archive_in_a_bucket_is_continued(world: World, steady: bool) -> None:
-    """A part lies there, of this version of the object or of another."""
-    name = world.bucket(("a.tar", ARCHIVE), key="a.tar")
-    first = check(world)
-    version = json.loads(first)["now"]
-    assert fetched(world) == dict(PHOTOS)
-    downloads = world.root / "scratch" / "downloads"
-    (file,) = downloads.glob("*-a.tar")
-    file.with_name(f"{file.name}.json").unlink()
-    file.rename(f"{file}.part")
-    with Path(f"{file}.part").open("rb+") as part:
-        part.truncate(2000)
-        if not steady:
-            part.write(b"other content")
-    note = version if steady else {**version, "etag": '"other"'}
-    Path(f"{file}.part.json").write_text(json.dumps(note))
-    assert fetched(world) == dict(PHOTOS)
-    world.client().put_object(Bucket=name, Key="a.tar", Body=tar(PHOTOS[0]))
-    with pytest.raises(UserError, match="has changed since it was first fetched"):
-        check(world)
-    check(world, accept=True)
-    assert fetched(world) == dict(PHOTOS[:1])
-
-
-def test_without_boto3_a_sentence_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.source("s3", address="s3://towers/set/")
-    monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(UserError, match=r"pip install 'chimle\[s3\]'"):
-        check(world)

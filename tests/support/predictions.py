@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from chimle.metrics.evaluator import EvaluationConfig, evaluate, flat_values
 from chimle.metrics.prediction import Prediction, predictions_of
 
 
@@ -15,3 +16,8 @@ def noise_predictions(count: int = 8, samples: int = 3, input_side: int = 32) ->
     targets, inputs = noise_images(count, seed=1), noise_images(count, seed=2, side=input_side)
     ids = [f"image_{number}" for number in range(count)]
     return list(predictions_of(ids, noise_images(count, samples), list(targets), list(inputs)))
+
+
+def numbers(predictions: list[Prediction], config: EvaluationConfig) -> dict[str, float]:
+    """All numbers of an evaluation, by name."""
+    return flat_values(*evaluate(predictions, config))
