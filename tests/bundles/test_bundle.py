@@ -1,12 +1,8 @@
-"""Bundles: the same bytes every time, and one sentence for a bad bundle."""
+"""Bundles: the same bytes every time, and what saving replaces."""
 
 import json
-import os
-import pickle
-import re
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,9 +10,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
-from torch import Tensor
 
 import chimle
 from chimle.bundles.bundle import _most_parameters, load_bundle
@@ -31,23 +24,6 @@ from tests.support.projects import noise_image, tiny_bundle
 
 TASK = "decompression"
 FILES = ("weights.safetensors", "bundle.json")
-
-
-def edited(folder: Path, **values: object) -> str:
-    """The description with changed settings of the tower."""
-    description = json.loads((folder / "bundle.json").read_text())
-    description["settings"]["tower"].update(values)
-    return json.dumps(description)
-
-
-class Evil:
-    """An object whose unpickling writes a file."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.write_text, (self.mark, "run")
 
 
 def test_round_trip_and_same_bytes(tmp_path: Path) -> None:
@@ -142,40 +118,6 @@ def test_a_zip_file_equals_the_folder(tmp_path: Path) -> None:
     assert all(torch.equal(state[name], v) for name, v in again.tower.state_dict().items())
 
 
-def test_each_bad_bundle_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no model bundle"):
-        load_bundle(tmp_path)
-    folder = tiny_bundle(tmp_path / "a", TASK)
-    weights, description = (folder / name for name in FILES)
-    good, text = weights.read_bytes(), description.read_text()
-    mark = tmp_path / "mark"
-    cases = {
-        "is damaged": (good[:100], text),
-        "is another": (good[:-1] + bytes([good[-1] ^ 1]), text),
-        "is larger than": (good + b" " * 2**20, text),
-        "does not fit": (good, edited(folder, style_size=5)),
-        "update this program": (good, text.replace('"format": 2', '"format": 3')),
-        "no model bundle of this project": (good, "{}"),
-        "unknown parameter": (good, text.replace('"blocks"', '"blokcs"')),
-        "`tower.blocks`": (good, edited(folder, blocks=10**9)),
-        "`tower.mapping_depth`": (good, edited(folder, mapping_depth=10**9)),
-        "levels": (good, edited(folder, widths=[8] * 999, growth=[8] * 999)),
-        "describes no possible tower": (good, edited(folder, mapping_width=2**62)),
-        r"bundle\\.json is damaged": (good, "[" * 10**5),
-        "SHA-256 is another": (pickle.dumps(Evil(mark)), text),
-        "weights.safetensors is damaged": (
-            pickle.dumps(Evil(mark)),
-            text.replace("weights_sha256", "note"),
-        ),
-    }
-    for message, (content, words) in cases.items():
-        weights.write_bytes(content)
-        description.write_text(words)
-        with pytest.raises(UserError, match=message.replace("\\\\", "\\")):
-            load_bundle(folder)
-    assert not mark.exists()
-
-
 def test_a_degradation_that_is_not_recorded_is_the_default(tmp_path: Path) -> None:
     folder = tiny_bundle(tmp_path / "a", TASK)
     file = folder / "bundle.json"
@@ -195,77 +137,6 @@ def test_a_degradation_that_is_not_recorded_is_the_default(tmp_path: Path) -> No
             load(folder)
 
 
-def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    folder = tiny_bundle(tmp_path / "a", TASK)
-    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.write(folder / "bundle.json", "bundle.json")
-        archive.writestr("weights.safetensors", bytes(2**26))
-    with pytest.raises(UserError, match="is larger than"):
-        load_bundle(tmp_path / "bomb.zip")
-    large = json.loads(edited(folder, widths=[256] * 4, growth=[256] * 4))
-    del large["weights_sha256"]
-    with zipfile.ZipFile(tmp_path / "large.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bundle.json", json.dumps(large))
-        archive.writestr("weights.safetensors", bytes(2**26))
-    with pytest.raises(UserError, match="safetensors unpacks to 67,108,864 bytes, far more"):
-        load_bundle(tmp_path / "large.zip")
-    (tmp_path / "foreign.zip").write_bytes((tmp_path / "bomb.zip").read_bytes()[:1000])
-    with pytest.raises(UserError, match="is damaged or no model bundle"):
-        load_bundle(tmp_path / "foreign.zip")
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_damaged_compressed_bundle_is_one_sentence(tmp_path: Path, method: int) -> None:
-    folder, file = tiny_bundle(tmp_path / "a", TASK), tmp_path / "one.zip"
-    with zipfile.ZipFile(file, "w", method) as archive:
-        for name in FILES[::-1]:
-            archive.write(folder / name, name)
-    load_bundle(file)
-    content = bytearray(file.read_bytes())
-    content[60:100] = b"\xff" * 40
-    file.write_bytes(content)
-    with pytest.raises(UserError, match=r"one\.zip is damaged or no model bundle"):
-        load_bundle(file)
-
-
-def test_a_promise_of_many_weights_takes_no_memory(tmp_path: Path) -> None:
-    folder = tiny_bundle(tmp_path / "a", TASK)
-    (folder / "bundle.json").write_text(edited(folder, widths=[2**20] * 4, growth=[2**20] * 4))
-    with pytest.raises(UserError, match=r"weights\.safetensors is damaged|does not fit"):
-        load_bundle(folder)
-
-
-@pytest.mark.parametrize("name", [*FILES, "."])
-def test_a_device_or_pipe_is_not_read(tmp_path: Path, name: str) -> None:
-    """A pipe would be waited for, and some devices never end."""
-    place = (tiny_bundle(tmp_path / "bundle", TASK) / name).resolve()
-    if place.is_dir():
-        place = tmp_path / "bundle.zip"
-    place.unlink(missing_ok=True)
-    place.symlink_to(os.devnull)
-    with pytest.raises(UserError, match=f"{place} is no regular file: there is no model bundle"):
-        load(tmp_path / "bundle.zip" if name == "." else tmp_path / "bundle")
-
-
-@pytest.mark.parametrize(
-    "value", [torch.tensor(float("nan")), torch.tensor(float("-inf")), torch.tensor(1j)]
-)
-def test_weights_that_are_no_finite_numbers_draw_no_black_images(
-    tmp_path: Path, value: Tensor
-) -> None:
-    bundle = tiny_bundle(tmp_path / "bundle", TASK)
-    state = load_safetensors((bundle / "weights.safetensors").read_bytes())
-    name = sorted(state)[7]
-    state[name] = state[name].to(value.dtype)
-    state[name].view(-1)[-1] = value
-    (bundle / "weights.safetensors").write_bytes(save_safetensors(state))
-    description = json.loads((bundle / "bundle.json").read_text())
-    del description["weights_sha256"]
-    (bundle / "bundle.json").write_text(json.dumps(description))
-    with pytest.raises(UserError, match=f"`{re.escape(name)}` has values that are no finite"):
-        load(bundle)
-
-
 def test_packing_keeps_the_license(tmp_path: Path) -> None:
     chimle.load(tiny_bundle(tmp_path / "a", TASK)).save(tmp_path / "b", "cc-by-4.0")
     for options, expected in (((), "cc-by-4.0"), (("--license", "mit"), "mit")):
@@ -277,44 +148,3 @@ def test_packing_keeps_the_license(tmp_path: Path) -> None:
         assert load_bundle(out).license == expected
         with zipfile.ZipFile(out) as archive:
             assert f"license: {expected}\n" in archive.read("README.md").decode()
-
-
-def test_a_bundle_s_texts_cannot_control_the_terminal(tmp_path: Path) -> None:
-    folder = tiny_bundle(tmp_path / "a", TASK)
-    description = json.loads((folder / "bundle.json").read_text())
-    description["license"] = "mit\x1b]0;title\x07\nparameters 1"
-    description["provenance"] = {"seed": "\x1b[2J", "commit": "\u202eabc"}
-    (folder / "bundle.json").write_text(json.dumps(description))
-    done = run("show", folder)
-    assert done.returncode == 0, done.stderr
-    assert all(line.isprintable() for line in done.stdout.splitlines())
-    assert "mit\\x1b]0;title\\x07\\nparameters 1" in done.stdout
-
-
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Tensor]]:
-    """A bundle in one file, and its weights; of one level, since it is loaded many times."""
-    folder = tmp_path_factory.mktemp("packed")
-    bundle = load_bundle(tiny_bundle(folder / "a", TASK, levels=1))
-    pack(bundle, folder / "one.zip", "cc0-1.0", folder)
-    return folder / "one.zip", bundle.tower.state_dict()
-
-
-@given(data=st.data())
-@hypothesis_settings(max_examples=60)
-def test_a_changed_byte_never_gives_other_weights(
-    packed: tuple[Path, dict[str, Tensor]], data: st.DataObject
-) -> None:
-    """With any byte changed, loading gives the same tower or one sentence."""
-    path, expected = packed
-    content = bytearray(path.read_bytes())
-    place = data.draw(st.integers(0, len(content) - 1))
-    content[place] ^= data.draw(st.integers(1, 255))
-    changed = path.with_name("changed.zip")
-    changed.write_bytes(content)
-    try:
-        found = load_bundle(changed).tower.state_dict()
-    except UserError:
-        return
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(expected[name], value) for name, value in found.items())

@@ -15,8 +15,8 @@ from chimle.bundles.hub import HubAddress, split_address
 from chimle.bundles.hub_licenses import hub_license
 from chimle.bundles.pack import pack
 from chimle.errors import UserError
-from tests.bundles.test_bundle import Evil
 from tests.support.command import run
+from tests.support.helpers import Evil
 from tests.support.hub_server import TOKEN, Hub, Repository, hub_server
 from tests.support.projects import noise_image, tiny_bundle
 from tests.support.servers import free_port

@@ -19,7 +19,7 @@ from chimle.tasks import Wiring
 from chimle.tower.generator import Tower
 from chimle.training.ema import WeightAverage
 from chimle.training.training_state import Position, TrainingState
-from tests.bundles.test_bundle import Evil
+from tests.support.helpers import Evil
 
 
 def cut(path: Path) -> None:

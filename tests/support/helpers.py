@@ -1,7 +1,8 @@
-"""Paths and markers that several test modules share."""
+"""Paths, markers and a hostile object that several test modules share."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,3 +20,13 @@ def needs_shared(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
         bool(missing), reason=f"development data is absent: {', '.join(missing)}"
     )
+
+
+class Evil:
+    """An object whose unpickling writes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.write_text, (self.mark, "run")
