@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
+from chimle.io.git_environment import without_repository
 from chimle.io.import_closure import ROOT, import_closure
 
 
@@ -50,5 +52,8 @@ def commit(program: Path) -> str:
 
 def _git(*arguments: str) -> str:
     command = ["git", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    environment = without_repository(os.environ)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from chimle.errors import TransientError, UserError
 from chimle.io import s3
+from chimle.io.git_environment import without_repository
 from chimle.training.run_lock import WAIT
 from flows.stall import StallLimit, StallWatch
 
@@ -82,7 +83,8 @@ def environment(**extra: str) -> dict[str, str]:
     A training that another run of a flow computes is waited for: points of a sweep may share one.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    own = without_repository(os.environ)
+    inherited = {name: value for name, value in own.items() if name not in SECRETS}
     return {**inherited, "PATH": path, "PYTHONWARNINGS": "ignore", WAIT: "1", **extra}
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from chimle.errors import UserError
+from chimle.io.git_environment import without_repository
 
 
 def git(root: Path, *arguments: str, env: dict[str, str] | None = None, hooks: bool = True) -> str:
@@ -23,7 +24,7 @@ def git(root: Path, *arguments: str, env: dict[str, str] | None = None, hooks: b
     done = subprocess.run(
         ["git", *(() if hooks else ("-c", f"core.hooksPath={os.devnull}")), *arguments],
         cwd=root,
-        env={**os.environ, "GIT_TERMINAL_PROMPT": "0", **(env or {})},
+        env={**without_repository(os.environ), "GIT_TERMINAL_PROMPT": "0", **(env or {})},
         capture_output=True,
         encoding="utf-8",
         errors="surrogateescape",  # A folder's name may be in another encoding.

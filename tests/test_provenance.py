@@ -46,6 +46,16 @@ def test_a_full_clone_names_the_commit_of_the_program(
     assert commit_in(monkeypatch, repository) == own + "+changes"
 
 
+def test_a_hook_of_another_repository_changes_nothing(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git names the repository of a hook in the hook's environment."""
+    own = git(repository, "rev-parse", "HEAD~1")
+    git(tmp_path, "init", "--quiet", "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    assert commit_in(monkeypatch, repository) == own
+
+
 def test_a_shallow_clone_does_not_know(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

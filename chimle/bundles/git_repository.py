@@ -19,6 +19,7 @@ import yaml
 from chimle.errors import UserError
 from chimle.io import s3
 from chimle.io.files import resolved
+from chimle.io.git_environment import without_repository
 from chimle.settings.shown_values import without_secrets
 
 _REMOTE = re.compile(r"""'?remote "(?P<name>[\w.-]+)"'?""")
@@ -46,7 +47,7 @@ def _environment() -> dict[str, str]:
     }
     own = {name: os.environ.get(name) or str(path) for name, path in files.items()}
     protocols = {"GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh", "GIT_TERMINAL_PROMPT": "0"}
-    return {**os.environ, **own, **protocols}
+    return {**without_repository(os.environ), **own, **protocols}
 
 
 def _git(folder: Path, *arguments: str) -> str:

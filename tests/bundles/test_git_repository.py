@@ -134,6 +134,27 @@ def test_git_configuration_of_a_repository_runs_nothing(copy: Path, tmp_path: Pa
     assert mark.exists(), "Git alone does run it: the attack is one"
 
 
+def test_a_repository_that_the_environment_names_is_left_alone(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a hook of Git, whose variables would win over the folder of the clone."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.txt").write_text("a")
+    run(other, "git", "init", "-q", "-b", "main")
+    commit(other, "own work")
+
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in other.rglob("*") if path.is_file()}
+
+    before = files()
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    assert chimle.load(f"git+{good}@HEAD:models/{TASK}").levels == 4
+    assert files() == before
+
+
 @pytest.mark.parametrize("target", ["/etc", "../..", "here/../../.."])
 def test_a_link_that_leaves_the_repository_is_refused(copy: Path, target: str) -> None:
     (copy / "here").symlink_to(".")

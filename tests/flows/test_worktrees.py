@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from chimle.errors import UserError
+from flows.command import environment
 from flows.worktrees import ask_dvc, remove_orphaned, set_default_remote, work_tree
 from tests.support.repositories import run, stages_run, tiny_repository
 
@@ -108,6 +109,17 @@ def test_the_user_s_hooks_do_not_run_in_a_tree(root: Path) -> None:
     with work_tree(root, "one", "HEAD") as tree:
         assert (tree.path / "params.yaml").exists()
         assert not (tree.path / "ran").exists()
+
+
+def test_a_tree_is_of_its_project_within_a_hook_of_another_repository(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git names the repository of a hook in the hook's environment, for all that it starts."""
+    run(tmp_path, "git", "init", "-q", "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    with work_tree(root, "one", "HEAD") as tree:
+        assert (tree.path / "params.yaml").exists()
+        assert "GIT_DIR" not in environment()
 
 
 def test_an_unknown_revision_is_a_sentence_and_leaves_nothing(root: Path) -> None:
