@@ -51,7 +51,7 @@ class Exported(nn.Module):
 
 
 LARGEST_SIDE = 16_384
-"""Side of an exported graph\'s input, at most."""
+"""Side of an exported graph's input, at most."""
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
@@ -68,7 +68,21 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 
 def example(bundle: Bundle, size: tuple[int, int], batch: int, seed: int = 0) -> list[list[Tensor]]:
-    """Random images, styles and noises of `size`; `UserError` if the levels do not divide it."""
+    """Random arguments of `Exported.forward`: images, styles and noises, a list per kind.
+
+    Args:
+        bundle: the model.
+        size: (height, width) of the finest input.
+        batch: B.
+        seed: of the numbers.
+
+    Returns:
+        Images (B, 3, h, w) in [0, 1], coarse first; (B, style_size) and (B, noise_channels, h, w),
+        standard normals, per level.
+
+    Raises:
+        UserError: the levels do not divide `size`.
+    """
     tower = bundle.tower
     levels, generator = tower.settings.levels, torch.Generator().manual_seed(seed)
     shifts = [0] if tower.wiring is Wiring.SUPER_RESOLUTION else list(range(levels - 1, -1, -1))

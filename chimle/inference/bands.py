@@ -66,6 +66,12 @@ def replace_by_bands(
     """Overwrite a map with `change` of it, band by band.
 
     The next band needs the last rows of a band as they were: they are copied first.
+
+    Args:
+        values: (B, C, H, W), overwritten.
+        change: keeps a map's shape; a row of its result depends on `reach` rows above and below.
+        borders: rows between bands, from 0 to H.
+        reach: rows.
     """
     above = values[:, :, :0]
     for top, bottom in pairwise(borders):

@@ -142,6 +142,9 @@ def put_in_place(folder: Path, path: Path) -> None:
 
     Where it lies on another disk it is copied beside `path` first: what is there stays until all
     of the new one is.
+
+    Raises:
+        UserError: `path` is a loop of links, or a file cannot be copied to its disk.
     """
     path = resolved(path)
 

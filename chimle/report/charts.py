@@ -108,7 +108,11 @@ def training_charts(path: Path) -> list[Chart]:
 
 
 def best_of_chart(path: Path) -> Chart:
-    """Chart of the distance of the best of k samples, with the ends of its interval."""
+    """Chart of the distance of the best of k samples, with the ends of its interval.
+
+    Raises:
+        UserError: a column is missing, or a value is no finite number.
+    """
     columns = _columns(path, "k", "stages.evaluate")
     if missing := [name for name in _BEST_OF_COLUMNS if name not in columns]:
         raise UserError(f"{path} has no column `{missing[0]}`: run stages.evaluate again")

@@ -117,6 +117,10 @@ def agreeing(project: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
 
     Projection and clamp take turns twice: what a clamp undoes, the second projection spreads over
     other pixels.
+
+    Args:
+        project: of images of that shape.
+        images: (B, 3, H, W).
     """
     for _ in range(ALTERNATIONS):
         images = ClampTowards.apply(project(images), 0.0, 1.0)  # type: ignore[no-untyped-call]

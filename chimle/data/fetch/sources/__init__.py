@@ -18,7 +18,11 @@ from chimle.settings.source import (
 
 
 def open_source(settings: SourceSettings, workspace: Workspace) -> Source:
-    """The source that settings describe; nothing is read yet."""
+    """The source that settings describe; nothing is read yet.
+
+    Raises:
+        UserError: they name an entry of the catalogue, which `resolve` replaces by its source.
+    """
     match settings:
         case BuiltinSource():
             return Builtin()
