@@ -1,8 +1,11 @@
 """Bundles in Git repositories of others: read, and nothing of theirs runs."""
 
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,6 +135,30 @@ def test_git_configuration_of_a_repository_runs_nothing(copy: Path, tmp_path: Pa
     assert not mark.exists()
     run(copy, "git", "status")
     assert mark.exists(), "Git alone does run it: the attack is one"
+
+
+def test_a_list_of_files_that_leads_out_of_its_folder_is_refused(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC reads the names of a folder's files from the remote, which its owner writes."""
+    tiny_bundle(copy / "models" / "other", TASK)
+    run(copy, "dvc", "add", "-q", "models/other")
+    (listing,) = (copy / ".dvc" / "cache").rglob("*.dir")
+    files = json.loads(listing.read_text())
+    files.append({**files[0], "relpath": "../../../outside"})
+    text = json.dumps(sorted(files, key=lambda file: str(file["relpath"])))
+    before, after = (hashlib.md5(t.encode()).hexdigest() for t in (listing.read_text(), text))
+    place = listing.parents[1] / after[:2] / f"{after[2:]}.dir"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(text)
+    named = copy / "models" / "other.dvc"
+    named.write_text(named.read_text().replace(before, after).replace("nfiles: 2", "nfiles: 3"))
+    commit(copy, "hostile")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a" / "b"))
+    with pytest.raises(UserError, match="cannot be read"):
+        chimle.load(f"git+{copy}@HEAD:models/other")
+    assert not list(tmp_path.rglob("outside"))
 
 
 def test_a_repository_that_the_environment_names_is_left_alone(
