@@ -2,6 +2,10 @@
 
 import csv
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chimle.errors import UserError
 
 
 class CsvRows:
@@ -37,3 +41,28 @@ class CsvRows:
                 return
             if row:
                 yield row
+
+
+@contextmanager
+def opened_csv(path: Path, field: str = "") -> Iterator[tuple[CsvRows, Iterator[dict[str, str]]]]:
+    """A CSV file in UTF-8, and its rows.
+
+    Args:
+        path: the file.
+        field: of the settings, which names it.
+
+    Raises:
+        UserError: the file is missing, not in UTF-8, or a row is no CSV.
+    """
+    table = CsvRows()
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            yield table, table.read(stream)
+    except FileNotFoundError:
+        raise UserError(f"{f'`{field}`: ' if field else ''}{path} does not exist") from None
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line {table.line}: this row is no CSV ({error}): correct its quotes"
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no CSV file in UTF-8: write it again") from None

@@ -1,6 +1,5 @@
 """Matching of output files to targets and inputs: by folders, by names, or by a CSV table."""
 
-import csv
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.walk import LeftOut, skip_reason, walk
-from chimle.io.csv_rows import CsvRows
+from chimle.io.csv_rows import opened_csv
 from chimle.io.files import composed, resolved
 from chimle.metrics.prediction import Prediction
 
@@ -153,27 +152,15 @@ def find_in_table(table: Path) -> list[PredictionFiles]:
         UserError: the file, a column or a cell is missing, or one target has two inputs.
     """
     grouped: dict[str, list[dict[str, str]]] = {}
-    content = CsvRows()
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            rows, columns = content.read(stream), content.columns
-            if lacking := [name for name in ("output", "target") if name not in columns]:
-                raise UserError(f"{table} has no column `{lacking[0]}`: name one in its first line")
-            used = [name for name in ("output", "target", "input") if name in columns]
-            for row in rows:
-                if empty := [name for name in used if not row.get(name)]:
-                    raise UserError(
-                        f"{table}: line {content.line}: `{empty[0]}` is empty: fill it in"
-                    )
-                grouped.setdefault(row["target"], []).append(row)
-    except FileNotFoundError:
-        raise UserError(f"{table} does not exist") from None
-    except csv.Error as error:
-        raise UserError(
-            f"{table}: line {content.line}: this row is no CSV ({error}): correct its quotes"
-        ) from None
-    except UnicodeDecodeError:
-        raise UserError(f"{table} is no CSV file in UTF-8: write it again") from None
+    with opened_csv(table) as (content, rows):
+        columns = content.columns
+        if lacking := [name for name in ("output", "target") if name not in columns]:
+            raise UserError(f"{table} has no column `{lacking[0]}`: name one in its first line")
+        used = [name for name in ("output", "target", "input") if name in columns]
+        for row in rows:
+            if empty := [name for name in used if not row.get(name)]:
+                raise UserError(f"{table}, line {content.line}: `{empty[0]}` is empty: fill it in")
+            grouped.setdefault(row["target"], []).append(row)
     if not grouped:
         raise UserError(f"{table} lists no sample: add a row for each")
     found = []

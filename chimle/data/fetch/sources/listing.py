@@ -1,6 +1,5 @@
 """Listing source: images whose addresses are in a CSV file."""
 
-import csv
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,7 @@ from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
 from chimle.data.file_names import BadNameError, printable, safe_name
 from chimle.errors import UserError
-from chimle.io.csv_rows import CsvRows
+from chimle.io.csv_rows import opened_csv
 from chimle.io.files import names_written, sha256_of
 from chimle.io.http import HttpFile
 from chimle.io.urls import plain
@@ -26,37 +25,26 @@ def read_listing(listing: ListingSettings, root: Path) -> dict[str, str]:
         UserError: the file is missing or no CSV, lacks a column, or a row is invalid.
     """
     path, found = root / listing.file, dict[str, str]()
-    table = CsvRows()
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = table.read(stream)
-            for column in (listing.name_column, listing.address_column):
-                if column not in table.columns:
-                    known = ", ".join(table.columns)
-                    raise UserError(f"{path} has no column `{column}`: it has {known or 'none'}")
-            for row in rows:
-                name = PurePosixPath(row.get(listing.name_column, "").strip())
-                address = row.get(listing.address_column, "").strip()
-                stem = name.with_suffix("").as_posix() if name.name else ""
-                if not stem or len(name.parts) != 1 or stem.startswith(".") or not address:
-                    raise UserError(f"{path}, line {table.line}: needs a plain name and an address")
-                try:
-                    safe_name(stem)
-                except BadNameError as error:
-                    raise UserError(
-                        f"{path}, line {table.line}: {printable(stem)} {error}: rename it"
-                    ) from None
-                if stem in found:
-                    raise UserError(f"{path}, line {table.line}: `{stem}` is there twice")
-                found[stem] = address
-    except FileNotFoundError:
-        raise UserError(f"`source.listing.file`: {path} does not exist") from None
-    except csv.Error as error:
-        raise UserError(
-            f"{path}, line {table.line}: this row is no CSV ({error}): correct its quotes"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no CSV file ({error}): save it as one") from None
+    with opened_csv(path, "source.listing.file") as (table, rows):
+        for column in (listing.name_column, listing.address_column):
+            if column not in table.columns:
+                known = ", ".join(table.columns)
+                raise UserError(f"{path} has no column `{column}`: it has {known or 'none'}")
+        for row in rows:
+            name = PurePosixPath(row.get(listing.name_column, "").strip())
+            address = row.get(listing.address_column, "").strip()
+            stem = name.with_suffix("").as_posix() if name.name else ""
+            if not stem or len(name.parts) != 1 or stem.startswith(".") or not address:
+                raise UserError(f"{path}, line {table.line}: needs a plain name and an address")
+            try:
+                safe_name(stem)
+            except BadNameError as error:
+                raise UserError(
+                    f"{path}, line {table.line}: {printable(stem)} {error}: rename it"
+                ) from None
+            if stem in found:
+                raise UserError(f"{path}, line {table.line}: `{stem}` is there twice")
+            found[stem] = address
     if not found:
         raise UserError(f"{path} lists no image")
     return found
