@@ -47,6 +47,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "rate": {"train": {"learning_rate": 2e-3}},
     "wide_search": {"search": {"candidates": [40, 40, 10, 5]}},
     "narrow_search": {"search": {"candidates": [4, 3, 2, 2]}},
+    "two_candidates": {"search": {"candidates": [2, 2, 2, 2]}},
     "levels": {"train": {"level_weights": [0.5, 0.5, 1, 2]}},
     "too_near": {"search": {"too_near": 0.1}},
     "long_rounds": {"train": {"steps_per_round": 48}},
