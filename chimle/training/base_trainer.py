@@ -169,12 +169,13 @@ class BaseTrainer(ABC):
             if time.monotonic() - self.saved > self._checkpoint_seconds():
                 self.save()
         if self.last_losses:
-            self.progress.round_done(round_, self.last_losses, self.last_usage)
             number = (round_ + 1) * settings.train.steps_per_round
             self.logger.round_done(number, self.state.average.module)
         again = first_round(settings, round_ + 1) == first_round(settings, round_)
         self.state.position = position.next_round(same_images=again)
         self.save()
+        if self.last_losses:  # Said once it is kept: no round is done twice.
+            self.progress.round_done(round_, self.last_losses, self.last_usage)
 
     def _step(self, batch: Batch, members: np.ndarray, step: int) -> None:
         position, settings = self.state.position, self.settings

@@ -177,10 +177,9 @@ def wait_until(true: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def check_never_from_zero(log: str, task: str) -> None:
-    """Rounds of a task never go back, and none is the first once one has ended."""
+    """No round of a task is done twice: a line stands for a round that is kept."""
     rounds = [int(n) for n in re.findall(rf"{task}: round (\d+)/", log)]
-    assert rounds == sorted(rounds), f"{task} went back: {rounds}\n{log}"
-    assert rounds.count(1) <= 1, f"{task} began twice: {rounds}\n{log}"
+    assert rounds == sorted(set(rounds)), f"{task} went back: {rounds}\n{log}"
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What every trainer shares: when states are written, and how a run ends by time."""
 
 import itertools
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,38 @@ def test_no_rank_is_due_to_save_again_at_once(tmp_path: Path, ranks: Ranks) -> N
     run.save()
     assert time.monotonic() - run.saved < 1000
     assert run.state_file.exists() is ranks.first
+
+
+@pytest.mark.parametrize("written", [True, False])
+@pytest.mark.parametrize(
+    ("apart", "last"), [*((-1, save) for save in range(1, 10)), *((1000, save) for save in (1, 2))]
+)
+def test_a_round_that_was_said_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], apart: float, last: int, written: bool
+) -> None:
+    """A run dies at a save, just before it or just after it; then another goes on.
+
+    It saves after every round, and where states are not far apart after every step as well.
+    """
+    saves = itertools.count(1)
+
+    class Dying(OneWeight):
+        def save(self) -> None:
+            dies = next(saves) == last
+            if written or not dies:
+                super().save()
+            if dies:
+                raise KeyboardInterrupt
+
+        def _checkpoint_seconds(self) -> float:
+            return apart
+
+    sizes = {"rounds": 3, "steps_per_round": 2}
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path, sizes, kind=Dying).run_rounds()
+    trainer(tmp_path, sizes).run_rounds()
+    said = [int(number) for number in re.findall(r": round (\d)/3", capsys.readouterr().err)]
+    assert said == sorted(set(said))
 
 
 @pytest.mark.parametrize("wanted", [True, False])
