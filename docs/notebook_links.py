@@ -24,9 +24,9 @@ def on_page_content(html: str, page: Any, files: Any, **_: Any) -> str:
         target = files.get_file_from_path(link[1])
         if target is None:
             raise ValueError(f"{page.file.src_uri} links to {link[1]}, which is no page")
-        return f'href="{target.url_relative_to(page.file)}"'
+        return f'href="{target.url_relative_to(page.file)}{link[2]}"'
 
-    return re.sub(r'href="([\w.-]+\.md)"', to_page, html)
+    return re.sub(r'href="([\w./-]+\.md)((?:#[\w-]+)?)"', to_page, html)
 
 
 def on_post_page(output: str, **_: Any) -> str:
