@@ -73,8 +73,8 @@ def can_compile() -> bool:
 def _kernel_agrees(device: torch.device) -> bool:
     """Whether the kernel runs and has the tensor arithmetic's bits.
 
-    Triton may be absent, find no C compiler or not know the device; whatever it fails with, the
-    tensor arithmetic makes the same words.
+    Triton may be absent or not know the device; whatever it fails with, the tensor arithmetic makes
+    the same words.
     """
     words = torch.tensor([[_MASK, 1], [2, _MASK]], device=device)
     blocks = torch.arange(300, device=device)

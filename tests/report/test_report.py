@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,13 @@ METRICS = {
 EVIL = "<script>alert('x')</script>&"
 
 
-def write_results(root: Path, task: str, side: int = 32, samples: int = 3) -> None:
+def write_results(
+    root: Path,
+    task: str,
+    side: int = 32,
+    samples: int = 3,
+    metrics: Mapping[str, float] = METRICS,
+) -> None:
     """Outputs of train and evaluate for one task, from noise."""
     generator = np.random.default_rng(len(task))
     folder = root / "galleries" / task
@@ -67,11 +74,13 @@ def write_results(root: Path, task: str, side: int = 32, samples: int = 3) -> No
         "training_budget": {"betas": [0.9, 0.999], "note": EVIL},
         "warnings": [f"no weights {EVIL}"],
     }
-    metrics = root / "metrics"
-    (metrics / "details").mkdir(parents=True, exist_ok=True)
-    for place, values in zip((metrics, metrics / "details"), split_headline(METRICS), strict=True):
-        (place / f"{task}.json").write_text(json.dumps(values))
-    (metrics / f"{task}.provenance.json").write_text(json.dumps(provenance))
+    summaries = root / "metrics"
+    (summaries / "details").mkdir(parents=True, exist_ok=True)
+    for folder, values in zip(
+        (summaries, summaries / "details"), split_headline(metrics), strict=True
+    ):
+        (folder / f"{task}.json").write_text(json.dumps(values))
+    (summaries / f"{task}.provenance.json").write_text(json.dumps(provenance))
     curves = root / "curves"
     (curves / "best_of_k").mkdir(parents=True, exist_ok=True)
     (curves / "best_of_k" / f"{task}.csv").write_text(
