@@ -7,6 +7,8 @@ from chimle.tasks import TASKS, get_task
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 """Folder of the package with a bundle `TASK.zip` per pretrained task."""
+PRETRAINED_PREFIX = "pretrained:"
+"""Begins the address `pretrained:TASK` of a bundle in that folder."""
 
 
 def pretrained_tasks() -> list[str]:
@@ -23,11 +25,33 @@ def task_model(task: str, project: Path = Path()) -> Path:
     own = project / "models" / get_task(task).name
     if own.exists():
         return own
-    packaged = PRETRAINED / f"{task}.zip"
-    if not packaged.is_file():
+    if task not in pretrained_tasks():
         raise UserError(
-            f"{own} does not exist, and no model for {task} is in the package (there are: "
-            f"{', '.join(pretrained_tasks())}): train one with `dvc repro train@{task}`, or name "
-            "a bundle by `--model`"
+            f"{own} does not exist, and {_none_packaged(task)}: train one with `dvc repro "
+            f"train@{task}`, or name a bundle by `--model`"
         )
-    return packaged
+    return packaged_model(task)
+
+
+def packaged_model(task: str) -> Path:
+    """Address of a task's pretrained model; `UserError` where the package has none."""
+    if task not in pretrained_tasks():
+        raise UserError(_none_packaged(task))
+    return PRETRAINED / f"{task}.zip"
+
+
+def named_model(address: str, project: Path = Path()) -> str:
+    """An address; where it is the name of a task or `pretrained:TASK`, the place of that model.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    if address.startswith(PRETRAINED_PREFIX):
+        return str(packaged_model(address.removeprefix(PRETRAINED_PREFIX)))
+    if address in TASKS and not (project / address).exists():
+        return str(task_model(address, project))
+    return address
+
+
+def _none_packaged(task: str) -> str:
+    return f"no model for {task} is in the package (there are: {', '.join(pretrained_tasks())})"

@@ -10,6 +10,7 @@ import numpy as np
 from chimle.bundles.addresses import is_remote, open_bundle
 from chimle.bundles.bundle import DESCRIPTION, METRICS, Bundle, read_member
 from chimle.bundles.published_checkpoints import draws_chroma, infer_settings, read_checkpoint
+from chimle.bundles.task_models import named_model
 from chimle.cli.output_folder import MANIFEST, folder_read
 from chimle.data.dataset import PairIndex, read_manifest
 from chimle.data.manifests import PAIRS, SOURCE, read_header, read_records
@@ -158,16 +159,17 @@ def describe(address: str | Path) -> dict[str, Any]:
     """Plain values about what an address holds.
 
     Args:
-        address: of a bundle; or a folder of pairs, their manifest, a fetched source, a project's
-            folder `data`, or a checkpoint.
+        address: of a bundle, or its task's name; or a folder of pairs, their manifest, a fetched
+            source, a project's folder `data`, or a checkpoint.
 
     Raises:
         UserError: the address holds none of these, or it is damaged.
     """
+    address = named_model(str(address))
     path = Path(address)
-    if _is_bundle(str(address)):
-        metrics = {} if is_remote(str(address)) else _packed_metrics(path)
-        return {**_describe_bundle(open_bundle(str(address))), **metrics}
+    if _is_bundle(address):
+        metrics = {} if is_remote(address) else _packed_metrics(path)
+        return {**_describe_bundle(open_bundle(address)), **metrics}
     if folder := _pairs_folder(path):
         return _describe_pairs(folder)
     if (path / SOURCE).is_file():

@@ -3,7 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chimle.bundles.task_models import task_model
+from chimle.bundles.task_models import (
+    PRETRAINED,
+    PRETRAINED_PREFIX,
+    named_model,
+    pretrained_tasks,
+    task_model,
+)
 from chimle.cli.output_folder import check_outside
 from chimle.errors import UserError
 from chimle.io.terminal import emit_line
@@ -18,19 +24,29 @@ if TYPE_CHECKING:
 def model_address(model: str | None, task: str | None) -> str:
     """Address of the bundle: `model`, or the task's own or pretrained model, which is announced.
 
+    Where the project's own is taken, it says how to name the pretrained one.
+
     Raises:
         UserError: the task is unknown, has no model, or neither is given.
     """
     if task is not None:
         get_task(task)
     if model is not None:
-        return model
+        return named_model(model)
     if task is None:
         raise UserError("name a bundle by `--model`, or a task by `--task`")
     address = task_model(task)
-    kind = "the pretrained model of the package" if address.is_file() else f"{address}"
-    emit_line(f"{task}: {kind}")
+    emit_line(f"{task}: {_described(address, task)}")
     return str(address)
+
+
+def _described(address: Path, task: str) -> str:
+    """A task's model in words, with the address of the pretrained one where it is another."""
+    if address.is_relative_to(PRETRAINED):
+        return "the pretrained model of the package"
+    if task not in pretrained_tasks():
+        return str(address)
+    return f"{address} (the package's: --model {PRETRAINED_PREFIX}{task})"
 
 
 def open_model(

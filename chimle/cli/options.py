@@ -20,7 +20,8 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         help="Bundle: folder, zip file, s3://bucket/name, hf://user/name@revision or "
-        "git+REPOSITORY@REVISION:PATH. Default: models/TASK, else the pretrained model of TASK.",
+        "git+REPOSITORY@REVISION:PATH, or pretrained:TASK. Default: models/TASK, else "
+        "pretrained:TASK.",
         show_default=False,
     ),
 ]

@@ -12,7 +12,7 @@ from chimle.errors import guarded
 
 
 def show_command(
-    address: Annotated[str, typer.Argument(help="Bundle, pairs, manifest or checkpoint.")],
+    address: Annotated[str, typer.Argument(help="Bundle, task, pairs, manifest or checkpoint.")],
     image: Annotated[
         Path | None, typer.Option(help="Write a contact sheet of it to this PNG file.")
     ] = None,

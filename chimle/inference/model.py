@@ -10,7 +10,7 @@ import numpy as np
 
 from chimle.bundles.addresses import open_bundle
 from chimle.bundles.bundle import save_bundle
-from chimle.bundles.task_models import task_model
+from chimle.bundles.task_models import named_model
 from chimle.device import Precision, arithmetic, choose_device
 from chimle.errors import UserError
 from chimle.images.jpeg import JpegCode
@@ -42,7 +42,6 @@ from chimle.inference.sample_names import (
 from chimle.inference.sampling import check_finite
 from chimle.io.urls import plain as plain_address
 from chimle.perceptual.lpips import load_perceptual
-from chimle.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -281,8 +280,8 @@ def load(address: str | Path, precision: Precision = "fp32") -> Model:
 
     Args:
         address: a folder or file, `s3://bucket/name`, `hf://user/name@revision`,
-            `git+REPOSITORY@REVISION:models/task`, or the name of a task: its model of this project,
-            else the pretrained one of the package.
+            `git+REPOSITORY@REVISION:models/task`; the name of a task: its model of this project,
+            else the pretrained one of the package; or `pretrained:TASK`: that one in any case.
         precision: `bf16` draws faster where the device computes it, on GPUs and on processors with
             AVX512-BF16 or AMX. A sample then differs by a few levels of 255 from that of `fp32`,
             and agrees with its input as well.
@@ -294,9 +293,7 @@ def load(address: str | Path, precision: Precision = "fp32") -> Model:
     if precision not in get_args(Precision):
         raise UserError(f"`precision` is {' or '.join(get_args(Precision))}, not {precision!r}")
     device = choose_device()
-    if str(address) in TASKS and not Path(address).exists():
-        address = task_model(str(address))
-    bundle = open_bundle(str(address), str(device))
+    bundle = open_bundle(named_model(str(address)), str(device))
     model = Model(bundle, device, precision, plain_address(str(address)))
     _ = model.degradation  # A damaged one is named now, not in the middle of a run.
     return model

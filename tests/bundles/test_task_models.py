@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 import chimle
-from chimle.bundles.task_models import PRETRAINED, pretrained_tasks, task_model
+from chimle.bundles.task_models import (
+    PRETRAINED,
+    named_model,
+    packaged_model,
+    pretrained_tasks,
+    task_model,
+)
 from chimle.errors import UserError
 from chimle.images.colour import lightness
 from chimle.images.pyramid import reduce, to_tensor
@@ -39,6 +45,23 @@ def test_the_projects_own_model_comes_first(tmp_path: Path) -> None:
     assert task_model(task, tmp_path) == PRETRAINED / f"{task}.zip"
     own = tiny_bundle(tmp_path / "models" / task, task)
     assert task_model(task, tmp_path) == Path(own)
+
+
+@pytest.mark.parametrize("task", pretrained_tasks())
+def test_the_pretrained_model_has_an_address_of_its_own(tmp_path: Path, task: str) -> None:
+    own = str(tiny_bundle(tmp_path / "models" / task, task))
+    assert named_model(task, tmp_path) == own
+    assert named_model(f"pretrained:{task}", tmp_path) == str(packaged_model(task))
+    assert named_model(own, tmp_path) == own
+    assert named_model(f"s3://bucket/{task}", tmp_path) == f"s3://bucket/{task}"
+    (tmp_path / task).mkdir()
+    assert named_model(task, tmp_path) == task, "a path of that name is a path"
+
+
+@pytest.mark.parametrize("task", ["painting", "", "../colourization"])
+def test_an_address_of_no_pretrained_model_names_those_there_are(task: str) -> None:
+    with pytest.raises(UserError, match=f"no model for {task} is in the package.*colourization"):
+        named_model(f"pretrained:{task}")
 
 
 def test_a_task_without_a_model_is_named(tmp_path: Path) -> None:

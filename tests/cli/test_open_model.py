@@ -1,10 +1,13 @@
 """The model of a command: what its messages tell of an address."""
 
+import json
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from chimle.images.decode import write_png
 from tests.support.command import run
 from tests.support.projects import tiny_bundle
 
@@ -51,6 +54,26 @@ def test_a_refused_address_is_printed_without_password(command: list[str], addre
     assert done.stderr.startswith("error: "), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert "SECRET" not in done.stdout + done.stderr
+
+
+def test_a_task_has_its_own_model_and_the_pretrained_one(tmp_path: Path) -> None:
+    tiny_bundle(tmp_path / "models" / "colourization", "colourization")
+    write_png(tmp_path / "grey.png", np.full((16, 16, 3), 99, dtype=np.uint8))
+    draw = ("sample", tmp_path / "grey.png", "-n", "1")
+
+    def sizes(address: str) -> list[int]:
+        shown = run("show", address, "--json", cwd=tmp_path)
+        return list(json.loads(shown.stdout)["widths"])
+
+    own = run(*draw, "--task", "colourization", "-o", "own", cwd=tmp_path)
+    assert own.returncode == 0, own.stderr
+    assert "models/colourization (the package's: --model pretrained:colourization)" in own.stderr
+    named = run(*draw, "--model", "pretrained:colourization", "-o", "other", cwd=tmp_path)
+    assert named.returncode == 0, named.stderr
+    first, second = (next((tmp_path / out).rglob("*.png")) for out in ("own", "other"))
+    assert first.read_bytes() != second.read_bytes()
+    assert sizes("colourization") == sizes("models/colourization")
+    assert sizes("colourization") != sizes("pretrained:colourization")
 
 
 def test_a_refused_place_at_a_hub_is_printed_without_password(tmp_path: Path) -> None:
