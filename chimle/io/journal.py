@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +59,20 @@ def _one_thread_each() -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = before
 
 
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started in the block never get SIGINT, not even before `_watch_parent` runs."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # Where it starts later, it unblocks the signal.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _do(work: Work[T], items: Sequence[T]) -> list[dict[str, Any]]:
     return [work(item) for item in items]
 
@@ -75,7 +90,8 @@ def _results(work: Work[T], items: Sequence[T], workers: int) -> Iterator[dict[s
     ):
         try:
             for start in range(0, len(items), _CHUNK):
-                pending.append(pool.submit(_do, work, items[start : start + _CHUNK]))
+                with _deaf_to_ctrl_c():
+                    pending.append(pool.submit(_do, work, items[start : start + _CHUNK]))
                 if len(pending) > workers * _AHEAD:
                     yield from pending.popleft().result()
             while pending:

@@ -48,8 +48,11 @@ def test_a_damaged_journal_is_continued_before_the_damage(tmp_path: Path, damage
 
 
 PROGRAM = """
-import sys
+import sys, time
 from pathlib import Path
+if __name__ == "__mp_main__" and "slow-start" in sys.argv:
+    Path(sys.argv[1]).with_name("begun").touch()
+    time.sleep(3)
 from chimle.errors import guarded
 from chimle.io.journal import journalled
 from tests.io.test_journal import slow
@@ -63,11 +66,12 @@ def slow(item: int) -> dict[str, Any]:
     return {"item": item}
 
 
-def test_ctrl_c_is_one_line_and_keeps_what_was_done(tmp_path: Path) -> None:
-    program, journal = tmp_path / "program.py", tmp_path / "journal.jsonl"
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """`PROGRAM` in a process group of its own."""
+    program, journal = folder / "program.py", folder / "journal.jsonl"
     program.write_text(PROGRAM)
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(program), str(journal)],
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(program), str(journal), *words],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
@@ -76,6 +80,20 @@ def test_ctrl_c_is_one_line_and_keeps_what_was_done(tmp_path: Path) -> None:
         # A test run in the background of a shell ignores the signal, and its children do, too.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+def test_ctrl_c_while_workers_start_is_one_line(tmp_path: Path) -> None:
+    process = start(tmp_path, "slow-start")
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=120)[1] == "interrupted\n"
+    assert process.returncode == 130
+
+
+def test_ctrl_c_is_one_line_and_keeps_what_was_done(tmp_path: Path) -> None:
+    process, journal = start(tmp_path), tmp_path / "journal.jsonl"
     while not journal.exists() or not journal.stat().st_size:
         assert process.poll() is None
         time.sleep(0.05)
