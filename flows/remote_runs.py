@@ -84,8 +84,9 @@ def run_elsewhere(deployment: str, parameters: dict[str, Any], key: str) -> Stat
             )
         removed = f"the run of `{deployment}` was removed from the server: start a new run"
         with _asking(deployment, removed), get_client(sync_client=True) as client:
-            before = client.read_flow_run(started.id).state
             state = _last_state(client, started.id)
+        # As it was when it was started or found: a run may fail before it is asked for again.
+        before = started.state
         if state.is_completed() or before is None or state.id != before.id:
             return state
     raise AssertionError  # Not reached: `count` has no end.

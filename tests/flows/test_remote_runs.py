@@ -30,7 +30,8 @@ NAME = "train/elsewhere"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a server with one deployment, which no worker runs."""
     home, port = tmp_path_factory.mktemp("prefect"), free_port()
-    with (home / "log").open("w") as log:
+    log_file = home / "log"
+    with log_file.open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.prefect_server", "--port", str(port)],
             cwd=ROOT,
@@ -41,7 +42,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     url = f"http://127.0.0.1:{port}/api"
     try:
         with httpx.Client(base_url=url, timeout=60, transport=RetryTransport()) as client:
-            wait_until(lambda: answers(url), 300)
+            wait_until(lambda: answers(url) or process.poll() is not None, 300)
+            assert process.poll() is None, log_file.read_text()
             flow = client.post("/flows/", json={"name": "train"}).raise_for_status().json()
             made = {"name": "elsewhere", "flow_id": flow["id"]}
             client.post("/deployments/", json=made).raise_for_status()
@@ -49,12 +51,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
                 yield client
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(180)
 
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health", timeout=5).is_success
+        return httpx.get(f"{url}/health", timeout=60).is_success
     except httpx.TransportError:
         return False
 
@@ -157,6 +159,22 @@ def test_a_run_that_failed_before_is_followed_by_another(server: httpx.Client) -
     second = Call(key)
     set_state(server, begun(server, key, 2), "FAILED", "Failed", "no such file either")
     assert second.ended().message == "no such file either"
+
+
+def test_a_run_that_fails_at_once_is_not_followed_by_another(
+    server: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, start = uuid.uuid4().hex, remote_runs.run_deployment
+    ends = iter((("FAILED", "Failed"), ("COMPLETED", "Completed")))
+
+    def ended_at_once(*arguments: Any, **options: Any) -> Any:
+        started: Any = start(*arguments, **options)
+        set_state(server, str(started.id), *next(ends))
+        return started
+
+    monkeypatch.setattr(remote_runs, "run_deployment", ended_at_once)
+    assert run_elsewhere(NAME, {}, key).is_failed()
+    assert len(runs(server, key)) == 1
 
 
 def test_mistakes_are_sentences(server: httpx.Client) -> None:
