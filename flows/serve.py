@@ -84,14 +84,12 @@ def _descendants(token: str) -> list[psutil.Process]:
 
 def _end_descendants(token: str) -> None:
     """End runs that outlived their worker, with all their processes."""
-    left = _descendants(token)
-    for process in left:
-        with contextlib.suppress(psutil.Error):
-            process.terminate()
-    psutil.wait_procs(left, timeout=GRACE_SECONDS)
-    for process in _descendants(token):
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        left = _descendants(token)
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+        psutil.wait_procs(left, timeout=GRACE_SECONDS)
 
 
 def _check_port(host: str, port: int) -> None:
