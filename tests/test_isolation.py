@@ -43,10 +43,10 @@ def test_children_are_isolated_too() -> None:
 def test_loopback_is_reached() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         for host in ("127.0.0.1", "localhost"):
-            with socket.create_connection((host, server.getsockname()[1]), timeout=5):
+            with socket.create_connection((host, server.getsockname()[1]), timeout=60):
                 pass
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", free_port()), timeout=5)
+        socket.create_connection(("127.0.0.1", free_port()), timeout=60)
 
 
 def test_no_proxy_and_no_cached_weights() -> None:

@@ -9,6 +9,7 @@ from threading import Thread
 from typing import Any
 
 from tests.data.bad_inputs import BadInput
+from tests.support.servers import free_port
 from tests.support.world import World, png, tar
 
 GOOD = tar(("a.png", png()))
@@ -50,9 +51,7 @@ def _endless(world: World) -> None:
 
 
 def _nobody(world: World) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        world.url(f"http://127.0.0.1:{taken.getsockname()[1]}/a.tar")
+    world.url(f"http://127.0.0.1:{free_port()}/a.tar")
 
 
 def _other_language(world: World) -> None:
