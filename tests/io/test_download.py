@@ -1,17 +1,18 @@
 """Attempts at a download."""
 
-import time
+from types import SimpleNamespace
 
 import pytest
 
 from chimle.errors import TransientError, UserError
+from chimle.io import download
 from chimle.io.download import LONGEST_PAUSE, retry
 
 
 def test_any_number_of_retries_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pause doubles up to its limit, however often."""
     pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(download, "time", SimpleNamespace(sleep=pauses.append))
 
     def fail() -> None:
         raise TransientError("busy")
