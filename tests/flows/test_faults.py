@@ -5,7 +5,6 @@
 
 import os
 import random
-import signal
 import time
 from pathlib import Path
 
@@ -20,7 +19,7 @@ pytestmark = [pytest.mark.timeout(2400), pytest.mark.slow]
 
 VICTIMS = {
     "training": ("stages.train",),
-    "trained": ("stages.train",),
+    "trained": ("-m stages.train",),
     "flow": ("-m prefect.engine",),
     "worker": ("prefect", "worker", "start"),
 }
@@ -42,34 +41,45 @@ def serial_outputs(root: Path, clone: Path, revision: str) -> dict[str, str]:
 
 
 def has_kept_a_state(root: Path, process: psutil.Process) -> bool:
-    """Whether a training has written its state since it began."""
-    states = (root / "scratch" / "train").glob("*/*/state.pt")
+    """Whether a training has written the state of its own task since it began."""
+    task = process.cmdline()[-1].split()[-1]
+    begun = process.create_time()
+    states = (root / "scratch" / "train" / task).glob("*/state.pt")
     try:
-        return any(state.stat().st_mtime > process.create_time() for state in states)
-    except (FileNotFoundError, psutil.NoSuchProcess):
+        return any(state.stat().st_mtime > begun for state in states)
+    except FileNotFoundError:
         return False
 
 
-def victim(stack: Stack, kind: str, chance: random.Random) -> psutil.Process | None:
-    """A process to kill now; None: not yet."""
+def killed(stack: Stack, kind: str, chance: random.Random) -> bool:
+    """Kill a random process of a kind, if there is one.
+
+    One that is `trained` is stopped while its state is looked at, else it might end meanwhile.
+    """
     found = stack.processes(*VICTIMS[kind])
-    if kind == "trained":
-        found = [process for process in found if has_kept_a_state(stack.root, process)]
-    elif found:
+    if not found:
+        return False
+    if kind != "trained":
         time.sleep(chance.uniform(0, 3))
-    return chance.choice(found) if found else None
+    process = chance.choice(found)
+    try:
+        process.suspend()
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        if alive and (kind != "trained" or has_kept_a_state(stack.root, process)):
+            process.kill()
+            return True
+        process.resume()
+    except psutil.NoSuchProcess:
+        pass
+    return False
 
 
 def kill_one(stack: Stack, kind: str, chance: random.Random, running: str) -> bool:
     """Kill a random process of a kind at a random moment; False if the run ended before."""
     # A flow that died just after its worker is missed by its heartbeat only.
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + MOST_SECONDS
     while time.monotonic() < deadline:
-        if process := victim(stack, kind, chance):
-            try:
-                process.send_signal(signal.SIGKILL)
-            except psutil.NoSuchProcess:
-                continue
+        if killed(stack, kind, chance):
             return True
         if kind != "worker" and stack.run(running)["state"]["type"] == "COMPLETED":
             return False

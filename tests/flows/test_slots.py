@@ -37,7 +37,7 @@ def api() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for key, value in FAST.items():
             patch.setenv(key, value)
-        with prefect_test_harness(server_startup_timeout=180):
+        with prefect_test_harness(server_startup_timeout=300):
             yield
 
 

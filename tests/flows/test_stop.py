@@ -17,6 +17,8 @@ def test_a_run_goes_on_after_ctrl_c_and_the_next_make_serve(tmp_path: Path) -> N
     with serving(root, slots=1) as stack:
         running = stack.start("train/on-demand", task=task)
         wait_until(lambda: f"{task}: round 2/" in stack.log(running), 300)
+        for training in stack.processes("stages.train"):
+            training.suspend()  # It must not end before it is stopped.
     assert not stack.processes("stages.")
     assert not stack.processes("prefect")
     with serving(root, slots=1) as stack:

@@ -62,8 +62,7 @@ def disturb(stack: Stack, running: str) -> None:
     training = wait_until(lambda: trainings(stack), 900)[0]
     training.suspend()
     for words in (("prefect", "worker", "start"), ("flows.prefect_server",)):
-        (process,) = stack.processes(*words)
-        process.kill()
+        stack.only_process(*words).kill()
     wait_until(lambda: not training.is_running(), 300)
     stack.wait_log(running, "no progress for", 600)
 

@@ -20,12 +20,13 @@ TASKS = ["super_resolution", "colourization", "decompression", "night_to_day"]
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Quiet, single-threaded (so that hashes compare), and offline."""
+    """Quiet, single-threaded (so that hashes compare), offline, and patient on a busy machine."""
     return {
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
         "PYTHONWARNINGS": "ignore",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",
         "TORCH_HOME": str(root / "scratch" / "torch"),
     }
 

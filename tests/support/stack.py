@@ -1,16 +1,15 @@
 """`make serve` for tests: a real server and worker on a repository, used over HTTP."""
 
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import psutil
@@ -20,6 +19,7 @@ from flows.login import load_login
 from tests.support.helpers import ROOT
 from tests.support.repositories import commit, environment
 from tests.support.servers import free_port
+from tests.support.waiting import wait_until as wait_until
 
 FAST = {
     "PREFECT_WORKER_QUERY_SECONDS": "2",
@@ -106,28 +106,45 @@ class Stack:
         key = str(uuid.uuid4())
         return str(self.ask(path, parameters=parameters, idempotency_key=key)["id"])
 
+    def pause_schedules(self) -> None:
+        """Let no night begin by itself, at whatever time of the day tests run."""
+        for deployment in self.ask("/deployments/filter"):
+            path = f"/deployments/{deployment['id']}/schedules"
+            for schedule in deployment["schedules"]:
+                paused = self.client.patch(f"{path}/{schedule['id']}", json={"active": False})
+                paused.raise_for_status()
+
     def run(self, run: str) -> dict[str, Any]:
         """A flow run as the server knows it."""
         found: dict[str, Any] = self.client.get(f"/flow_runs/{run}").raise_for_status().json()
         return found
 
     def wait(self, run: str, seconds: float = 900, ends: tuple[str, ...] = ENDED) -> dict[str, Any]:
-        """A run once it is in one of the states; the test fails if that takes too long."""
+        """A run once it is in one of the states; the test fails if that takes too long.
+
+        Its processes have ended as well: the last lines of its log arrive before that.
+        """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             found = self.run(run)
             if found["state"]["type"] in ends:
+                wait_until(lambda: not self.engines(run), 300)
                 return found
             time.sleep(0.5)
         raise AssertionError(f"{run} is still {self.run(run)['state']}\n{self.log(run)}")
 
     def log(self, run: str) -> str:
-        """All lines of a run's log, in order."""
-        lines: list[str] = []
-        wanted = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
-        while found := self.ask("/logs/filter", **wanted, limit=200, offset=len(lines)):
-            lines += [line["message"] for line in found]
-        return "\n".join(lines)
+        """All lines of a run's log, in order, each once.
+
+        A line that arrives while pages are read moves those behind it to the next page, and a
+        batch of lines whose answer was lost is sent again.
+        """
+        lines: dict[tuple[str, str], None] = {}
+        offset, wanted = 0, {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+        while found := self.ask("/logs/filter", **wanted, limit=200, offset=offset):
+            lines |= dict.fromkeys((line["timestamp"], line["message"]) for line in found)
+            offset += len(found)
+        return "\n".join(message for _, message in lines)
 
     def wait_log(self, run: str, text: str, seconds: float) -> None:
         """Wait until a run's log holds a text."""
@@ -157,23 +174,31 @@ class Stack:
                 found.append(process)
         return found
 
-    def wait_gone(self, *words: str, seconds: float = 15) -> None:
+    def only_process(self, *words: str) -> psutil.Process:
+        """The one living process that has the words, once there is one.
+
+        `make serve` starts its worker last, and a process that has just been forked has the
+        words of its parent.
+        """
+        found = wait_until(lambda: len(each := self.processes(*words)) == 1 and each, 120)
+        return cast(psutil.Process, found[0])
+
+    def engines(self, run: str = "") -> list[psutil.Process]:
+        """The living processes of runs, or of one run."""
+        found = self.processes("-m prefect.engine")
+        return [each for each in found if run in run_of(each)]
+
+    def wait_gone(self, *words: str, seconds: float = 120) -> None:
         """Wait until no process has these words; the test fails if one stays."""
-        deadline = time.monotonic() + seconds
-        while found := self.processes(*words):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"after {seconds} seconds: {found}")
-            time.sleep(0.2)
+        wait_until(lambda: not self.processes(*words), seconds)
 
 
-def wait_until(true: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true value; the test fails if there is none in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := true():
-            return value
-        time.sleep(0.5)
-    raise AssertionError(f"not within {seconds} seconds")
+def run_of(engine: psutil.Process) -> str:
+    """The run that an engine's process works for; empty if it has ended meanwhile."""
+    try:
+        return str(engine.environ().get("PREFECT__FLOW_RUN_ID", ""))
+    except psutil.Error:
+        return ""
 
 
 def check_never_from_zero(log: str, task: str) -> None:
@@ -200,11 +225,13 @@ def serving(root: Path, slots: int, **more: str) -> Iterator[Stack]:
     try:
         wait_until(lambda: "Ctrl-C stops" in log.read_text() or process.poll() is not None, 420)
         assert process.poll() is None, log.read_text()
-        yield Stack(root, port, process, log)
+        stack = Stack(root, port, process, log)
+        stack.pause_schedules()
+        yield stack
     finally:
-        os.kill(process.pid, signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         try:
-            process.wait(60)
+            process.wait(180)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
