@@ -14,6 +14,7 @@ import pytest
 from tests.support.helpers import KILLS, ROOT
 from tests.support.projects import write_photographs, write_project
 from tests.support.repositories import environment
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 TASK = "decompression"
@@ -65,10 +66,7 @@ def kill_often(stage: str, root: Path, out: Path, longest: float) -> None:
             assert process.returncode == 0, process.stderr and process.stderr.read()
             subprocess.run(["rm", "-rf", str(out)], check=True)
         process.wait()
-    deadline = time.monotonic() + 30
-    while left_over(root):
-        assert time.monotonic() < deadline, left_over(root)
-        time.sleep(0.2)
+    wait_until(lambda: not left_over(root), 120)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -7,10 +7,10 @@ import datetime
 import itertools
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
 from tests.support.helpers import ROOT
 from tests.support.ranks_worker import ROUNDS
+from tests.support.waiting import is_alive, wait_until
 
 TOLERANCE = 1e-3
 """Relative difference of losses: gradients are summed in another order."""
@@ -154,14 +155,22 @@ def wait_for_states(folder: Path, process: subprocess.Popen[str], count: int) ->
     raise AssertionError("no state was written in 300 seconds")
 
 
-def kill_one_rank(process: subprocess.Popen[str]) -> None:
-    """SIGKILL to a rank; torchrun ends the others."""
-    processes = psutil.Process(process.pid).children(recursive=True)
-    ranks = [child for child in processes if WORKER[-1] in " ".join(child.cmdline())]
-    (ranks[-1] if ranks else process).send_signal(signal.SIGKILL)
-    process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert not any(child.is_running() for child in processes)
+def is_rank(process: psutil.Process) -> bool:
+    try:
+        return WORKER[-1] in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+def kill_one_rank(process: subprocess.Popen[str], folder: Path) -> None:
+    """SIGKILL to a rank; torchrun ends the others. The run may end by itself just before."""
+    torchrun = psutil.Process(process.pid)
+    processes = torchrun.children(recursive=True)
+    with suppress(psutil.NoSuchProcess):
+        [torchrun, *filter(is_rank, processes)][-1].kill()
+    process.communicate(timeout=LONGEST)
+    assert process.returncode != 0 or (folder / "0.pt").exists()
+    wait_until(lambda: not any(map(is_alive, processes)))
 
 
 def killed_and_resumed(
@@ -175,7 +184,7 @@ def killed_and_resumed(
     for _ in range(max(1, ROUNDS // 5)):
         process = start(folder, next(numbers), micro_batches=micro_batches)
         if wait_for_states(folder, process, moments.randint(1, 8 * min(ROUNDS // 3, 5))):
-            kill_one_rank(process)
+            kill_one_rank(process, folder)
     process = start(folder, next(numbers), micro_batches=micro_batches)
     _, errors = process.communicate(timeout=LONGEST)
     assert process.returncode == 0, errors
@@ -287,7 +296,7 @@ def test_ranks_that_read_different_states_stop(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_batch_size_that_ranks_do_not_divide_is_reported(tmp_path: Path) -> None:
     process = start(tmp_path, 2, batch_size=5)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=LONGEST)
     assert process.returncode != 0
     assert "make `train.batch_size` a multiple of 2" in errors
     assert "chimle/training" not in errors  # The only traceback is torchrun's own.
