@@ -19,20 +19,23 @@ from tests.support.explore_page import (
 )
 from tests.support.projects import noise_image
 
+VERY_LARGE = 800
+"""Side of an image whose samples take so long that what others do comes before their end."""
 
-def begin_large_map(page: Any) -> None:
+
+def begin_large_map(page: Any, side: int) -> None:
     """Ask for 36 samples of a large image, and wait until they are being drawn."""
     page.locator("text=Map").first.click()
-    for side in ("#columns", "#rows"):
-        page.locator(side).fill("6")
-    drop(page, png((300, 300)), "first.png")
+    for count in ("#columns", "#rows"):
+        page.locator(count).fill("6")
+    drop(page, png((side, side)), "first.png")
     page.locator("#text", has_text="Drawing").wait_for(timeout=60_000)
 
 
 def test_two_people_at_once(open_page: Callable[..., Any], bundle: Path) -> None:
     first, second = open_page(), open_page()
-    begin_large_map(first)
     second.locator("#count").fill("2")
+    begin_large_map(first, 400)
     drop(second, png((20, 30)), "second.png")
     waiting = second.locator("#text", has_text="In the queue: 1 request is before yours.")
     waiting.wait_for(timeout=60_000)
@@ -47,7 +50,7 @@ def test_two_people_at_once(open_page: Callable[..., Any], bundle: Path) -> None
 
 def test_who_stops_leaves_the_queue(open_page: Callable[..., Any]) -> None:
     first, second = open_page(), open_page()
-    begin_large_map(first)
+    begin_large_map(first, VERY_LARGE)
     drop(second, png((20, 30)), "second.png")
     second.locator("#text", has_text="In the queue").wait_for(timeout=60_000)
     first.locator("#stop").click()
@@ -57,7 +60,8 @@ def test_who_stops_leaves_the_queue(open_page: Callable[..., Any]) -> None:
 
 
 def test_a_full_queue_is_said_by_the_page(page: Any, port: int) -> None:
-    address, large, small = f"http://127.0.0.1:{port}/samples", png((400, 400)), png((16, 16))
+    address = f"http://127.0.0.1:{port}/samples"
+    large, small = png((VERY_LARGE, VERY_LARGE)), png((16, 16))
     with httpx.Client(timeout=60, trust_env=False) as client, ExitStack() as stack:
         for query, image in [("kind=map&columns=6&rows=6", large), *[("count=1", small)] * 8]:
             stack.enter_context(client.stream("POST", f"{address}?{query}", content=image))

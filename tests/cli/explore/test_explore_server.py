@@ -5,7 +5,6 @@ import io
 import json
 import re
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +18,7 @@ from PIL import Image
 import chimle
 from chimle.images.decode import png_bytes
 from tests.support.projects import noise_image
+from tests.support.waiting import wait_until
 
 LONG = {"kind": "map", "columns": "6", "rows": "6"}
 """A request that takes seconds for an image of `LARGE` pixels."""
@@ -130,7 +130,7 @@ def test_an_upload_is_bounded(client: httpx.Client) -> None:
 
     try:
         got = client.post("/samples?name=large.png", content=endless())
-    except (httpx.WriteError, httpx.RemoteProtocolError):
+    except (httpx.NetworkError, httpx.RemoteProtocolError):
         return  # The server has closed the connection before all was sent.
     assert got.status_code == 413
     assert got.text == "large.png has more than 128 MiB: reduce it first."
@@ -141,10 +141,7 @@ def test_connections_are_bounded(client: httpx.Client, port: int) -> None:
         for _ in range(64):
             stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         assert client.get("/").status_code == 503
-    deadline = time.monotonic() + 20
-    while (status := client.get("/").status_code) != 200 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert status == 200
+    wait_until(lambda: client.get("/").status_code == 200)
 
 
 def test_two_people_get_what_each_asked_for(client: httpx.Client, bundle: Path) -> None:
@@ -165,9 +162,6 @@ def test_who_waits_is_told_the_place_and_moves_up_when_others_leave(client: http
     with ExitStack() as stack:
         first = Asked(stack, client, LARGE, **LONG)
         assert "rows" in first.next()
-        started = time.monotonic()
-        assert "png" in first.next()
-        one_sample = time.monotonic() - started
         second = Asked(stack, client, (16, 16), count="2")
         third = Asked(stack, client, (16, 16), count="1")
         fourth = Asked(stack, client, (16, 16), count="1")
@@ -177,13 +171,10 @@ def test_who_waits_is_told_the_place_and_moves_up_when_others_leave(client: http
         third.go_away()
         assert fourth.next() == {"before": 2}
         first.go_away()
-        started = time.monotonic()
         assert "input" in second.next()
         assert len([event for event in second.rest() if "png" in event]) == 2
         places = [event["before"] for event in fourth.rest() if "before" in event]
         assert places == [1]
-        seconds = time.monotonic() - started
-        assert seconds < 25 * one_sample, "the map of who left was drawn to its end"
 
 
 def test_who_reads_nothing_holds_up_nobody(client: httpx.Client) -> None:
@@ -217,11 +208,9 @@ def test_uploads_are_removed(client: httpx.Client, port: int, uploads: Path) -> 
         asked = Asked(stack, client, LARGE, **LONG)
         asked.next()
         (folder,) = uploads.glob("chimle-explore-*")
-        assert len(list(folder.iterdir())) == 1
+        # That of the request before is removed just after its response.
+        wait_until(lambda: len(list(folder.iterdir())) == 1)
         asked.go_away()
     client.post("/samples", content=b"no image")
     wait_until_idle(port)
-    deadline = time.monotonic() + 20
-    while list(folder.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not list(folder.iterdir())
+    wait_until(lambda: not list(folder.iterdir()))
