@@ -15,7 +15,9 @@ from tests.support.repositories import reference_repository
 
 isolate()
 # No test depends on how fast a machine is.
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("untimed")
 
 LONGEST = (
@@ -33,6 +35,9 @@ LONGEST = (
 """Files that mostly wait. They start first, so that others use the processors meanwhile;
 pytest-xdist keeps this order with --no-loadscope-reorder."""
 
+SLOW_SECONDS = 1200
+"""Limit of a slow test without one of its own. It may wait for what another process makes."""
+
 SLOW_FIXTURES = {"api", "browser", "reference", "stack"}
 """Fixtures that start a server or a browser, or reproduce a whole project."""
 
@@ -43,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
 
     def position(item: pytest.Item) -> int:
         name = item.path.name

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.browsers import new_page
 from tests.support.helpers import ROOT
 
 READING_ORDER = (
@@ -87,7 +88,7 @@ def test_the_notebook_links_to_pages(site: Path) -> None:
 
 @pytest.mark.slow
 def test_every_page_opens_and_asks_no_other_server(site: Path, address: str, browser: Any) -> None:
-    page = browser.new_page()
+    page = new_page(browser)
     asked: list[str] = []
     statuses: dict[str, int] = {}
     page.on("request", lambda request: asked.append(request.url))
@@ -102,7 +103,7 @@ def test_every_page_opens_and_asks_no_other_server(site: Path, address: str, bro
 
 @pytest.mark.slow
 def test_a_field_is_found_by_the_search(address: str, browser: Any) -> None:
-    page = browser.new_page()
+    page = new_page(browser)
     page.goto(address)
     field = page.locator("input.md-search__input")
     field.click()  # The search is loaded when its field is entered.

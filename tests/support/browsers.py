@@ -10,6 +10,17 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 """Programs that can stand in for playwright's own download."""
 
 
+SECONDS = 120
+"""What a page may need on a busy machine."""
+
+
+def new_page(browser: Any, **options: Any) -> Any:
+    """A page of another person, which is waited for patiently."""
+    page = browser.new_context(**options).new_page()
+    page.set_default_timeout(SECONDS * 1000)
+    return page
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Headless Chromium; skips where there is none."""

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.browsers import new_page
 from tests.support.helpers import ROOT
 from tests.support.projects import tiny_bundle
 from tests.support.servers import free_port
@@ -48,11 +49,11 @@ def port(bundle: Path, uploads: Path) -> Iterator[int]:
         yield chosen
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(120)
 
 
 def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> None:
-    for _ in range(600):
+    for _ in range(1500):
         assert server.poll() is None, "explore ended at its start"
         try:
             httpx.get(f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
@@ -71,9 +72,8 @@ def open_page(browser: Any, port: int) -> Iterator[Callable[..., Any]]:
 
     def opened(width: int = 1200, height: int = 1000, **options: Any) -> Any:
         viewport = {"width": width, "height": height}
-        context = browser.new_context(viewport=viewport, accept_downloads=True, **options)
-        contexts.append(context)
-        page = context.new_page()
+        page = new_page(browser, viewport=viewport, accept_downloads=True, **options)
+        contexts.append(page.context)
         page.on("request", lambda request: requested.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text))
