@@ -133,7 +133,7 @@ def wait_for_line(process: subprocess.Popen[bytes], log: Path, text: str) -> Non
 
 def test_a_stopped_training_goes_on_and_is_not_trained_twice(tmp_path: Path) -> None:
     root = tiny_repository(tmp_path / "project", {"rounds": 30})
-    add_flows(root, retry={"delays_seconds": [1] * 5, "stall_seconds": 60})
+    add_flows(root, retry={"delays_seconds": [1] * 5, "stall_seconds": 50})
     command = [sys.executable, "-m", "flows", "train", f"task={TASK}"]
     logs, both = [tmp_path / "one", tmp_path / "other"], []
     # Both wait for the lock of this training; then one of them waits for the other.
@@ -152,7 +152,7 @@ def test_a_stopped_training_goes_on_and_is_not_trained_twice(tmp_path: Path) -> 
     training.suspend()
     assert [process.wait(900) for process in both] == [0, 0]
     said = "".join(log.read_text() for log in logs)
-    assert "no progress for 60s" in said
+    assert "no progress for 50s" in said
     assert "continues from round" in said
     # The line of a round that was kept just before the training was stopped may be missing.
     rounds = re.findall(rf"{TASK}: round (\d+)/30", said)

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from chimle.errors import TransientError, UserError
@@ -164,11 +165,11 @@ def test_a_run_that_failed_before_is_followed_by_another(server: httpx.Client) -
 def test_a_run_that_fails_at_once_is_not_followed_by_another(
     server: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key, start = uuid.uuid4().hex, remote_runs.run_deployment
+    key = uuid.uuid4().hex
     ends = iter((("FAILED", "Failed"), ("COMPLETED", "Completed")))
 
     def ended_at_once(*arguments: Any, **options: Any) -> Any:
-        started: Any = start(*arguments, **options)
+        started: Any = run_deployment(*arguments, **options)
         set_state(server, str(started.id), *next(ends))
         return started
 
