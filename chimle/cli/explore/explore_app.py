@@ -8,7 +8,7 @@ import base64
 import hashlib
 import re
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from chimle.cli.explore import sample_grid
 from chimle.cli.explore.draw_events import DrawRequest, draw_events
 from chimle.cli.explore.event_stream import EventStream
 from chimle.cli.explore.request_queue import QueueFullError, RequestQueue
+from chimle.cli.explore.time_limits import TimeLimits, in_time
 from chimle.errors import UserError
 from chimle.images.decode import png_bytes
 from chimle.images.formats import extension_of, image_extensions
@@ -41,8 +42,8 @@ LONGEST_NAME = 200
 class ExploreApp:
     """Handlers of the requests. `folder` holds uploads until they are drawn."""
 
-    def __init__(self, model: Model, folder: Path, worker: Executor) -> None:
-        self.model, self.folder, self.worker = model, folder, worker
+    def __init__(self, model: Model, folder: Path, worker: Executor, limits: TimeLimits) -> None:
+        self.model, self.folder, self.worker, self.limits = model, folder, worker, limits
         self.queue = RequestQueue(MOST_WAITING)
         self.page = render_page(model)
 
@@ -66,9 +67,13 @@ class ExploreApp:
             return PlainTextResponse(f"{error}.", 400)
         name = query.get("name", "the image")[:LONGEST_NAME]
         try:
-            file = await save_upload(request, self.folder, extension_of(name))
+            body = in_time(request.stream(), self.limits)
+            file = await save_upload(body, self.folder, extension_of(name))
         except UserError as error:
             return PlainTextResponse(f"{name} {error}.", 413)
+        except TimeoutError:
+            late = f"{name} arrives too slowly or not at all: send it again."
+            return PlainTextResponse(late, 408, {"connection": "close"})
         except ClientDisconnect:
             return Response(status_code=400)
         drawn = DrawRequest(file, name, query.get("degrade") == "1", grid)
@@ -84,14 +89,14 @@ class ExploreApp:
         return EventStream(ticket, draw_events(self.model, request), self.worker, clean_up)
 
 
-async def save_upload(request: Request, folder: Path, extension: str) -> Path:
-    """The request's body as a file; `UserError` where it is larger than `LARGEST_UPLOAD`."""
+async def save_upload(body: AsyncIterator[bytes], folder: Path, extension: str) -> Path:
+    """A request's body as a file; `UserError` where it is larger than `LARGEST_UPLOAD`."""
     suffix = extension if extension in image_extensions() else ""
     received = 0
     with tempfile.NamedTemporaryFile(suffix=suffix, dir=folder, delete=False) as file:
         path = Path(file.name)
         try:
-            async for chunk in request.stream():
+            async for chunk in body:
                 received += len(chunk)
                 if received > LARGEST_UPLOAD:
                     raise UserError(f"has more than {LARGEST_UPLOAD >> 20} MiB: reduce it first")
@@ -158,9 +163,9 @@ class SafeHeaders:
         return with_headers
 
 
-def build_app(model: Model, folder: Path, worker: Executor) -> Starlette:
+def build_app(model: Model, folder: Path, worker: Executor, limits: TimeLimits) -> Starlette:
     """The application; `worker` has one thread and computes all that is drawn."""
-    app = ExploreApp(model, folder, worker)
+    app = ExploreApp(model, folder, worker, limits)
     routes = [
         Route("/", app.show_page, methods=["GET"]),
         Route("/example", app.show_example, methods=["GET"]),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from chimle.cli.explore.time_limits import TimeLimits
 from chimle.errors import UserError
 from chimle.inference.model import Model
 
@@ -15,12 +16,16 @@ MOST_CONNECTIONS = 64
 """Connections at once; further ones get status 503."""
 
 
-def serve_page(model: Model, port: int) -> None:
+_LIMITS = TimeLimits()
+
+
+def serve_page(model: Model, port: int, limits: TimeLimits = _LIMITS) -> None:
     """Serve until interrupted; `UserError` when the port is taken or a package is absent."""
     try:
         import uvicorn
 
         from chimle.cli.explore.explore_app import build_app
+        from chimle.cli.explore.limited_protocol import limited_protocol
     except ImportError as error:
         package = (error.name or "").split(".")[0]
         if package not in ("anyio", "starlette", "uvicorn"):
@@ -34,7 +39,8 @@ def serve_page(model: Model, port: int) -> None:
         interrupted_by(signal.SIGTERM),
     ):
         config = uvicorn.Config(
-            build_app(model, Path(folder), worker),
+            build_app(model, Path(folder), worker, limits),
+            http=limited_protocol(limits),
             log_level="warning",
             limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=1,

@@ -45,14 +45,14 @@ def port(bundle: Path, uploads: Path) -> Iterator[int]:
     env["TMPDIR"] = str(uploads)
     server = subprocess.Popen([*command, *options], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
     try:
-        _wait_until_it_answers(server, chosen)
+        wait_until_it_answers(server, chosen)
         yield chosen
     finally:
         server.terminate()
         server.wait(120)
 
 
-def _wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> None:
+def wait_until_it_answers(server: subprocess.Popen[bytes], port: int) -> None:
     for _ in range(1500):
         assert server.poll() is None, "explore ended at its start"
         try:
