@@ -8,9 +8,8 @@ are kept. Everything else is this user's own configuration.
 import configparser
 import os
 import re
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from chimle.errors import UserError
 from chimle.io import s3
 from chimle.io.files import resolved
 from chimle.io.git_environment import without_repository
+from chimle.io.watched_process import LONGEST_SILENCE, StalledError, run_watched
 from chimle.settings.shown_values import without_secrets
 
 _REMOTE = re.compile(r"""'?remote "(?P<name>[\w.-]+)"'?""")
@@ -27,7 +27,23 @@ _KEYS = ("url", "endpointurl", "region", "allow_anonymous_login", "version_aware
 """What is taken from a DVC remote's section: where it is, nothing that acts or names a file."""
 _CACHE = "cache-of-the-checkout"
 """Name of a remote: the DVC cache of a checkout on this machine."""
-_GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+_OPTIONS = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    # Ends what speaks HTTP for Git, which may outlive a Git that is stopped.
+    "http.lowSpeedLimit": "1",
+    "http.lowSpeedTime": f"{LONGEST_SILENCE:g}",
+}
+_GIT = ("git", *(part for item in _OPTIONS.items() for part in ("-c", "=".join(item))))
+_SSH = (
+    f"ssh -o ConnectTimeout={LONGEST_SILENCE:g} "
+    f"-o ServerAliveInterval={LONGEST_SILENCE / 4:g} -o ServerAliveCountMax=4"
+)
+"""The same for ssh."""
+_PROGRESS = re.compile(
+    r"(remote: )?(Enumerating|Counting|Compressing|Receiving|Resolving|Total|Updating)\b.*\d.*"
+)
+"""A line of Git's progress."""
 Remotes = dict[str, dict[str, str]]
 
 
@@ -50,22 +66,42 @@ def _environment() -> dict[str, str]:
     return {**without_repository(os.environ), **own, **protocols}
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    command = [*_GIT, *arguments]
-    done = subprocess.run(
-        command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False
-    )
+def _ssh_command(folder: Path) -> dict[str, str]:
+    """The variable that names the command of ssh; nothing where the user has named one."""
+    if {"GIT_SSH", "GIT_SSH_COMMAND"} & os.environ.keys():
+        return {}
+    try:
+        _git(folder, "config", "--get", "core.sshCommand")
+    except UserError:
+        return {"GIT_SSH_COMMAND": _SSH}
+    return {}
+
+
+def _git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    """Standard output of a Git command; `UserError` with its reason where it fails or stalls."""
+    try:
+        done = run_watched(
+            [*_GIT, *arguments],
+            cwd=folder,
+            env={**_environment(), **(env or {})},
+            written=folder,
+            silence=LONGEST_SILENCE,
+        )
+    except StalledError as error:
+        raise UserError(f"git {arguments[0]} made {error}: try again later") from None
     if done.returncode:
-        raise UserError(" ".join(done.stderr.split()) or f"git exited with {done.returncode}")
+        lines = [line for line in done.stderr.splitlines() if not _PROGRESS.fullmatch(line)]
+        raise UserError(" ".join(" ".join(lines).split()) or f"git exited with {done.returncode}")
     return done.stdout
 
 
 def _clone(repository: str, revision: str, folder: Path) -> None:
     """Check out a revision of a repository in a new folder."""
     source = str(Path(repository).absolute()) if Path(repository).exists() else repository
-    _git(
-        folder.parent, "clone", "--quiet", "--no-local", "--no-checkout", "--", source, folder.name
-    )
+    # Progress, which nobody sees, tells a server that counts objects from one that is silent.
+    options = ("--quiet", "--progress", "--no-local", "--no-checkout")
+    ssh = _ssh_command(folder.parent)
+    _git(folder.parent, "clone", *options, "--", source, folder.name, env=ssh)
     names = (revision, f"refs/remotes/origin/{revision}")
     for name in names:
         try:
@@ -178,15 +214,20 @@ def _reason(stderr: str, code: int) -> str:
 
 def _get(clone: Path, path: str, out: Path) -> str | None:
     """`dvc get` from the clone; the reason if it fails."""
-    command = [sys.executable, "-m", "dvc", "get", f"--out={out}", "--"]
-    done = subprocess.run(
-        [*command, str(clone), path],
-        cwd=out.parent,
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "dvc", "get", f"--out={out}", "--", str(clone), path]
+    folder = out.parents[1]
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    try:
+        done = run_watched(
+            command,
+            cwd=out.parent,
+            env={**_environment(), "TMPDIR": str(temporary)},
+            written=folder,
+            silence=LONGEST_SILENCE,
+        )
+    except StalledError as error:
+        return f"dvc get made {error}: try again later"
     if "No module named dvc" in done.stderr:
         raise UserError("bundles in Git repositories need DVC: pip install dvc")
     return _reason(done.stderr, done.returncode) if done.returncode else None

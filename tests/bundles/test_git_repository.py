@@ -3,15 +3,17 @@
 import hashlib
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import chimle
+from chimle.bundles import git_repository
 from chimle.errors import UserError
 from tests.support.projects import tiny_bundle
 from tests.support.repositories import commit, run
@@ -180,6 +182,62 @@ def test_a_repository_that_the_environment_names_is_left_alone(
     monkeypatch.setenv("GIT_WORK_TREE", str(other))
     assert chimle.load(f"git+{good}@HEAD:models/{TASK}").levels == 4
     assert files() == before
+
+
+@pytest.fixture
+def silent_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """HOST:PORT of a server that takes connections and says nothing; patience of two seconds."""
+    monkeypatch.setattr(git_repository, "LONGEST_SILENCE", 2.0)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("scheme", ["http", "git", "ssh"])
+def test_a_silent_server_is_given_up(silent_server: str, scheme: str) -> None:
+    """The connection stands, since the system takes it; no answer ever comes."""
+    with pytest.raises(UserError) as caught:
+        chimle.load(f"git+{scheme}://{silent_server}/x@main:models/x")
+    assert str(caught.value) == (
+        f"models/x of {scheme}://{silent_server}/x at main cannot be read "
+        "(git clone made no progress for 2 seconds: try again later)"
+    )
+
+
+def test_a_silent_remote_of_dvc_is_given_up(copy: Path, silent_server: str) -> None:
+    run(copy, "dvc", "remote", "modify", "store", "url", f"http://user:secret@{silent_server}/x")
+    commit(copy, "a remote that says nothing")
+    with pytest.raises(UserError) as caught:
+        chimle.load(f"git+{copy}@HEAD:models/{TASK}")
+    assert str(caught.value).endswith(
+        f"from DVC remote `store`, http://{silent_server}/x "
+        "(dvc get made no progress for 2 seconds: try again later)"
+    )
+
+
+def test_the_user_s_own_command_of_ssh_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named by a variable or in Git's configuration; it is asked once for each clone."""
+    own = tmp_path / "own-ssh"
+    own.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nexit 1\n')
+    own.chmod(0o755)
+    configuration = tmp_path / "gitconfig"
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
+    for name in ("GIT_SSH", "GIT_SSH_COMMAND"):
+        monkeypatch.delenv(name, raising=False)
+    for place in ("core.sshCommand", "GIT_SSH", "GIT_SSH_COMMAND"):
+        with monkeypatch.context() as patch:
+            configuration.write_text(f"[core]\nsshCommand = {own}\n" if "." in place else "")
+            if "." not in place:
+                patch.setenv(place, str(own))
+            with pytest.raises(UserError, match="cannot be read"):
+                chimle.load("git+ssh://nowhere.invalid/x@main:models/x")
+        asked = (tmp_path / "asked").read_text()
+        assert "nowhere.invalid" in asked
+        assert "ServerAlive" not in asked
+        (tmp_path / "asked").unlink()
 
 
 @pytest.mark.parametrize("target", ["/etc", "../..", "here/../../.."])
