@@ -7,14 +7,19 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from chimle.io.terminal import closed_pipe_ignored, emit_line, prepare_streams
+from chimle.io.urls import without_mistyped_logins
 
 
 class UserError(Exception):
     """Bad input, parameters or environment: something that the user can fix.
 
     The message is one sentence that names the file, field or line and says what to do.
-    Command lines print it without a traceback and exit with code 2.
+    Command lines print it without a traceback and exit with code 2. It shows no login of an address
+    that was read as a path.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_mistyped_logins(message))
 
 
 class TransientError(Exception):
@@ -53,7 +58,7 @@ def first_line(error: BaseException) -> str:
 
 def describe_os_error(error: OSError) -> str:
     """An operating system error as one sentence that names the file."""
-    name = f" ({error.filename})" if error.filename else ""
+    name = f" ({without_mistyped_logins(str(error.filename))})" if error.filename else ""
     if error.errno in DISK_FULL:
         return f"{DISK_FULL[error.errno]}{name}: free some and run again; nothing was half-written"
     return f"{error.strerror or error}{name}"

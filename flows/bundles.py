@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from chimle.errors import TransientError, UserError
 from chimle.io import s3
 from chimle.io.files import write_text
+from chimle.io.urls import plain
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]+")
 _CHUNK = 8 * 2**20
@@ -44,7 +45,9 @@ def check_address(address: str) -> tuple[str, str]:
     """Bucket and prefix of `s3://BUCKET[/PREFIX]`; `UserError` if it is not such an address."""
     bucket, prefix = s3.split_address(address) or ("", "")
     if not _BUCKET.fullmatch(bucket):
-        raise UserError(f"`{address}` is not the address of a bucket: write s3://BUCKET/PREFIX")
+        raise UserError(
+            f"`{plain(address)}` is not the address of a bucket: write s3://BUCKET/PREFIX"
+        )
     return bucket, prefix.removesuffix("/")
 
 

@@ -15,7 +15,7 @@ from chimle.bundles.bundle import (
 )
 from chimle.errors import UserError
 from chimle.io import s3
-from chimle.io.urls import SCHEME, plain
+from chimle.io.urls import SCHEME, mistake, plain
 
 _GIT = re.compile(
     r"git\+(?P<repository>(?:[^/]+://[^/]*/.*|(?!.*://).+))@(?P<revision>[^@:]+):(?P<path>[^:]+)"
@@ -61,7 +61,11 @@ def is_remote(address: str) -> bool:
 
 def _unknown_kind(address: str) -> bool:
     """Whether an address that is of no known kind is no path either."""
-    return bool(SCHEME.match(address)) and not Path(address).exists()
+    return bool(SCHEME.match(address) or mistake(address)) and not Path(address).exists()
+
+
+def _mistake(address: str) -> str | None:
+    return None if Path(address).exists() else mistake(address)
 
 
 def _load_copy(copy: Path, address: str, device: str) -> Bundle:
@@ -84,6 +88,8 @@ def open_bundle(address: str, device: str = "cpu") -> Bundle:
     Raises:
         UserError: it cannot be downloaded, or is no bundle.
     """
+    if fault := _mistake(address):
+        raise UserError(fault)
     with tempfile.TemporaryDirectory(prefix="chimle-") as name:
         if place := _split_s3(address):
             return _load_copy(_fetch_s3(*place, Path(name)), address, device)

@@ -32,6 +32,7 @@ from chimle.inference.sample_names import (
     parse_name,
     plain,
 )
+from chimle.io.urls import without_mistyped_logins
 
 GRID_SIDE = 160
 """Side of an image in the overview grid, pixels."""
@@ -125,9 +126,10 @@ class FoundTasks:
 
 def _failure(argument: LeftOut) -> str:
     """A sentence about an argument that is left out."""
+    path = without_mistyped_logins(str(argument.path))  # It may be an address, taken for a path.
     if argument.reason in _MISSING:
-        return f"{argument.path} {argument.reason}"
-    return f"{argument.path} is left out: {argument.reason}"
+        return f"{path} {argument.reason}"
+    return f"{path} is left out: {argument.reason}"
 
 
 def find_tasks(arguments: Sequence[str], out: Path) -> FoundTasks:

@@ -4,13 +4,18 @@ import re
 import reprlib
 from typing import Any
 
+from chimle.io.urls import without_mistyped_logins
+
 _LONGEST = 160
 """Characters of a value in a message."""
+_LOGIN = re.compile(r"://(?:[^/\s']*@|[^/\s'@:?]+:(?!\d+(?:[/\s']|$))[^\s'?]*@)")
+"""A login ends with the last `@` before a slash; of a password that holds one, the last of all."""
 
 
 def without_secrets(text: str) -> str:
     """Text without the user, password and query of its addresses."""
-    return re.sub(r"://[^/@\s']*@", "://", re.sub(r"(://[^?\s']*\?)[^\s']*", r"\1…", text))
+    text = re.sub(r"(:[/\\]+[^?\s']*\?)[^\s']*", r"\1…", text)
+    return without_mistyped_logins(_LOGIN.sub("://", text))
 
 
 def cut(text: str) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import url2pathname
 
 from chimle.errors import UserError
-from chimle.io.urls import SCHEME, plain
+from chimle.io.urls import SCHEME, mistake, plain
 
 
 def checksum_key(address: str) -> str:
@@ -56,10 +56,12 @@ def local_path(address: str, root: Path) -> Path | None:
     """The path of a local address; None for `http://` and `https://`.
 
     Raises:
-        UserError: it names another machine or an unknown scheme.
+        UserError: it names another machine or an unknown scheme, or is mistyped.
     """
     if "\0" in unquote(address):
         raise _invalid(address)
+    if (fault := mistake(address)) and not (root / address).exists():
+        raise UserError(f"`source.archives`: {fault}")
     if not SCHEME.match(address):
         return root / address
     parts = _parts(address)
