@@ -7,6 +7,7 @@ from pathlib import Path
 
 from chimle.errors import UserError
 from chimle.io.files import locked
+from chimle.io.lock_holder import clear_holder, read_holder, write_holder
 
 LOCK = ".lock"
 """Name of the lock file in a folder that holds the state of one run."""
@@ -25,14 +26,23 @@ def run_lock(path: Path, run: str) -> Iterator[None]:
         run: the run in words, for messages.
 
     Raises:
-        UserError: another process computes the run.
+        UserError: another process computes the run; names it where that is certain.
     """
     wait = bool(os.environ.get(WAIT))
-    message = f"{run}: another process computes this run, waiting"
-    with locked(path, wait=wait, on_wait=lambda: print(message, flush=True)) as lock:
+
+    def running() -> str:
+        holder = read_holder(path)
+        return f"{run}: another process computes this run{f' ({holder})' if holder else ''}"
+
+    with locked(
+        path, wait=wait, on_wait=lambda: print(f"{running()}, waiting", flush=True)
+    ) as lock:
         if lock is None:
             raise UserError(
-                f"{run}: another process computes this run: let it end, or stop it to continue "
-                f"from its state, {path.parent}"
+                f"{running()}: let it end, or stop it to continue from its state, {path.parent}"
             )
-        yield
+        write_holder(lock)
+        try:
+            yield
+        finally:
+            clear_holder(lock)
