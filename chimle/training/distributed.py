@@ -7,6 +7,9 @@ same weights, and the first writes. A run may be resumed by another number of ra
 and orders are named by the run, never by the rank.
 """
 
+import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -135,6 +138,8 @@ class Ranks:
 
 ALONE = Ranks()
 """One process that trains by itself."""
+_AGENT_CHECK = 1.0
+"""Seconds between two looks for `torchrun`."""
 
 
 def rank_device(chosen: torch.device, local: int) -> torch.device:
@@ -144,12 +149,27 @@ def rank_device(chosen: torch.device, local: int) -> torch.device:
     return torch.device("cuda", local)
 
 
+def _end_without_agent() -> None:
+    """End this rank when the `torchrun` that started it has ended, even by SIGKILL.
+
+    It would wait for others that are gone, or compute on, and hold the lock of the run meanwhile.
+    """
+    agent = os.getppid()
+
+    def wait() -> None:
+        while os.getppid() == agent:
+            time.sleep(_AGENT_CHECK)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 @contextmanager
 def join_ranks(chosen: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
     """The ranks that `torchrun` started, this process among them, and the device of this one.
 
-    Without `torchrun` a process is alone. The backend follows the chosen device: NCCL for CUDA,
-    gloo for everything else.
+    Without `torchrun` a process is alone; with it, it ends when `torchrun` does. The backend
+    follows the chosen device: NCCL for CUDA, gloo for everything else.
 
     Args:
         chosen: what `chimle.device.choose_device` returned.
@@ -157,6 +177,7 @@ def join_ranks(chosen: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
     if not dist.is_torchelastic_launched():
         yield ALONE, chosen
         return
+    _end_without_agent()
     device = rank_device(chosen, dist.get_node_local_rank())
     if device.type == "cuda":
         # Before the process group, which else puts every rank's context on the first GPU.

@@ -173,6 +173,20 @@ def kill_one_rank(process: subprocess.Popen[str], folder: Path) -> None:
     wait_until(lambda: not any(map(is_alive, processes)))
 
 
+def test_ranks_end_when_torchrun_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would hold the lock of the run."""
+    monkeypatch.setenv("CHIMLE_RANK_ROUNDS", "100000")
+    process = start(tmp_path, 2)
+    assert wait_for_states(tmp_path, process, 1)
+    ranks = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    _, left = psutil.wait_procs(ranks, timeout=60)
+    for rank in left:
+        rank.kill()
+    process.communicate(timeout=120)
+    assert not left
+
+
 def killed_and_resumed(
     folder: Path, ranks: tuple[int, ...], micro_batches: int
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
