@@ -28,7 +28,7 @@ from skimage import data
 from benchmarks.measure import machine, peak_gib
 from chimle.bundles.task_models import PRETRAINED
 from chimle.inference.banded import BandedTower
-from chimle.inference.model import load
+from chimle.inference.load_model import load
 from chimle.inference.sample_files import SampleRequest, SampleTask, sample_file
 from chimle.metrics.agreement import agreement
 from chimle.settings.degradation import DegradationSettings

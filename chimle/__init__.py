@@ -10,7 +10,7 @@ from chimle.io.openmp import wait_actively
 if TYPE_CHECKING:
     from chimle.api.score_images import score as score
     from chimle.api.train_images import train as train
-    from chimle.inference.model import load as load
+    from chimle.inference.load_model import load as load
 
 __all__ = ["load", "score", "train"]
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ wait_actively()
 def __getattr__(name: str) -> object:
     match name:
         case "load":
-            from chimle.inference.model import load
+            from chimle.inference.load_model import load
 
             return load
         case "score":

@@ -187,7 +187,7 @@ def _sample_rows(address: str) -> list[list[np.ndarray]]:
     """Input, samples and target of a photograph that scikit-image ships."""
     from skimage import data
 
-    from chimle.inference.model import load
+    from chimle.inference.load_model import load
     from chimle.inference.sample_names import mixture_of, plain
 
     model = load(address)

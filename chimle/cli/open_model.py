@@ -66,7 +66,7 @@ def open_model(
     Raises:
         UserError: there is none, it is for another task than `task`, or `out` lies in its folder.
     """
-    from chimle.inference.model import load
+    from chimle.inference.load_model import load
 
     address = model_address(model, task)
     if out is not None:

@@ -4,14 +4,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
-from chimle.bundles.addresses import open_bundle
 from chimle.bundles.bundle import save_bundle
-from chimle.bundles.task_models import named_model
-from chimle.device import Precision, arithmetic, choose_device
+from chimle.device import arithmetic
 from chimle.errors import UserError
 from chimle.images.jpeg import JpegCode
 from chimle.inference.banded import BandedTower
@@ -40,13 +37,12 @@ from chimle.inference.sample_names import (
     whole,
 )
 from chimle.inference.sampling import check_finite
-from chimle.io.urls import plain as plain_address
 from chimle.perceptual.lpips import load_perceptual
 
 
 @dataclass(frozen=True)
 class Model(ModelInputs):
-    """A loaded bundle that draws samples; made by `load`."""
+    """A loaded bundle that draws samples; made by `chimle.load`."""
 
     def save(self, folder: str | Path, license_: str | None = None) -> None:
         """Write the model as a bundle, which `load` reads; it replaces `folder` when complete.
@@ -273,27 +269,3 @@ class Model(ModelInputs):
 def _count(n: int) -> int:
     """The number of samples asked for; `UserError` where it is out of bounds."""
     return whole("n", n, 1, MOST_SAMPLES)
-
-
-def load(address: str | Path, precision: Precision = "fp32") -> Model:
-    """Load a model bundle, on the device of `CHIMLE_DEVICE` or the fastest one available.
-
-    Args:
-        address: a folder or file, `s3://bucket/name`, `hf://user/name@revision`,
-            `git+REPOSITORY@REVISION:models/task`; the name of a task: its model of this project,
-            else the pretrained one of the package; or `pretrained:TASK`: that one in any case.
-        precision: `bf16` draws faster where the device computes it, on GPUs and on processors with
-            AVX512-BF16 or AMX. A sample then differs by a few levels of 255 from that of `fp32`,
-            and agrees with its input as well.
-
-    Raises:
-        UserError: there is no bundle of this version at `address`, it is damaged, or there is no
-            such precision.
-    """
-    if precision not in get_args(Precision):
-        raise UserError(f"`precision` is {' or '.join(get_args(Precision))}, not {precision!r}")
-    device = choose_device()
-    bundle = open_bundle(named_model(str(address)), str(device))
-    model = Model(bundle, device, precision, plain_address(str(address)))
-    _ = model.degradation  # A damaged one is named now, not in the middle of a run.
-    return model

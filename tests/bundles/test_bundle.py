@@ -15,7 +15,7 @@ import chimle
 from chimle.bundles.bundle import _most_parameters, load_bundle
 from chimle.bundles.pack import pack
 from chimle.errors import UserError
-from chimle.inference.model import load
+from chimle.inference.load_model import load
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
 from chimle.tower.generator import Tower

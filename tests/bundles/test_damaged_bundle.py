@@ -19,7 +19,7 @@ from torch import Tensor
 from chimle.bundles.bundle import load_bundle
 from chimle.bundles.pack import pack
 from chimle.errors import UserError
-from chimle.inference.model import load
+from chimle.inference.load_model import load
 from tests.support.command import run
 from tests.support.helpers import Evil
 from tests.support.projects import tiny_bundle
