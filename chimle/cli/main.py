@@ -16,6 +16,7 @@ from chimle.cli.sample_command import sample_command
 from chimle.cli.score_command import score_command
 from chimle.cli.show_command import show_command
 from chimle.io.terminal import closed_pipe_ignored, emit_line, prepare_streams
+from chimle.settings.shown_values import without_secrets
 
 app = typer.Typer(
     name="chimle",
@@ -54,7 +55,7 @@ def main() -> None:
 
 def _print_usage_error(error: TyperException) -> None:
     # Without arguments, Typer has printed the help already, and the message is empty.
-    message = " ".join(error.format_message().split()).rstrip(".")
+    message = without_secrets(" ".join(error.format_message().split())).rstrip(".")
     if message:
         context: typer.Context | None = getattr(error, "ctx", None)
         command = context.command_path if context else "chimle"

@@ -76,6 +76,15 @@ def test_a_task_has_its_own_model_and_the_pretrained_one(tmp_path: Path) -> None
     assert sizes("colourization") != sizes("pretrained:colourization")
 
 
+@pytest.mark.parametrize("option", [(), ("--no-such-option",), ("--port",)])
+def test_a_mistaken_command_line_is_printed_without_password(option: tuple[str, ...]) -> None:
+    done = run("explore", *option, "s3://KEY:SECRET@bucket/model?token=HIDDEN")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: "), done.stderr
+    assert "SECRET" not in done.stderr
+    assert "HIDDEN" not in done.stderr
+
+
 def test_a_refused_place_at_a_hub_is_printed_without_password(tmp_path: Path) -> None:
     model = tiny_bundle(tmp_path / "bundle", "colourization")
     done = run("pack", "--model", model, "--push", "https://user:SECRET@host/name")
