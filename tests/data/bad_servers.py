@@ -289,10 +289,15 @@ TABLE = [
         "`source.archives`: file://host/a.tar names a host: write file:///PATH",
         "file://host/a.tar",
     ),
-    _url("no host", "`source.archives`: http:///a.tar names no host", "http:///a.tar"),
+    _url("no host", "`source.archives`: http://:80/a.tar names no host", "http://:80/a.tar"),
+    _url(
+        "three slashes",
+        "`source.archives`: http:///… is no address: write its scheme, a colon and two slashes",
+        "http:///a.tar",
+    ),
     _url(
         "a port that is none",
-        "`source.archives`: http://example.org:port/a.tar is no valid address",
+        "`source.archives`: http://… is no valid address",
         "http://example.org:port/a.tar",
     ),
     _url(
