@@ -64,10 +64,6 @@ def _unknown_kind(address: str) -> bool:
     return bool(SCHEME.match(address) or mistake(address)) and not Path(address).exists()
 
 
-def _mistake(address: str) -> str | None:
-    return None if Path(address).exists() else mistake(address)
-
-
 def _load_copy(copy: Path, address: str, device: str) -> Bundle:
     """A bundle that was downloaded from an address, which a message names instead of the copy."""
     try:
@@ -88,7 +84,7 @@ def open_bundle(address: str, device: str = "cpu") -> Bundle:
     Raises:
         UserError: it cannot be downloaded, or is no bundle.
     """
-    if fault := _mistake(address):
+    if (fault := mistake(address)) and not Path(address).exists():
         raise UserError(fault)
     with tempfile.TemporaryDirectory(prefix="chimle-") as name:
         if place := _split_s3(address):

@@ -186,7 +186,7 @@ def test_a_repository_that_the_environment_names_is_left_alone(
 
 @pytest.fixture
 def silent_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """HOST:PORT of a server that takes connections and says nothing; patience of two seconds."""
+    """HOST:PORT of a server that takes connections and sends nothing; the limit is two seconds."""
     monkeypatch.setattr(git_repository, "LONGEST_SILENCE", 2.0)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)

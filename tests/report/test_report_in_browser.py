@@ -9,6 +9,7 @@ import pytest
 from chimle.tasks import TASKS
 from stages import report
 from tests.report.test_report import METRICS, write_results
+from tests.support.browsers import new_page
 from tests.support.projects import write_project
 
 pytestmark = pytest.mark.slow
@@ -36,18 +37,18 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def opened(browser: Any, address: str) -> Iterator[Callable[[int], Any]]:
-    pages, errors = [], []
+    contexts, errors = [], []
 
     def open_page(width: int) -> Any:
-        page = browser.new_page(viewport={"width": width, "height": 800})
+        page = new_page(browser, viewport={"width": width, "height": 800})
+        contexts.append(page.context)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(address)
-        pages.append(page)
         return page
 
     yield open_page
-    for page in pages:
-        page.close()
+    for context in contexts:
+        context.close()
     assert errors == []
 
 

@@ -11,11 +11,11 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 SECONDS = 120
-"""What a page may need on a busy machine."""
+"""Limit of a wait for a page, which a busy machine may need."""
 
 
 def new_page(browser: Any, **options: Any) -> Any:
-    """A page of another person, which is waited for patiently."""
+    """A page with cookies and storage of its own, whose waits end after `SECONDS`."""
     page = browser.new_context(**options).new_page()
     page.set_default_timeout(SECONDS * 1000)
     return page

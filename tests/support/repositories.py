@@ -20,7 +20,7 @@ TASKS = ["super_resolution", "colourization", "decompression", "night_to_day"]
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Quiet, single-threaded (so that hashes compare), offline, and patient on a busy machine."""
+    """Quiet, single-threaded (so that hashes compare), offline, with time for a busy machine."""
     return {
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
