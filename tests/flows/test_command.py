@@ -22,7 +22,7 @@ from flows.command import CommandError, Commands, failure
 from flows.project import done_by, noting_stages
 from flows.stall import StallLimit, StallWatch
 from tests.support.helpers import ROOT
-from tests.support.stack import wait_until
+from tests.support.waiting import wait_until
 
 SLEEPER = "import subprocess, sys; print('begun', flush=True); subprocess.run(['sleep', '600'])"
 

@@ -16,7 +16,8 @@ from chimle.io.files import locked
 from flows.worktrees import training_key
 from tests.support.repositories import TASKS, environment, outputs, run, stages_run, tiny_repository
 from tests.support.servers import CREDENTIALS, free_port, s3_server
-from tests.support.stack import FAST, add_flows, wait_until
+from tests.support.stack import FAST, add_flows
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
 TASK = TASKS[1]

@@ -13,7 +13,8 @@ import pytest
 
 from tests.support.helpers import KILLS
 from tests.support.repositories import TASKS, commit, outputs, run, set_parameter, tiny_repository
-from tests.support.stack import Stack, add_flows, check_never_from_zero, serving, wait_until
+from tests.support.stack import Stack, add_flows, check_never_from_zero, serving
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.slow]
 

@@ -23,7 +23,8 @@ from tests.support.repositories import (
     tiny_repository,
 )
 from tests.support.servers import CREDENTIALS, s3_server
-from tests.support.stack import Stack, add_flows, serving, wait_until
+from tests.support.stack import Stack, add_flows, serving
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
 BUCKET = "nightly"

@@ -21,7 +21,8 @@ from flows.remote_runs import check_deployment, run_elsewhere
 from flows.run_states import AGAIN, AGAIN_PREFIX
 from tests.support.helpers import ROOT
 from tests.support.servers import free_port
-from tests.support.stack import FAST, RetryTransport, wait_until
+from tests.support.stack import FAST, RetryTransport
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 NAME = "train/elsewhere"

@@ -20,7 +20,8 @@ from flows.flow_settings import RetrySettings, SlotSettings
 from flows.setup_server import set_slots
 from flows.slots import Slot, list_devices, slot, take_device
 from flows.steps import fail_with_message, retried
-from tests.support.stack import FAST, wait_until
+from tests.support.stack import FAST
+from tests.support.waiting import wait_until
 
 SEEN = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.repositories import TASKS, tiny_repository
-from tests.support.stack import add_flows, check_never_from_zero, serving, wait_until
+from tests.support.stack import add_flows, check_never_from_zero, serving
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.slow]
 

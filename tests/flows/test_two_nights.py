@@ -15,7 +15,8 @@ import pytest
 
 from tests.support.repositories import TASKS, commit, outputs, run, set_parameter, tiny_repository
 from tests.support.servers import free_port
-from tests.support.stack import Stack, add_flows, check_never_from_zero, serving, wait_until
+from tests.support.stack import Stack, add_flows, check_never_from_zero, serving
+from tests.support.waiting import wait_until
 
 NIGHTS = int(os.environ.get("CHIMLE_NIGHTS", "0"))
 AWAY_SECONDS = 60

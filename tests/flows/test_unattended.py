@@ -19,7 +19,8 @@ from flows.run_states import NOT_PUBLISHED
 from flows.serve import LATE
 from tests.support.repositories import tiny_repository
 from tests.support.servers import free_port
-from tests.support.stack import Stack, add_flows, run_of, serving, wait_until
+from tests.support.stack import Stack, add_flows, run_of, serving
+from tests.support.waiting import wait_until
 from tests.support.webhook import Webhook, webhook
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]

@@ -19,7 +19,7 @@ from flows.login import load_login
 from tests.support.helpers import ROOT
 from tests.support.repositories import commit, environment
 from tests.support.servers import free_port
-from tests.support.waiting import wait_until as wait_until
+from tests.support.waiting import wait_until
 
 FAST = {
     "PREFECT_WORKER_QUERY_SECONDS": "2",
