@@ -13,6 +13,7 @@ _MEANT = re.compile(
 """How an address begins, with any number of slashes."""
 _FORM = re.compile(r"(?:git\+)?file://|[A-Za-z][A-Za-z0-9+.-]*://[^/\\]", re.IGNORECASE)
 """How it is to begin."""
+_WITHOUT_HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[/\\]|$)")
 _MISTYPED_LOGIN = re.compile(
     r"(?P<beginning>\b(?!file:)[A-Za-z][A-Za-z0-9+.-]+\s*:(?:/(?!/)|/{3,}|[/\\]*\\[/\\]*)"
     r"|\b(?:s3|hf|https?|ftps?|ssh)(?::|//+)(?![/\\]))"
@@ -52,6 +53,8 @@ def mistake(address: str) -> str | None:
         return f"a blank or an unseen character is before, in or behind {beginning}: remove it"
     if _FORM.match(address):
         return None
+    if _WITHOUT_HOST.match(address):
+        return f"{beginning} is no address: write a host or a bucket right after the two slashes"
     return f"{beginning} is no address: write its scheme, a colon and two slashes"
 
 

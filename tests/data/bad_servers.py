@@ -292,7 +292,8 @@ TABLE = [
     _url("no host", "`source.archives`: http://:80/a.tar names no host", "http://:80/a.tar"),
     _url(
         "three slashes",
-        "`source.archives`: http:///… is no address: write its scheme, a colon and two slashes",
+        "`source.archives`: http:///… is no address: write a host or a bucket right after the two "
+        "slashes",
         "http:///a.tar",
     ),
     _url(

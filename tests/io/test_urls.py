@@ -71,6 +71,15 @@ def test_a_setting_or_a_path_that_is_one_is_shown_without_its_login(address: str
         assert "do-not-print-me" not in described
 
 
+@pytest.mark.parametrize("address", ["http:///x", "s3:///", "https://", "git+https://\\x"])
+def test_one_without_a_host_says_so(address: str) -> None:
+    assert "host or a bucket" in str(mistake(address))
+
+
+def test_one_with_too_few_slashes_says_so() -> None:
+    assert str(mistake("http:/x")).endswith("write its scheme, a colon and two slashes")
+
+
 @pytest.mark.parametrize("address", GOOD)
 def test_other_addresses_and_paths_are_none(address: str) -> None:
     assert mistake(address) is None
