@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from chimle.bundles.bundle import Bundle, load_bundle
-from chimle.bundles.task_models import PRETRAINED, pretrained_tasks
+from chimle.bundles.task_models import packaged_model
 from chimle.errors import UserError
 from chimle.settings.model_settings import ModelSettings
 
@@ -45,9 +45,10 @@ def start_address(start: str, task: str, root: Path = Path()) -> Path | None:
         return None
     if start != PACKAGED:
         return root / start
-    if task not in pretrained_tasks():
-        raise UserError(f"`train.start`: there is no pretrained model for {task}: use {SCRATCH}")
-    return PRETRAINED / f"{task}.zip"
+    try:
+        return packaged_model(task)
+    except UserError as error:
+        raise UserError(f"`train.start`: {error}: use {SCRATCH}") from None
 
 
 def load_start_bundle(start: str, task: str, root: Path = Path()) -> Bundle | None:
