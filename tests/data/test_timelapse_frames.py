@@ -21,6 +21,7 @@ from chimle.data.pair.timelapse.align import (
     reference_edges,
     rejection_reason,
 )
+from chimle.data.pair.timelapse.balance import balanced
 from chimle.data.pair.timelapse.dates import date_splits
 from chimle.data.pair.timelapse.frames import (
     Frame,
@@ -31,7 +32,6 @@ from chimle.data.pair.timelapse.frames import (
     stamp_of,
 )
 from chimle.data.pair.timelapse.light_classes import Class, by_attributes
-from chimle.data.pair.timelapse.night_day_pairs import balanced
 from chimle.errors import UserError
 from chimle.settings.pair import PairSettings
 from chimle.settings.timelapse import (

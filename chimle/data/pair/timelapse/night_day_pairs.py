@@ -11,7 +11,6 @@ import numpy as np
 
 from chimle.data.even_spacing import evenly_spaced
 from chimle.data.pair.pair_specs import PairSpec, SizeFilter, pair_id
-from chimle.data.pair.splits import unit_hash
 from chimle.data.pair.timelapse.align import (
     REFERENCE_DAYS,
     Edges,
@@ -21,6 +20,7 @@ from chimle.data.pair.timelapse.align import (
     reference_edges,
     rejection_reason,
 )
+from chimle.data.pair.timelapse.balance import balanced
 from chimle.data.pair.timelapse.dates import date_of, date_splits
 from chimle.data.pair.timelapse.frames import (
     Frame,
@@ -121,36 +121,6 @@ def align(
                 camera.poses[frame.name] = pose
         for kind in (Class.NIGHT, Class.DAY):
             camera.frames[kind] = [f for f in camera.frames[kind] if f.name in camera.poses]
-
-
-def _shuffled(frames: Sequence[Frame], purpose: str, seed: int) -> list[Frame]:
-    return sorted(frames, key=lambda frame: unit_hash(seed, f"{purpose}/{frame.name}"))
-
-
-def balanced(
-    nights: Sequence[Frame], days: Sequence[Frame], each: int, seed: int
-) -> Iterator[tuple[Frame, Frame]]:
-    """Every night with `each` different days, or with all days if there are fewer.
-
-    Days are used in rounds, each in another order, so that their counts differ by at most one.
-    Orders follow from hashes of names.
-    """
-    nights = _shuffled(nights, "night", seed)
-    each = min(each, len(days))
-    waiting: list[Frame] = []
-    turn = 0
-    for night in nights:
-        taken: set[str] = set()
-        while len(taken) < each:
-            # A day that this night already has stays for the next night.
-            index = next((i for i, day in enumerate(waiting) if day.name not in taken), None)
-            if index is None:
-                waiting += _shuffled(days, f"day/{turn}", seed)
-                turn += 1
-            else:
-                day = waiting.pop(index)
-                taken.add(day.name)
-                yield night, day
 
 
 def _pairs(
