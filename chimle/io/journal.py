@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chimle.errors import UserError
+from chimle.io.end_after import end_after
 from chimle.io.files import names_written
 
 T = TypeVar("T")
@@ -37,12 +37,7 @@ def _watch_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+    end_after(parent.join)
 
 
 @contextmanager
@@ -60,7 +55,7 @@ def _one_thread_each() -> Iterator[None]:
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
+def _sigint_blocked() -> Iterator[None]:
     """Processes started in the block never get SIGINT, not even before `_watch_parent` runs."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -90,7 +85,7 @@ def _results(work: Work[T], items: Sequence[T], workers: int) -> Iterator[dict[s
     ):
         try:
             for start in range(0, len(items), _CHUNK):
-                with _deaf_to_ctrl_c():
+                with _sigint_blocked():
                     pending.append(pool.submit(_do, work, items[start : start + _CHUNK]))
                 if len(pending) > workers * _AHEAD:
                     yield from pending.popleft().result()

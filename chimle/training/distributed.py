@@ -8,7 +8,6 @@ and orders are named by the run, never by the rank.
 """
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from chimle.errors import UserError
+from chimle.io.end_after import end_after
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,8 @@ def _end_without_agent() -> None:
     def wait() -> None:
         while os.getppid() == agent:
             time.sleep(_AGENT_CHECK)
-        os._exit(1)
 
-    threading.Thread(target=wait, daemon=True).start()
+    end_after(wait)
 
 
 @contextmanager
