@@ -86,6 +86,10 @@ def test_the_notebook_links_to_pages(site: Path) -> None:
     assert missing == []
 
 
+def test_hooks_and_what_python_makes_of_them_stay_out(site: Path) -> None:
+    assert [path.name for path in site.rglob("*.py*")] == ["without_torch.py"]
+
+
 @pytest.mark.slow
 def test_every_page_opens_and_asks_no_other_server(site: Path, address: str, browser: Any) -> None:
     page = new_page(browser)
@@ -98,6 +102,22 @@ def test_every_page_opens_and_asks_no_other_server(site: Path, address: str, bro
         assert page.locator("h1").count() == 1, path
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
     assert {url: status for url, status in statuses.items() if status >= 400} == {}
+    page.close()
+
+
+@pytest.mark.slow
+def test_tables_fit_a_desktop_and_pages_a_telephone(site: Path, address: str, browser: Any) -> None:
+    page = new_page(browser)
+    for width, wide in ((1280, ".md-typeset__scrollwrap"), (390, "body")):
+        page.set_viewport_size({"width": width, "height": 800})
+        for path in sorted(site.rglob("index.html")):
+            page.goto(f"{address}/{path.parent.relative_to(site)}/", wait_until="load")
+            if width > 1000 and path.read_text().count("<table>"):
+                page.locator(wide).first.wait_for()
+            cut = page.locator(wide).evaluate_all(
+                "all => all.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+            )
+            assert cut == [], path
     page.close()
 
 
