@@ -1,7 +1,7 @@
 # make run: the whole pipeline on the built-in photographs.
 # make test: lint, types and all tests that need seconds.  make test-all: servers, kills and browsers too.
-# make showcase: the models of the README's image, from real photographs, in showcase/: TASK=colourization
-#   for one of them. 75 minutes per task, as showcase/params.yaml says.
+# make showcase: models like those of the README's image, from downloaded photographs, in showcase/:
+#   TASK=colourization for one of them. 75 minutes per task, as showcase/params.yaml says.
 # make compare: CHIMLE beside other methods on equal time: hours (comparison/params.yaml).
 # make faults: the tests that kill processes at random moments, twenty times each.
 # make fuzz: damaged files and random arguments for the command line, for SECONDS (3600).
