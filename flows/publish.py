@@ -9,14 +9,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from chimle.errors import UserError
 from flows.bundles import Published, check_address, list_artifacts, upload
 from flows.git import find_commit
+from flows.git_remotes import push
 from flows.project import Project, Say
-from flows.revisions import (
-    commit_results,
-    move,
-    push,
-    results_ref,
-    same_content,
-)
+from flows.revisions import commit_results, move, results_ref, same_content
 from flows.worktrees import WorkTree
 
 
@@ -114,7 +109,7 @@ def publish(
     if options.branch:
         release.branch_commit = _commit_branch(project, tree, revision, options)
         if options.git_remote:
-            push(project.root, options.git_remote, options.branch)
+            push(project.commands, options.git_remote, options.branch)
     return release
 
 

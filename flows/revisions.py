@@ -8,8 +8,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from chimle.errors import TransientError, UserError
-from flows.command import failure
+from chimle.errors import UserError
 from flows.git import find_commit, git
 
 RESULTS = "refs/chimle/results/"
@@ -36,31 +35,6 @@ def get_commit(root: Path, name: str) -> str:
     if found is None:
         raise UserError(f"`{name}` names no commit of {root}: name a branch, tag or hash")
     return found
-
-
-def fetch(root: Path, remote: str) -> None:
-    """Fetch a remote's commits; `TransientError` if it cannot be reached.
-
-    A shallow clone becomes complete: a model's provenance names the last commit of its code.
-    """
-    shallow = git(root, "rev-parse", "--is-shallow-repository") == "true"
-    whole = ["--unshallow"] if shallow else []
-    _over_network(root, "fetch", "--quiet", *whole, "--end-of-options", remote)
-
-
-def push(root: Path, remote: str, branch: str) -> None:
-    """Push a branch; `UserError` if the remote refuses, `TransientError` if it is out of reach."""
-    reference = f"refs/heads/{branch}"
-    _over_network(root, "push", "--quiet", "--end-of-options", remote, f"{reference}:{reference}")
-
-
-def _over_network(root: Path, *arguments: str) -> None:
-    try:
-        git(root, *arguments)
-    except UserError as error:
-        if isinstance(failure(1, str(error)), TransientError):
-            raise TransientError(str(error)) from None
-        raise
 
 
 def results_ref(commit: str) -> str:

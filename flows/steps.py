@@ -18,8 +18,8 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from chimle.errors import TransientError, UserError
 from flows.command import CommandError
 from flows.flow_settings import RetrySettings
+from flows.git_remotes import fetch
 from flows.project import Project, Say, Span, done_by, noting_stages, now
-from flows.revisions import fetch
 from flows.slots import slot
 from flows.training_progress import TrainingProgress
 
@@ -130,7 +130,7 @@ def logged(*more: Say) -> Say:
 @fail_with_message
 def fetch_remote(project: Project, remote: str) -> None:
     """Fetch a Git remote's commits."""
-    fetch(project.root, remote)
+    fetch(project.commands, remote)
 
 
 @task(task_run_name="train {name}", cache_policy=NO_CACHE, persist_result=False)

@@ -19,6 +19,7 @@ from chimle.errors import UserError
 from chimle.io import s3
 from chimle.io.files import resolved
 from chimle.io.git_environment import without_repository
+from chimle.io.git_progress import without_progress
 from chimle.io.watched_process import LONGEST_SILENCE, StalledError, run_watched
 from chimle.settings.shown_values import without_secrets
 
@@ -40,10 +41,6 @@ _SSH = (
     f"-o ServerAliveInterval={LONGEST_SILENCE / 4:g} -o ServerAliveCountMax=4"
 )
 """The same for ssh."""
-_PROGRESS = re.compile(
-    r"(remote: )?(Enumerating|Counting|Compressing|Receiving|Resolving|Total|Updating)\b.*\d.*"
-)
-"""A line of Git's progress."""
 Remotes = dict[str, dict[str, str]]
 
 
@@ -90,8 +87,8 @@ def _git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) ->
     except StalledError as error:
         raise UserError(f"git {arguments[0]} made {error}: try again later") from None
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if not _PROGRESS.fullmatch(line)]
-        raise UserError(" ".join(" ".join(lines).split()) or f"git exited with {done.returncode}")
+        told = without_progress(done.stderr.splitlines())
+        raise UserError(told or f"git exited with {done.returncode}")
     return done.stdout
 
 

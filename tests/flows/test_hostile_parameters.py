@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from chimle.errors import TransientError, UserError
+from flows.command import Commands
 from flows.git import find_commit
+from flows.git_remotes import fetch, push
 from flows.publish import PublishOptions
-from flows.revisions import check_branch, fetch, get_commit, push
+from flows.revisions import check_branch, get_commit
 from flows.worktrees import set_default_remote, work_tree
 from tests.support.repositories import commit, run
 
@@ -43,9 +45,9 @@ def test_hostile_parameters_are_refused_and_start_nothing(root: Path) -> None:
             with pytest.raises(UserError):
                 refused(root, name)
         with pytest.raises((UserError, TransientError)):
-            fetch(root, name or "-")
+            fetch(Commands(root), name or "-")
         with pytest.raises((UserError, TransientError)):
-            push(root, name or "-", "main")
+            push(Commands(root), name or "-", "main")
         with pytest.raises(UserError):
             set_default_remote(root, name)
         with pytest.raises(UserError), work_tree(root, "one", name or "-"):
