@@ -40,7 +40,7 @@ def commit(program: Path) -> str:
     names = import_closure(program)
 
     try:
-        last = _git("log", "-1", "--format=%H", "--", *names)
+        last = _git("log", "-1", "--no-show-signature", "--format=%H", "--", *names)
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", *names)
         shallow = ROOT / _git("rev-parse", "--git-path", "shallow")
         # A shallow clone ends at these commits, which seem to add every file.

@@ -44,7 +44,7 @@ def results_ref(commit: str) -> str:
 
 def message(root: Path, commit: str) -> str:
     """A commit's message."""
-    return git(root, "log", "-1", "--format=%B", commit)
+    return git(root, "log", "-1", "--no-show-signature", "--format=%B", commit)
 
 
 def check_branch(root: Path, branch: str) -> None:

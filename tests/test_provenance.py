@@ -56,6 +56,22 @@ def test_a_hook_of_another_repository_changes_nothing(
     assert commit_in(monkeypatch, repository) == own
 
 
+def test_a_signature_that_git_shows_is_no_part_of_a_commit_s_name(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs = tmp_path / "gpg"
+    signature = "-----BEGIN PGP SIGNATURE-----\\n-----END PGP SIGNATURE-----\\n"
+    says = f"printf '\\n[GNUPG:] SIG_CREATED \\n' >&2; printf '%b' '{signature}'"
+    signs.write_text(f"#!/bin/sh\ncat >/dev/null\n{says}\n")
+    signs.chmod(0o755)
+    for name, value in {"gpg.program": str(signs), "log.showSignature": "true"}.items():
+        git(repository, "config", name, value)
+    (repository / "program.py").write_text("pass\n")
+    git(repository, "commit", "--quiet", "--all", "--gpg-sign", "-m", "signed")
+    assert git(repository, "log", "-1", "--format=%H") != git(repository, "rev-parse", "HEAD")
+    assert commit_in(monkeypatch, repository) == git(repository, "rev-parse", "HEAD")
+
+
 def test_a_shallow_clone_does_not_know(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
