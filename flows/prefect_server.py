@@ -23,9 +23,9 @@ from prefect.settings import (
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 from chimle.io.loopback import App, Message, OwnPageOnly, Receive, Send
+from flows.serve_guard import TOKEN
+from flows.server_arguments import add_server_arguments
 
-TOKEN = "CHIMLE_SERVE"
-"""Environment variable that marks every process of one `make serve`."""
 HEADER = "chimle-serve"
 """Response header with that token: by it `make serve` knows its own server."""
 
@@ -83,8 +83,6 @@ def main(host: str, port: int, public: list[str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=4200, help="port to listen on")
-    parser.add_argument("--public", action="append", default=[], help="origin of a reverse proxy")
+    add_server_arguments(parser)
     arguments = parser.parse_args()
     main(arguments.host, arguments.port, arguments.public)

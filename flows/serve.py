@@ -7,6 +7,7 @@ again, and their trainings continue from their last state.
 
 import argparse
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -18,13 +19,12 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
-
-from chimle.errors import UserError, guarded
+from chimle.errors import UserError, first_line, guarded
 from flows.command import DATABASE, NOTIFY, environment, run_quietly
 from flows.login import FILE, load_login
-from flows.prefect_server import HEADER, TOKEN
-from flows.process_guard import GRACE_SECONDS
+from flows.prefect_server import HEADER
+from flows.serve_guard import TOKEN, end_descendants, ended_with
+from flows.server_arguments import add_server_arguments
 from flows.setup_server import POOL, slot_count
 from flows.worktrees import remove_orphaned
 
@@ -32,7 +32,6 @@ _START_SECONDS = 300
 LATE = "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS"
 _GRACE_SECONDS = 20
 _PAUSE_SECONDS = 2.0
-_LAST_PORT = 65_535
 
 
 class _StopError(Exception):
@@ -70,37 +69,28 @@ class Service:
                     continue
 
 
-def _descendants(token: str) -> list[psutil.Process]:
-    """Living processes with this token, whatever their parent is now."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(TOKEN) == token and process.pid != os.getpid():
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def _end_descendants(token: str) -> None:
-    """End runs that outlived their worker, with all their processes."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        left = _descendants(token)
-        for process in left:
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(number)
-        psutil.wait_procs(left, timeout=GRACE_SECONDS)
-
-
 def _check_port(host: str, port: int) -> None:
-    """`UserError` if something already listens on the port."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.settimeout(5)
-        if probe.connect_ex((_reachable(host), port)) == 0:
+    """`UserError` if something listens on the port already, or nothing can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+        # Some systems let two programs listen, on one address and on all.
+        with socket.socket(family) as probe:
+            probe.settimeout(5)
+            taken = probe.connect_ex((_reachable(host), port)) == 0
+    except (OSError, UnicodeError) as error:
+        taken = getattr(error, "errno", None) == errno.EADDRINUSE
+        if not taken:
             raise UserError(
-                f"another program already uses port {port} of {host}: stop it, or name another "
-                "port: make serve PORT=4201"
-            )
+                f"nothing can listen on port {port} of {host} ({first_line(error)}): name an "
+                "address of this machine, and a port from 1024 on: make serve HOST=127.0.0.1 "
+                "PORT=4201"
+            ) from None
+    if taken:
+        raise UserError(
+            f"another program already uses port {port} of {host}: stop it, or name another "
+            "port: make serve PORT=4201"
+        )
 
 
 def _reachable(host: str) -> str:
@@ -195,37 +185,27 @@ def serve(root: Path, host: str, port: int, slots: int | None, public: Sequence[
     server = Service("the server", start, root, {**env, **_named(DATABASE)})
     work = ["prefect", "worker", "start", "--pool", POOL, "--name", f"local-{port}"]
     worker = Service("the worker", work, root, env)
-    try:
-        server.keep_running()
-        _wait_for_server(server, f"{origin}/api", token)
-        more = ["--slots", str(slots)] if slots else []
-        setup = [sys.executable, "-m", "flows.setup_server", *more]
-        # Without an address an earlier one is removed, which the setup alone would keep.
-        run_quietly(setup, root, {**env, **_named(NOTIFY, "")})
-        run_quietly([sys.executable, "-m", "flows.deployments"], root, env)
-        print(_welcome(origin, host), flush=True)
-        while True:
+    with ended_with(root, env):
+        try:
             server.keep_running()
-            worker.keep_running()
-            time.sleep(_PAUSE_SECONDS)
-    except _StopError:
-        print("stopping", flush=True)
-    finally:
-        worker.stop()
-        server.stop()
-        _end_descendants(token)
-        remove_orphaned(root)
-
-
-def port_number(text: str) -> int:
-    """An argument of a command line as a port.
-
-    Raises:
-        ArgumentTypeError: it is no number from 1 to 65535.
-    """
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a port from 1 to {_LAST_PORT}")
-    return int(text)
+            _wait_for_server(server, f"{origin}/api", token)
+            more = ["--slots", str(slots)] if slots else []
+            setup = [sys.executable, "-m", "flows.setup_server", *more]
+            # Without an address an earlier one is removed, which the setup alone would keep.
+            run_quietly(setup, root, {**env, **_named(NOTIFY, "")})
+            run_quietly([sys.executable, "-m", "flows.deployments"], root, env)
+            print(_welcome(origin, host), flush=True)
+            while True:
+                server.keep_running()
+                worker.keep_running()
+                time.sleep(_PAUSE_SECONDS)
+        except _StopError:
+            print("stopping", flush=True)
+        finally:
+            worker.stop()
+            server.stop()
+            end_descendants(token)
+            remove_orphaned(root)
 
 
 def _stop(_number: int, _frame: object) -> None:
@@ -238,23 +218,20 @@ def _stop(_number: int, _frame: object) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(), help="project directory (default: .)")
-    parser.add_argument("--host", default="127.0.0.1", help="address (default: this machine only)")
-    parser.add_argument("--port", type=port_number, default=4200, help="port (default: 4200)")
+    add_server_arguments(parser)
     parser.add_argument(
         "--slots", type=slot_count, help="trainings at once (default: one per GPU, or 1)"
-    )
-    parser.add_argument(
-        "--public", action="append", default=[], help="https://HOST of a reverse proxy"
     )
     arguments = parser.parse_args()
     for sent in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sent, _stop)
-    guarded(
-        lambda: serve(
-            arguments.root.resolve(),
-            arguments.host,
-            arguments.port,
-            arguments.slots,
-            arguments.public,
+    with contextlib.suppress(_StopError):  # It comes before anything runs.
+        guarded(
+            lambda: serve(
+                arguments.root.resolve(),
+                arguments.host,
+                arguments.port,
+                arguments.slots,
+                arguments.public,
+            )
         )
-    )

@@ -183,6 +183,12 @@ def test_a_taken_port_is_refused_before_anything_starts(stack: Stack, root: Path
         serve(root, "127.0.0.1", port, None, [])
 
 
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "::2", "a..b", "a" * 99])
+def test_an_address_that_is_not_this_machine_s_is_a_sentence(tmp_path: Path, host: str) -> None:
+    with pytest.raises(UserError, match=r"nothing can listen on port 4201 of .*: name an"):
+        serve(tmp_path, host, 4201, None, [])
+
+
 def test_a_login_that_others_may_read_is_refused(tmp_path: Path) -> None:
     login = load_login(tmp_path)
     assert load_login(tmp_path) == login

@@ -15,7 +15,7 @@ from flows.__main__ import FLOWS, read_parameters
 from flows.flow_settings import FlowSettings, load_flow_settings
 from flows.publish import PublishOptions
 from flows.run_states import AGAIN, NOT_PUBLISHED, NOTHING_CHANGED, ended_before
-from flows.serve import port_number
+from flows.server_arguments import port_number, public_origin
 from flows.setup_server import FLOWS as KNOWN
 from flows.setup_server import automations
 from flows.steps import TaskName
@@ -134,6 +134,31 @@ def test_a_port_that_cannot_be_is_refused(text: str) -> None:
     assert port_number("4200") == 4200
     with pytest.raises(ArgumentTypeError, match="is not a port from 1 to 65535"):
         port_number(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://chimle.example.org", "https://chimle.example.org"),
+        ("HTTPS://Chimle.Example.org/", "https://chimle.example.org"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+    ],
+)
+def test_an_origin_is_as_browsers_write_it(text: str, origin: str) -> None:
+    assert public_origin(text) == origin
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("chimle.example.org", "//a", "https://", "https://a/x", "https://a?x", "https://a#x"),
+        *("https://u:p@a", "ftp://a", "https://a:x", "https://[::1", "*", ""),
+    ],
+)
+def test_what_is_no_origin_is_refused(text: str) -> None:
+    """Of such a proxy every request would be refused, without a word why."""
+    with pytest.raises(ArgumentTypeError, match="write https://HOST, and no path"):
+        public_origin(text)
 
 
 def test_a_grid_is_every_combination() -> None:

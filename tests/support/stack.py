@@ -79,7 +79,7 @@ class Stack:
     """A running `python -m flows.serve`."""
 
     def __init__(self, root: Path, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-        self.root, self.process, self.log_file = root, process, log
+        self.root, self.port, self.process, self.log_file = root, port, process, log
         self.url = f"http://127.0.0.1:{port}"
         user, password = load_login(root).split(":", 1)
         self.login = f"{user}:{password}"
@@ -210,7 +210,13 @@ def check_never_from_zero(log: str, task: str) -> None:
 @contextmanager
 def serving(root: Path, slots: int, **more: str) -> Iterator[Stack]:
     """A stack on a repository; stopped as Ctrl-C stops it."""
-    port = free_port()
+    with serving_at(free_port(), root, slots, **more) as stack:
+        yield stack
+
+
+@contextmanager
+def serving_at(port: int, root: Path, slots: int, /, **more: str) -> Iterator[Stack]:
+    """`serving` on a port."""
     command = [sys.executable, "-m", "flows.serve", "--slots", str(slots), "--port", str(port)]
     log = root.parent / f"serve-{port}.log"
     with log.open("wb") as output:
