@@ -16,6 +16,7 @@ from pathlib import Path
 
 from chimle.errors import TransientError, UserError
 from chimle.io import s3
+from chimle.io.download import LATER
 from chimle.io.git_environment import without_repository
 from chimle.training.run_lock import WAIT
 from flows.stall import StallLimit, StallWatch
@@ -69,7 +70,8 @@ def failure(code: int, output: str) -> Exception:
         )
     if _BAD_INPUT.search(output) or (code == 2 and errors):
         own = next((line for line in lines if line.startswith("error: ")), sentence)
-        return UserError(own.removeprefix("error: "))
+        own = own.removeprefix("error: ")
+        return TransientError(own) if own.endswith(LATER) else UserError(own)
     # A traceback's lines of source are indented, and `timeout=` there is no reason.
     reasons = "\n".join(line for line in lines if not line[0].isspace())
     if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) or _TRANSIENT.search(reasons):
@@ -152,7 +154,7 @@ class Commands:
 
         Raises:
             UserError: a stage ended with exit code 2; its own sentence.
-            TransientError: a transient failure.
+            TransientError: a transient failure, such as a source that cannot be reached.
             CommandError: any other failure.
         """
         tail: deque[str] = deque(maxlen=_TAIL_LINES)

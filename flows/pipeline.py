@@ -59,6 +59,13 @@ class Plan(BaseModel):
         return [*last, "report"] if set(self.tasks) == set(TASKS) else last
 
 
+@task(task_run_name="look for changes", cache_policy=NO_CACHE, persist_result=False)
+@fail_with_message
+def is_current(project: Project, tree: WorkTree, plan: Plan) -> bool:
+    """Whether the results in a work tree are those of its code, parameters and sources."""
+    return project.is_current(tree, plan.evaluations)
+
+
 @task(task_run_name="fetch and pair", cache_policy=NO_CACHE, persist_result=False)
 @fail_with_message
 def prepare(project: Project, tree: WorkTree, plan: Plan) -> None:
@@ -229,7 +236,8 @@ def pipeline(
         with project.tree("coordinator", start, dvc_remote) as tree:
             earlier = _earlier_outcome(project, plan)
             again = earlier is None or (ignore_gate and earlier.startswith(NOT_PUBLISHED))
-            if not again and project.is_current(tree, plan.evaluations):
+            look = retried(is_current, project.settings.retry)
+            if not again and run_inline(look, project, tree, plan):
                 return _unchanged(plan, earlier or "")
             return _run(project, tree, plan, start, train_deployment, ignore_gate)
 

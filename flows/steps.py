@@ -15,7 +15,7 @@ from prefect.runtime import flow_run
 from prefect.states import Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from chimle.errors import TransientError, UserError
+from chimle.errors import TransientError, UserError, describe_os_error
 from flows.command import CommandError
 from flows.flow_settings import RetrySettings
 from flows.git_remotes import fetch
@@ -33,25 +33,31 @@ R = TypeVar("R")
 
 
 class _WithoutTraceback(logging.Filter):
-    """Drops the traceback that Prefect's engine logs after a failure that has its own message."""
+    """Drops what Prefect's engine logs of a failure that has its own message, and the traceback of
+    one that another attempt may not meet."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, TransientError):
+            record.exc_info = None
+        return not isinstance(error, FailedRun)
 
 
-logging.getLogger("prefect.flow_runs").addFilter(_WithoutTraceback())
+for _name in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_name).addFilter(_WithoutTraceback())
 
 
 def fail_with_message(function: Callable[P, R]) -> Callable[P, R | State]:
-    """Turn user errors into a failed state with a one-line message."""
+    """Turn errors that a user can fix into a failed state with a one-line message."""
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | State:
         try:
             return function(*args, **kwargs)
-        except (UserError, CommandError, FailedRun) as error:
-            get_run_logger().error("%s", error)
-            return Failed(message=str(error))
+        except (UserError, CommandError, FailedRun, OSError) as error:
+            text = describe_os_error(error) if isinstance(error, OSError) else str(error)
+            get_run_logger().error("%s", text)
+            return Failed(message=text)
 
     return wrapper
 
@@ -77,7 +83,15 @@ def retried(step: Any, settings: RetrySettings) -> Any:
 
 def run_inline(step: Any, *args: Any, **kwargs: Any) -> Any:
     """Run a Prefect task in this thread; `FailedRun` with its message if it failed."""
-    return step(*args, **kwargs, return_state=True).result()
+    return _result_of(step(*args, **kwargs, return_state=True))
+
+
+def _result_of(ended: State | PrefectFuture[Any]) -> Any:
+    """What a step returned; `FailedRun` with its message if it failed."""
+    try:
+        return ended.result()
+    except TransientError as error:  # All attempts met it.
+        raise FailedRun(str(error)) from None
 
 
 def gather(project: Project, futures: Sequence[PrefectFuture[Any]]) -> list[Any]:
@@ -89,7 +103,7 @@ def gather(project: Project, futures: Sequence[PrefectFuture[Any]]) -> list[Any]
     try:
         for future in futures:
             future.wait()
-        return [future.result() for future in futures]
+        return [_result_of(future) for future in futures]
     except BaseException:
         project.commands.stop()
         raise

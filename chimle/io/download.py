@@ -22,6 +22,8 @@ FIRST_PAUSE = 1.0
 """Seconds before the second attempt; the pause doubles with each attempt."""
 LONGEST_PAUSE = 60.0
 """Seconds; a server that asks for a longer pause is an error."""
+LATER = "try again later"
+"""Ends the sentence of a failure that another attempt may not meet."""
 _REPORT_INTERVAL = 5.0
 
 
@@ -103,9 +105,7 @@ def retry(
             attempt = 0 if advanced() else attempt
             if attempt >= retries:
                 times = f"{retries + 1} attempts" if retries else "one attempt"
-                raise UserError(
-                    f"{name} cannot be fetched ({failure}; {times}): try again later"
-                ) from None
+                raise UserError(f"{name} cannot be fetched ({failure}; {times}): {LATER}") from None
             # A float holds no power of 2 above the 1023rd, and `retries` may be any number.
             pause = min(FIRST_PAUSE * 2.0 ** min(attempt, 60), LONGEST_PAUSE)
             if failure.wait is not None:

@@ -22,6 +22,8 @@ from flows.command import CommandError, Commands, failure
 from flows.project import done_by, noting_stages
 from flows.stall import StallLimit, StallWatch
 from tests.support.helpers import ROOT
+from tests.support.projects import write_project
+from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
 SLEEPER = "import subprocess, sys; print('begun', flush=True); subprocess.run(['sleep', '600'])"
@@ -243,6 +245,21 @@ def test_failures_are_classified(output: str, kind: type[Exception]) -> None:
     found = failure(1, output)
     assert type(found) is kind
     assert "\n" not in str(found)
+
+
+def test_a_source_that_is_away_is_worth_another_attempt(tmp_path: Path) -> None:
+    """Its own attempts last half a minute; those of a run last minutes."""
+    address = f"http://127.0.0.1:{free_port()}/a.tar"
+    source = {"kind": "url", "archives": [address], "retries": 0}
+    write_project(tmp_path, {"colourization": {"source": source}})
+    check = [sys.executable, "-m", "stages.check", "colourization", "--root", str(tmp_path)]
+    with pytest.raises(TransientError, match=r"^http.* cannot be fetched .*connection refused"):
+        Commands(tmp_path).run(check, ROOT, print)
+    assert type(failure(2, "error: a.tar cannot be fetched (the server answers 404)")) is UserError
+    through_dvc = (
+        "error: a.tar (no connection): try again later\nERROR: failed to run: exited with 2"
+    )
+    assert type(failure(255, through_dvc)) is TransientError
 
 
 def test_missing_credentials_are_named() -> None:

@@ -116,6 +116,17 @@ def test_a_git_remote_that_is_away_at_the_start_is_waited_for(
     assert "`no-such` names no commit" in rest, "".join(lines) + rest
 
 
+def test_a_remote_that_stays_away_is_one_sentence(project: Path) -> None:
+    address = f"git://127.0.0.1:{free_port()}/x"
+    run(project, "git", "remote", "add", "origin", address)
+    add_flows(project, retry={"delays_seconds": [0]})
+    said = flow(project, "train", f"task={TASK}", "git_remote=origin", check=False)
+    ended = next(line for line in said.splitlines() if line.startswith("error: "))
+    assert ended.startswith(f"error: git fetch in {project}: fatal: unable to connect")
+    assert "Retry 1/1" in said
+    assert "Traceback" not in said
+
+
 def trainings_of(flow: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The training that a flow has started, without DVC and the shell above it."""
     found = []
