@@ -34,16 +34,21 @@ _TRANSIENT = re.compile(
     r"|\b(HTTP|status|code)[ :]*5\d\d\b|An error occurred \(5\d\d\)|EndpointConnectionError"
 )
 _BAD_INPUT = re.compile(r"exited with 2\b")
-DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
-"""Names the server's database; without it SQLite in `.prefect/`."""
+DATABASE = tuple(
+    f"PREFECT_{part}_DATABASE_{field}"
+    for part in ("SERVER", "API")
+    for field in ("CONNECTION_URL", "PASSWORD")
+)
+"""Name the server's database; without them SQLite in `.prefect/`. `API` is Prefect's older name."""
 NOTIFY = "CHIMLE_NOTIFY"
 """Holds the addresses of notifications; only the setup of the server reads it."""
 SECRETS = (
     "PREFECT_API_AUTH_STRING",
     "PREFECT_SERVER_API_AUTH_STRING",
-    DATABASE,
+    "PREFECT_API_KEY",
+    "PREFECT_CLIENT_CUSTOM_HEADERS",
+    *DATABASE,
     NOTIFY,
-    "PREFECT_API_DATABASE_CONNECTION_URL",
 )
 """Login, database and notifications of the server, which no command of a flow needs."""
 _TAIL_LINES = 40

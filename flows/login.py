@@ -19,6 +19,8 @@ def load_login(root: Path) -> str:
     """
     path = root / FILE
     path.parent.mkdir(mode=0o700, exist_ok=True)
+    if stat.S_IMODE(path.parent.stat().st_mode) & 0o077:
+        path.parent.chmod(0o700)  # The database beside it holds the addresses of notifications.
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

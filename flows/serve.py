@@ -138,10 +138,9 @@ def _environment(root: Path, url: str, origins: Sequence[str], token: str) -> di
     )
 
 
-def _named(secret: str, default: str | None = None) -> dict[str, str]:
-    """A secret that the user has named, for the one process that needs it."""
-    value = os.environ.get(secret, default)
-    return {} if value is None else {secret: value}
+def _database() -> dict[str, str]:
+    """The database that the user has named, for the server alone."""
+    return {name: os.environ[name] for name in DATABASE if name in os.environ}
 
 
 def _welcome(origin: str, host: str) -> str:
@@ -182,7 +181,7 @@ def serve(root: Path, host: str, port: int, slots: int | None, public: Sequence[
     env = _environment(root, f"{origin}/api", [origin, *public], token)
     start = [sys.executable, "-m", "flows.prefect_server", "--host", host, "--port", str(port)]
     start += [word for each in public for word in ("--public", each)]
-    server = Service("the server", start, root, {**env, **_named(DATABASE)})
+    server = Service("the server", start, root, {**env, **_database()})
     work = ["prefect", "worker", "start", "--pool", POOL, "--name", f"local-{port}"]
     worker = Service("the worker", work, root, env)
     with ended_with(root, env):
@@ -192,7 +191,7 @@ def serve(root: Path, host: str, port: int, slots: int | None, public: Sequence[
             more = ["--slots", str(slots)] if slots else []
             setup = [sys.executable, "-m", "flows.setup_server", *more]
             # Without an address an earlier one is removed, which the setup alone would keep.
-            run_quietly(setup, root, {**env, **_named(NOTIFY, "")})
+            run_quietly(setup, root, {**env, NOTIFY: os.environ.get(NOTIFY, "")})
             run_quietly([sys.executable, "-m", "flows.deployments"], root, env)
             print(_welcome(origin, host), flush=True)
             while True:

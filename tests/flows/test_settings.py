@@ -3,16 +3,21 @@
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from stat import S_IMODE
 from typing import get_args
 
 import pytest
 import yaml
 from prefect.client.schemas.objects import State, StateType
+from prefect.settings.legacy import _get_settings_fields
+from prefect.settings.models.root import Settings
 
 from chimle.errors import UserError
 from chimle.tasks import TASKS
 from flows.__main__ import FLOWS, read_parameters
+from flows.command import SECRETS, Commands
 from flows.flow_settings import FlowSettings, load_flow_settings
+from flows.login import FILE, load_login
 from flows.publish import PublishOptions
 from flows.run_states import AGAIN, NOT_PUBLISHED, NOTHING_CHANGED, ended_before
 from flows.server_arguments import port_number, public_origin
@@ -134,6 +139,26 @@ def test_a_port_that_cannot_be_is_refused(text: str) -> None:
     assert port_number("4200") == 4200
     with pytest.raises(ArgumentTypeError, match="is not a port from 1 to 65535"):
         port_number(text)
+
+
+def test_secrets_of_the_server_reach_no_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*SECRETS, "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "hidden")
+    said = Commands(tmp_path).run(["env"], tmp_path, str)
+    assert [line for line in said.splitlines() if "hidden" in line] == [
+        "AWS_SECRET_ACCESS_KEY=hidden"
+    ]
+    known = {each.name for each in _get_settings_fields(Settings).values() if each.is_secret}
+    assert known <= set(SECRETS)
+
+
+def test_a_folder_of_the_server_is_its_owner_s_alone(tmp_path: Path) -> None:
+    """Its database holds the addresses of notifications, and the key that encrypts them."""
+    (tmp_path / FILE).parent.mkdir(mode=0o755)
+    load_login(tmp_path)
+    assert S_IMODE((tmp_path / FILE).parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize(
