@@ -4,14 +4,16 @@
 """
 
 import argparse
+import itertools
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from chimle.errors import guarded
+from chimle.io.lock_holder import is_held
 from flows.git import git
 from flows.own_files import OUTPUTS
 from flows.revisions import RESULTS, project_root
@@ -152,14 +154,35 @@ def _newest(path: Path) -> float:
         return time.time()
 
 
+def _in_use(unit: Path, held: Collection[Path]) -> bool:
+    """Whether a lock is in an entry of `scratch/`, of a download beside it, or of its task's data.
+
+    Args:
+        unit: the entry.
+        held: the lock files that processes hold.
+    """
+    task, kind = unit.parent.name, unit.parent.parent.name
+    data = f"{task}-data.lock" if kind in ("fetch", "pair") else ""
+    return any(
+        file.is_relative_to(unit)
+        or (file.parent == unit.parent and unit.name.startswith(file.stem))
+        or (file.parent.name == "locks" and file.name == data)
+        for file in held
+    )
+
+
 def old_scratch(root: Path, days: float) -> list[Path]:
-    """States, downloads and unfinished work that nothing has been written to for so many days."""
+    """States, downloads and unfinished work that nothing has been written to for so many days, and
+    that no process has locked, such as a training that was started by hand."""
     before, found = time.time() - days * _DAY, list[Path]()
     for folder in (entry for project in projects(root) for entry in _scratch(project)):
         if folder.name in _KEPT or not folder.is_dir() or folder.is_symlink():
             continue
         units = _at_depth(folder, _UNITS.get(folder.name, 1))
-        found += [unit for unit in sorted(units) if _newest(unit) < before]
+        old = [unit for unit in sorted(units) if _newest(unit) < before]
+        locks = (place.rglob("*.lock") for place in (folder, folder.parent / "locks") if old)
+        held = [file for file in itertools.chain(*locks) if is_held(file)]
+        found += [unit for unit in old if not _in_use(unit, held)]
     return found
 
 
