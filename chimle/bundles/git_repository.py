@@ -8,12 +8,11 @@ are kept. Everything else is this user's own configuration.
 import configparser
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
-
-import yaml
 
 from chimle.errors import UserError
 from chimle.io import s3
@@ -41,6 +40,7 @@ _SSH = (
     f"-o ServerAliveInterval={LONGEST_SILENCE / 4:g} -o ServerAliveCountMax=4"
 )
 """The same for ssh."""
+_NEEDS_DVC = "bundles in Git repositories need DVC: pip install dvc"
 Remotes = dict[str, dict[str, str]]
 
 
@@ -172,14 +172,16 @@ def _restrict(clone: Path, repository: str) -> Iterator[str | None]:
         if folder.is_dir():
             nested = _remotes(folder)
             for file in folder.glob("config*"):
-                file.unlink()
+                _remove(file)
             _write_config(folder, *nested)
     for file in clone.rglob("*.dvc"):
         # An import brings the configuration of yet another repository.
         if file.is_file() and _is_import(file):
             file.unlink()
     main = clone / ".dvc"
-    main.mkdir(exist_ok=True)
+    if not main.is_dir():
+        _remove(main)
+        main.mkdir()
     default, remotes = _remotes(main)
     source = Path(repository)
     if (source / ".dvc").is_dir():
@@ -193,12 +195,25 @@ def _restrict(clone: Path, repository: str) -> Iterator[str | None]:
     yield f"DVC remote `{default}`, {remotes[default].get('url')}" if default else None
 
 
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _is_import(file: Path) -> bool:
+    """Whether a file of DVC's names another repository, or may do so; read as DVC reads it."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        from ruamel.yaml import YAML
+    except ImportError:
+        raise UserError(_NEEDS_DVC) from None
+    try:
+        content = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
         return any("repo" in dependency for dependency in content.get("deps") or ())
-    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError):
-        return False
+    except Exception:  # noqa: BLE001 - readers raise almost anything on hostile files
+        return True
 
 
 def _reason(stderr: str, code: int) -> str:
@@ -226,7 +241,7 @@ def _get(clone: Path, path: str, out: Path) -> str | None:
     except StalledError as error:
         return f"dvc get made {error}: try again later"
     if "No module named dvc" in done.stderr:
-        raise UserError("bundles in Git repositories need DVC: pip install dvc")
+        raise UserError(_NEEDS_DVC)
     return _reason(done.stderr, done.returncode) if done.returncode else None
 
 
@@ -256,7 +271,8 @@ def fetch(repository: str, revision: str, path: str, folder: Path) -> Path:
                 return out
             shown_place = f" from {_without_password(place)}" if place else ""
     except UserError as error:
-        raise UserError(f"{shown} ({_without_password(str(error))})") from None
+        told = str(error).replace(f"{clone}/", "")
+        raise UserError(f"{shown} ({_without_password(told)})") from None
     fix = f": {s3.SET_CREDENTIALS}" if s3.BOTO_NO_CREDENTIALS in str(reason) else ""
     told = _without_password(str(reason).replace(str(clone), repository))
     raise UserError(f"{shown}{shown_place} ({told}){fix}")

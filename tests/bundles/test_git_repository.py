@@ -128,6 +128,38 @@ def test_missing_credentials_are_named(
         chimle.load("s3://bucket/x")
 
 
+@pytest.mark.parametrize("odd", ["", "meta:\n  ? [a]\n  : b\n"], ids=["plain", "only for DVC"])
+def test_an_import_of_another_repository_is_not_followed(good: Path, copy: Path, odd: str) -> None:
+    """Not even from a file that only DVC's own reader can read."""
+    head = run(good, "git", "rev-parse", "HEAD").strip()
+    path = copy / "models" / f"{TASK}.dvc"
+    source = {"path": f"models/{TASK}", "repo": {"url": str(good), "rev_lock": head}}
+    path.write_text(f"{odd}frozen: true\ndeps: [{json.dumps(source)}]\n{path.read_text()}")
+    run(copy, "dvc", "remote", "remove", "store")
+    commit(copy, "an import")
+    dvc_get(copy, copy.parent)
+    assert (copy.parent / "out" / "bundle.json").exists()  # The attack is one.
+    with pytest.raises(UserError, match="cannot be read"):
+        chimle.load(f"git+{copy.as_uri()}@HEAD:models/{TASK}")
+
+
+@pytest.mark.parametrize("name", [".dvc/config.d/x", "sub/.dvc/config/x", "other/deep.dvc"])
+def test_odd_files_of_dvc_s_are_no_obstacle(copy: Path, name: str) -> None:
+    (copy / name).parent.mkdir(parents=True, exist_ok=True)
+    (copy / name).write_text("outs: " + "[" * 5000)
+    run(copy, "git", "add", "-f", name)
+    commit(copy, "odd")
+    assert chimle.load(f"git+{copy.as_uri()}@HEAD:models/{TASK}").levels == 4
+
+
+def test_a_file_in_place_of_dvc_s_folder_is_no_obstacle(tmp_path: Path) -> None:
+    tiny_bundle(tmp_path / "project" / "model", TASK)
+    run(tmp_path / "project", "git", "init", "-q")
+    (tmp_path / "project" / ".dvc").write_text("")
+    commit(tmp_path / "project", "a model")
+    assert chimle.load(f"git+{tmp_path}/project@HEAD:model").levels == 4
+
+
 def test_git_configuration_of_a_repository_runs_nothing(copy: Path, tmp_path: Path) -> None:
     mark = tmp_path / "it-ran"
     (copy / ".gitattributes").write_text("* filter=evil\n")
