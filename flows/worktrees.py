@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from configobj import ConfigObj, ConfigObjError
 from dvc.config import Config, ConfigError
 
 from chimle.errors import TransientError, UserError
@@ -122,10 +123,26 @@ def cache_folder(root: Path) -> Path:
         return Path(own["cache"].get("dir") or root / ".dvc" / "cache")
 
 
+@contextmanager
+def _local_config(tree: Path) -> Iterator[ConfigObj]:
+    """DVC's local configuration of a work tree, to be changed.
+
+    DVC itself writes ASCII alone, and the name of a folder may have any letter.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        config = ConfigObj(str(tree / ".dvc" / "config.local"), encoding="utf-8")
+    except (ConfigObjError, UnicodeError) as error:
+        raise UserError(f"DVC's configuration in {tree}: {error}") from None
+    yield config
+    config.write()
+
+
 def _share_cache(root: Path, tree: Path) -> None:
-    cache = cache_folder(root)
-    with _dvc_config(tree) as config, config.edit("local") as local:
-        local["cache"]["dir"] = str(cache)
+    with _local_config(tree) as local:
+        local.setdefault("cache", {})["dir"] = str(cache_folder(root))
 
 
 def set_default_remote(tree: Path, name: str) -> None:
@@ -134,10 +151,11 @@ def set_default_remote(tree: Path, name: str) -> None:
     Raises:
         UserError: there is no such remote.
     """
-    with _dvc_config(tree) as config, config.edit("local") as local:
+    with _dvc_config(tree) as config:
         if name not in config["remote"]:
             raise UserError(f"DVC has no remote `{name}`: `dvc remote list` lists them")
-        local["core"]["remote"] = name
+    with _local_config(tree) as local:
+        local.setdefault("core", {})["remote"] = name
 
 
 def training_key(tree: Path, task: str) -> str:

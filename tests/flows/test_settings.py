@@ -146,7 +146,7 @@ def test_secrets_of_the_server_reach_no_command(
 ) -> None:
     for name in (*SECRETS, "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "hidden")
-    said = Commands(tmp_path).run(["env"], tmp_path, str)
+    said = Commands(tmp_path).run(["env"], tmp_path, print)
     assert [line for line in said.splitlines() if "hidden" in line] == [
         "AWS_SECRET_ACCESS_KEY=hidden"
     ]

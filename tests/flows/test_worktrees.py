@@ -10,7 +10,7 @@ import yaml
 from chimle.errors import UserError
 from flows.command import environment
 from flows.worktrees import ask_dvc, remove_orphaned, set_default_remote, work_tree
-from tests.support.repositories import run, stages_run, tiny_repository
+from tests.support.repositories import commit, run, stages_run, tiny_repository
 
 
 @pytest.fixture
@@ -36,6 +36,23 @@ def test_a_tree_shares_cache_and_resume_state_and_goes(root: Path) -> None:
     assert (root / "scratch" / "train" / "state").read_text() == "kept"
     assert trees(root) == 0
     assert (root / "params.yaml").read_text() == "unfinished work of the user"
+
+
+@pytest.mark.parametrize("name", ["früh", "a, b", "it's #1", '"x"', "100% = [y]"])
+def test_a_checkout_may_lie_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    root = tmp_path / name
+    root.mkdir()
+    run(root, "git", "init", "-q")
+    run(root, "dvc", "init", "-q")
+    run(root, "dvc", "remote", "add", "store", "../../store")
+    (root / ".dvc" / "config.local").write_text("[core]\n    analytics = true\n")
+    commit(root, "start")
+    with work_tree(root, "one", "HEAD") as tree:
+        set_default_remote(tree.path, "store")
+        cache = Path(ask_dvc(tree.path, "cache", "dir"))
+        assert (tree.path / ".dvc" / cache).resolve() == (root / ".dvc" / "cache").resolve()
+        assert ask_dvc(tree.path, "config", "core.remote") == "store"
+        assert ask_dvc(tree.path, "config", "core.analytics") == "true"
 
 
 def test_the_user_s_own_images_and_weights_are_there(root: Path) -> None:
