@@ -4,9 +4,10 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import torch
 
@@ -14,6 +15,8 @@ from chimle.errors import UserError, first_line
 
 Precision = Literal["fp32", "bf16"]
 """Arithmetic of convolutions and linear layers."""
+Arguments = ParamSpec("Arguments")
+Made = TypeVar("Made")
 
 DEVICE_NAMES = r"cpu|cuda(:\d{1,3})?|mps"
 """Pattern of the values of CHIMLE_DEVICE."""
@@ -116,6 +119,15 @@ def compute_dtype(weight: torch.Tensor) -> torch.dtype:
 def nhwc(tensor: torch.Tensor) -> torch.Tensor:
     """The same (B, C, H, W) with channels last in memory, without a copy where they are already."""
     return tensor.contiguous(memory_format=torch.channels_last)
+
+
+def cached_constants(make: Callable[Arguments, Made]) -> Callable[Arguments, Made]:
+    """A function whose tensors follow from its arguments alone, made once and kept.
+
+    They are ordinary tensors even where inference mode is on: what inference mode makes, no later
+    backward pass may use.
+    """
+    return lru_cache(maxsize=64)(torch.inference_mode(mode=False)(make))  # type: ignore[return-value]
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:

@@ -3,13 +3,12 @@
 Every function is finite, with finite gradients, for every input in range.
 """
 
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from chimle.device import without_autocast
+from chimle.device import cached_constants, without_autocast
 
 _RGB_TO_XYZ = (
     (0.412453, 0.357580, 0.180423),
@@ -41,7 +40,7 @@ DARKEST_GRADIENT = 0.1
 """Lower bound of the same divisor in the gradient, which else grows a hundredfold in the dark."""
 
 
-@cache
+@cached_constants
 def _constant(values: tuple[Any, ...], device: torch.device) -> Tensor:
     """Constants as a float32 tensor, copied to each device once."""
     return torch.tensor(values, dtype=torch.float32, device=device)

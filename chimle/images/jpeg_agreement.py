@@ -6,13 +6,12 @@ Everything is computed in fp32, whatever autocast says.
 """
 
 import math
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from chimle.device import without_autocast
+from chimle.device import cached_constants, without_autocast
 from chimle.images.clamp import ClampTowards
 from chimle.images.colour import RGB_TO_YCC
 from chimle.images.jpeg import UNKNOWN_STEP, JpegIntervals
@@ -30,7 +29,7 @@ JPEG_OFFSET = 128.0
 """Level shift before the DCT."""
 
 
-@lru_cache(maxsize=8)
+@cached_constants
 def _dct(device: torch.device) -> Tensor:
     """(8, 8) orthonormal DCT-II, row = frequency."""
     n = torch.arange(8, dtype=torch.float64)
@@ -39,7 +38,7 @@ def _dct(device: torch.device) -> Tensor:
     return matrix.to(device=device, dtype=torch.float32)
 
 
-@lru_cache(maxsize=8)
+@cached_constants
 def _ycc(device: torch.device) -> tuple[Tensor, Tensor]:
     """RGB to luminance and chrominance, and back."""
     matrix = torch.tensor(RGB_TO_YCC, dtype=torch.float64)

@@ -5,15 +5,13 @@ or need several launches where they do. A product of matrices is one launch and 
 each time. Everything is computed in fp32, whatever autocast says.
 """
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
-from chimle.device import without_autocast
+from chimle.device import cached_constants, without_autocast
 
 
-@lru_cache(maxsize=64)
+@cached_constants
 def _bilinear(size: int, factor: int, device: torch.device) -> Tensor:
     """(factor * size, size): bilinear enlargement of one axis, pixel centres at halves."""
     places = (torch.arange(factor * size, dtype=torch.float64, device="cpu") + 0.5) / factor - 0.5

@@ -108,7 +108,8 @@ class Perceptual(Distance):
         if dtype == weight.dtype:
             return self.backbone
         if dtype not in self._cast:
-            self._cast[dtype] = copy.deepcopy(self.backbone).to(dtype)
+            with torch.inference_mode(mode=False):  # Else no backward pass may use them.
+                self._cast[dtype] = copy.deepcopy(self.backbone).to(dtype)
         return self._cast[dtype]
 
     def _activations(self, images: Tensor, factor: int) -> list[Tensor]:

@@ -14,13 +14,12 @@ Everything is computed in fp32, whatever autocast says.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from chimle.device import without_autocast
+from chimle.device import cached_constants, without_autocast
 from chimle.images.clamp import ClampTowards
 from chimle.images.colour import CHROMA_RANGE, DARKEST, DARKEST_GRADIENT, chroma_share, lab_to_rgb
 
@@ -56,7 +55,7 @@ class _Reduction(NamedTuple):
     up: Tensor
 
 
-@lru_cache(maxsize=64)
+@cached_constants
 def _reduction(size: int, reduced: int, device: torch.device) -> _Reduction:
     down = reduction_matrix(size, reduced)
     up = torch.linalg.solve(down @ down.T, down).T

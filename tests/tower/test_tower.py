@@ -1,6 +1,8 @@
 """The tower as a fold: shapes, prefixes, gradients, and the effect of style and noise."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -171,3 +173,33 @@ def test_published_initialisation_makes_the_style_ineffective() -> None:
     changes = image_changes(tower)
     assert all(changes["style", level] < 1e-6 for level in range(3))
     assert all(changes["noise", level] > VISIBLE for level in range(3))
+
+
+SAMPLED_THEN_TRAINED = """
+import torch
+from chimle.images.jpeg import JpegIntervals
+from chimle.perceptual.lpips import load_perceptual
+from chimle.settings.perceptual import PerceptualSettings
+from chimle.tasks import Wiring
+from tests.tower.test_tower import build, codes, conditioning, settings
+perceptual = load_perceptual(PerceptualSettings(weights="random"))
+for wiring in Wiring:
+    tower = build(wiring, settings())
+    given, jpeg = conditioning(tower, 1), None
+    if wiring is Wiring.GENERIC:
+        jpeg = JpegIntervals(torch.full((1, 2, 8, 8), 20.0))
+    with torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode():
+            image = tower(given, codes(tower, 1), jpeg)[-1]
+            perceptual(image, image)
+        image = tower(given, codes(tower, 1), jpeg)[-1]
+        perceptual.distance(image, perceptual.features(torch.zeros_like(image))).sum().backward()
+    assert tower.level(0).input.bias.grad.isfinite().all()
+"""
+
+
+def test_a_process_that_sampled_in_inference_mode_still_trains() -> None:
+    """What is kept of the first pass, such as matrices, serves a backward pass as well."""
+    command = [sys.executable, "-W", "ignore", "-c", SAMPLED_THEN_TRAINED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
