@@ -113,12 +113,12 @@ class _LevelSearch:
         Args:
             state: prefix of the levels below.
         """
-        target = self.perceptual.features(self.batch.targets[self.level])
-        device, found = self.keys.device, []
+        targets, found = self.batch.targets[self.level], []
         for rows in slices(len(self.batch), max(1, self.chunk // self.count)):
-            own = torch.arange(rows.start, rows.stop, device=device)
-            theirs = tuple(feature[rows] for feature in target)
-            found.append(self.nearest(own, select_state(state, own), theirs))
+            own = torch.arange(rows.start, rows.stop, device=self.keys.device)
+            # Fine targets' features of a whole group could take far more than all candidates.
+            target = self.perceptual.features(targets[rows])
+            found.append(self.nearest(own, select_state(state, own), target))
         indices, distances, states = zip(*found, strict=True)
         return torch.cat(indices), torch.cat(distances), _cat(states)
 

@@ -146,3 +146,28 @@ def test_chunks_and_batches_do_not_change_the_choice(
         )
         assert torch.equal(part.indices, whole.indices[rows])
         torch.testing.assert_close(part.distances, whole.distances[rows], rtol=1e-4, atol=1e-6)
+
+
+def test_target_features_are_held_of_the_images_that_are_compared_at_once() -> None:
+    """Many images of a coarse level fit into memory at once, few of a fine one."""
+
+    class Counted(Distance):
+        """Notes how many images of each size its features are asked for."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.most: dict[int, int] = {}
+
+        def features(self, images: torch.Tensor) -> Features:
+            side = images.shape[-1]
+            self.most[side] = max(len(images), self.most.get(side, 0))
+            return (images,)
+
+        def distance(self, images: torch.Tensor, target: Features) -> torch.Tensor:
+            apart = images.unflatten(0, (len(target[0]), -1)) - target[0].unsqueeze(1)
+            return apart.square().mean(dim=(2, 3, 4)).flatten()
+
+    tower, counted = small_tower(Wiring.GENERIC), Counted()
+    batch = batch_for(tower, Wiring.GENERIC)
+    search(tower, counted, batch, (2, 2, 2), seed=0, round_=0, chunks=(8, 4, 1))
+    assert counted.most == {8: 4, 16: 2, 32: 1}
