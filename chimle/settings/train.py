@@ -1,10 +1,12 @@
 """Rounds of search and gradient steps."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from chimle.settings.settings_base import Settings
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainSettings(Settings):
@@ -42,15 +44,15 @@ class TrainSettings(Settings):
     """Steps over which the learning rate rises from 0."""
     mapping_rate: float = Field(0.1, gt=0)
     """Factor on the learning rate for the mapping networks (published: 0.01)."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     """Adam's momenta."""
     codes: Literal["searched", "none"] = "searched"
     """`none`: nothing is searched and the tower ignores its codes: regression, one sample per
     input."""
     supervision: Literal["every", "finest"] = "every"
     """Levels whose images are compared with the target in a step (published: every)."""
-    level_weights: tuple[float, ...] | None = None
-    """Factors on the losses of the supervised levels, coarse first; null: 1 each."""
+    level_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+    """Factors on the losses of the supervised levels, coarse first, not all 0; null: 1 each."""
     code_noise: float = Field(0.0, ge=0)
     """Standard deviation of the perturbation of chosen codes in a step (published: 0)."""
     ema: float = Field(0.99, ge=0, lt=1)
@@ -73,7 +75,8 @@ class TrainSettings(Settings):
     share, the more contrast have details, and the farther is a single sample from its target;
     `python -m benchmarks.equaliser` shows what helps a model. null: no filter."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the convolutions. Normalisation and distances stay in fp32."""
+    """Arithmetic of convolutions and linear layers, the distance's backbone included. Normalisation
+    and distances stay in fp32."""
     graph: bool = True
     """On a CUDA device, record a step's forward and backward pass once and launch it as a whole.
     Not done with several processes, `micro_batches` or `code_noise`."""
@@ -85,3 +88,10 @@ class TrainSettings(Settings):
     augment: bool = True
     """Random flips, transposition and quarter turns, the same for input and target. Switch it off
     where mirrored images would be wrong, as those of text."""
+
+    @field_validator("level_weights")
+    @classmethod
+    def _trains_something(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and not any(value):
+            raise ValueError("needs a weight above 0")
+        return value
