@@ -154,6 +154,7 @@ class BaseTrainer(ABC):
     def _round(self) -> None:
         position, settings = self.state.position, self.settings
         round_ = position.round
+        self.progress.round_started()
         batch = self.batches.get(round_).to(self.device)
         self.prepare(batch, round_)
         self._read_time()
@@ -174,7 +175,7 @@ class BaseTrainer(ABC):
         again = first_round(settings, round_ + 1) == first_round(settings, round_)
         self.state.position = position.next_round(same_images=again)
         self.save()
-        if self.last_losses:  # Said once it is kept: no round is done twice.
+        if self.last_losses:  # After the state is saved: a killed round is not reported twice.
             self.progress.round_done(round_, self.last_losses, self.last_usage)
 
     def _step(self, batch: Batch, members: np.ndarray, step: int) -> None:

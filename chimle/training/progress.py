@@ -29,8 +29,8 @@ class Progress:
         if verbose and sys.stderr.isatty():
             self.live = Console(stderr=True).status(f"{task}: starting")
             self.live.start()
-        self.started = time.monotonic()
-        self.rate = 0.0
+        self.round_began = self.search_began = time.monotonic()
+        self.rate: float | None = None
         self.first: float | None = None
 
     def _round(self, round_: int) -> str:
@@ -44,14 +44,24 @@ class Progress:
         """The run continues from a saved state."""
         self._line(f"continues from round {round_ + 1}, step {step}")
 
+    def round_started(self) -> None:
+        """A round begins, or goes on where an earlier process stopped."""
+        self.round_began, self.rate = time.monotonic(), None
+
     def searching(self, round_: int, images: int) -> None:
         """A round's search begins."""
-        self.started = time.monotonic()
+        self.search_began = time.monotonic()
         self._show(f"{self._round(round_)} · search over {images} images")
 
     def searched(self, candidates: int) -> None:
         """A search over that many candidates ended."""
-        self.rate = candidates / max(time.monotonic() - self.started, 1e-9)
+        if candidates:
+            self.rate = candidates / max(time.monotonic() - self.search_began, 1e-9)
+
+    def _speed(self, usage: dict[str, float]) -> str:
+        """Candidates per second, where this process has searched the round, and throughput."""
+        candidates = "" if self.rate is None else f"{self.rate:.0f} candidates/s, "
+        return candidates + usage_text(usage)
 
     def stepped(
         self, round_: int, step: int, losses: Sequence[float], usage: dict[str, float]
@@ -66,8 +76,7 @@ class Progress:
         levels = " ".join(f"{loss:.3f}" for loss in losses)
         self._show(
             f"{self._round(round_)} · step {step}/{self.steps} · loss {levels} · "
-            f"{self.rate:.0f} candidates/s, {usage_text(usage)}"
-            + (f" · {duration(left)} left" if left else "")
+            f"{self._speed(usage)}" + (f" · {duration(left)} left" if left else "")
         )
 
     def round_done(self, round_: int, losses: Sequence[float], usage: dict[str, float]) -> None:
@@ -75,8 +84,7 @@ class Progress:
         levels = " ".join(f"{loss:.3f}" for loss in losses)
         self._line(
             f"{self._round(round_)}: loss per level {levels}, "
-            f"{self.rate:.0f} candidates/s, {usage_text(usage)}, "
-            f"{duration(time.monotonic() - self.started)}"
+            f"{self._speed(usage)}, {duration(time.monotonic() - self.round_began)}"
         )
 
     def _line(self, text: str) -> None:
