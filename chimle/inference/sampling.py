@@ -22,13 +22,6 @@ def plain_names(count: int, levels: int, first: int = 0) -> Tensor:
     return torch.arange(first, first + count).unsqueeze(1).expand(-1, levels)
 
 
-def varied_names(number: int, keep: int, count: int, levels: int, first: int = 0) -> Tensor:
-    """(count, levels) int64 code numbers: sample `number` below level `keep`, others from there."""
-    names = plain_names(count, levels, first).clone()
-    names[:, :keep] = number
-    return names
-
-
 def sample_pairs(
     tower: Tower,
     task: Task,
@@ -104,7 +97,7 @@ def sample(
         tower: the generator.
         conditioning: per level (N, C, h, w) in [0, 1].
         keys: N image keys; key, seed and code numbers determine the codes.
-        names: (S, L) int64 code numbers per level (`plain_names`, `varied_names`).
+        names: (S, L) int64 code numbers per level (`plain_names`).
         jpeg: quantisation of the N inputs, where they are decoded JPEG images.
         seed: seed of the samples.
         batch_size: samples in one forward pass.

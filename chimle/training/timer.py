@@ -30,11 +30,6 @@ class Stopwatch:
         """Seconds so far."""
         return self._before + self.clock() - self._started
 
-    @property
-    def over(self) -> bool:
-        """Whether the time is up."""
-        return self.limit is not None and self.spent >= self.limit
-
 
 def fair_clock(device: torch.device) -> Clock:
     """The clock that runs are compared by, whatever else the machine does.

@@ -17,16 +17,9 @@ def test_waiting_takes_no_processor_time() -> None:
     sum(range(10**6))
     assert 20 <= waited < 20 + passed / 2
     assert timer.spent > waited
-    assert not timer.over
-    timer.resume(60)
-    assert timer.over
 
 
 def test_on_a_gpu_waiting_counts() -> None:
     timer = Stopwatch(0.01, fair_clock(torch.device("cuda")))
     time.sleep(0.02)
-    assert timer.over
-
-
-def test_without_a_limit_it_is_never_over() -> None:
-    assert not Stopwatch().over
+    assert timer.spent >= 0.02
