@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from chimle.baselines.parameter_matching import count_parameters
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
+from chimle.device import arithmetic
 from chimle.errors import UserError
 from chimle.images.colour import chroma_to_rgb, rgb_to_chroma
 from chimle.images.pyramid import to_uint8
@@ -180,8 +181,7 @@ class DiffusionTrainer(BaseTrainer):
         times = torch.randint(TIMES, (len(part),), generator=generator).to(self.device)
         noisy = self.schedule.add_noise(clean, noise, times)
         seen = _grown(part.conditioning[-1], (clean.shape[2], clean.shape[3])) * 2 - 1
-        enabled = self.settings.train.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
+        with arithmetic(self.device, self.settings.train.precision):
             predicted = self.state.network(torch.cat((noisy, seen), dim=1), times).sample
         loss = F.mse_loss(predicted.float(), self.schedule.get_velocity(clean, noise, times))
         self.state.optimizer.zero_grad(set_to_none=True)
