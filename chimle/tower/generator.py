@@ -190,7 +190,7 @@ class Tower(nn.Module):
         """Extend a prefix by one level.
 
         Args:
-            level: level, from 0; `state` must be the prefix of the levels below.
+            level: its number, from 0; `state` must be the prefix of the levels below.
             state: prefix of B images.
             code: code of B*K rows, the K candidates of an image contiguous.
 

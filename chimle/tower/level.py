@@ -20,7 +20,7 @@ class Level(nn.Module):
     Args:
         settings: sizes.
         wiring: how levels are joined.
-        level: level, from 0.
+        level: its number, from 0.
     """
 
     def __init__(self, settings: TowerSettings, wiring: Wiring, level: int) -> None:

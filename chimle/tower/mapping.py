@@ -21,7 +21,7 @@ class Mapping(nn.Module):
         style_size: normals in a style code.
         width: width of every layer.
         depth: linear layers, the embedding included.
-        level: level, from 0; as many lower styles enter.
+        level: its number, from 0; as many lower styles enter.
     """
 
     def __init__(self, style_size: int, width: int, depth: int, level: int) -> None:
