@@ -165,7 +165,8 @@ def test_target_features_are_held_of_the_images_that_are_compared_at_once() -> N
 
         def distance(self, images: torch.Tensor, target: Features) -> torch.Tensor:
             apart = images.unflatten(0, (len(target[0]), -1)) - target[0].unsqueeze(1)
-            return apart.square().mean(dim=(2, 3, 4)).flatten()
+            found: torch.Tensor = apart.square().mean(dim=(2, 3, 4)).flatten()
+            return found
 
     tower, counted = small_tower(Wiring.GENERIC), Counted()
     batch = batch_for(tower, Wiring.GENERIC)
