@@ -22,6 +22,7 @@ from flows.git_remotes import fetch
 from flows.project import Project, Say, Span, done_by, noting_stages, now
 from flows.slots import slot
 from flows.training_progress import TrainingProgress
+from flows.worktrees import WorkTree
 
 TaskName = Literal["super_resolution", "colourization", "decompression", "night_to_day"]
 """The four tasks; the UI lists them."""
@@ -147,6 +148,23 @@ def fetch_remote(project: Project, remote: str) -> None:
     fetch(project.commands, remote)
 
 
+def _restore_inputs(
+    project: Project, tree: WorkTree, name: str, commit: str, dvc_remote: str | None
+) -> None:
+    """Restore what an evaluation reads; `UserError` where `dvc.lock` or the cache lacks it."""
+    stages = (f"train@{name}", f"pair@{name}")
+    if dvc_remote:
+        project.dvc(tree, "fetch", *stages, say=logged())
+    try:
+        project.dvc(tree, "checkout", "--quiet", *stages)
+    except (CommandError, UserError):
+        raise UserError(
+            f"the model and the pairs of {name} at {commit[:12]} are not all there: commit the "
+            "`dvc.lock` that names them, and name the `dvc_remote` that holds them if DVC's cache "
+            "does not; `train` makes them"
+        ) from None
+
+
 @task(task_run_name="train {name}", cache_policy=NO_CACHE, persist_result=False)
 @fail_with_message
 def train_task(
@@ -180,9 +198,7 @@ def train_task(
         stall, started = project.stall_limit(name), now()
         say(f"{name} runs on {place}")
         if alone:
-            if dvc_remote:
-                project.dvc(tree, "fetch", f"train@{name}", f"pair@{name}", say=say)
-            project.dvc(tree, "checkout", "--quiet", f"train@{name}", f"pair@{name}", say=say)
+            _restore_inputs(project, tree, name, commit, dvc_remote)
             ran = set[str]()
             read = noting_stages(ran, say)
             project.dvc(tree, "repro", "--single-item", target, say=read, slot=place)

@@ -72,7 +72,7 @@ def test_another_machine_trains_and_the_first_restores(project: Path, tmp_path: 
 
 def test_evaluate_alone_never_trains_and_says_what_is_missing(project: Path) -> None:
     missing = flow(project, "evaluate", f"task={TASK}", check=False)
-    assert "error: " in missing
+    assert f"error: the model and the pairs of {TASK} at " in missing
     assert "Traceback" not in missing
     assert "stages.train" not in missing
     run(project, "dvc", "repro", f"train@{TASK}")
