@@ -4,6 +4,7 @@ A remote that is silent is given up, so that another attempt may find it well.
 """
 
 import os
+from pathlib import Path
 
 from chimle.errors import TransientError, UserError
 from chimle.io.git_progress import without_progress
@@ -15,6 +16,20 @@ SILENCE = 600.0
 """Seconds in which a remote must get on. A hook of a server may be silent for minutes."""
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 """Asks nobody for a password, and speaks the language in which failures are classified."""
+
+
+def check_remote(root: Path, name: str) -> None:
+    """`UserError` unless `name` is the name of a remote.
+
+    An address is none: what is fetched by one gets no name, and it may hold a login, which names
+    and messages of runs would show.
+    """
+    known = git(root, "remote").split()
+    if name not in known:
+        raise UserError(
+            "`git_remote` must be the name of a Git remote, as `git remote` prints it "
+            f"({', '.join(known) or 'there is none'}): `git remote add NAME ADDRESS` adds one"
+        )
 
 
 def fetch(commands: Commands, remote: str) -> None:

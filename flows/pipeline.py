@@ -28,7 +28,7 @@ from flows.steps import (
     TaskName,
     check_restarts,
     fail_with_message,
-    fetch_remote,
+    fetch_first,
     gather,
     logged,
     retried,
@@ -229,8 +229,7 @@ def pipeline(
             check_deployment(train_deployment)
     with open_project() as project:
         check_restarts(project.settings.retry)
-        if git_remote:
-            run_inline(retried(fetch_remote, project.settings.retry), project, git_remote)
+        fetch_first(project, git_remote)
         plan = _plan(project, tasks, revision, base, options)
         start = find_commit(project.root, results_ref(plan.commit)) or plan.commit
         with project.tree("coordinator", start, dvc_remote) as tree:

@@ -18,7 +18,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from chimle.errors import TransientError, UserError, describe_os_error
 from flows.command import CommandError
 from flows.flow_settings import RetrySettings
-from flows.git_remotes import fetch
+from flows.git_remotes import check_remote, fetch
 from flows.project import Project, Say, Span, done_by, noting_stages, now
 from flows.slots import slot
 from flows.training_progress import TrainingProgress
@@ -146,6 +146,18 @@ def logged(*more: Say) -> Say:
 def fetch_remote(project: Project, remote: str) -> None:
     """Fetch a Git remote's commits."""
     fetch(project.commands, remote)
+
+
+def fetch_first(project: Project, remote: str | None) -> None:
+    """Fetch a Git remote's commits, if one is named, before a run looks for its revision.
+
+    Raises:
+        UserError: it is no remote's name.
+        FailedRun: it could not be fetched.
+    """
+    if remote:
+        check_remote(project.root, remote)
+        run_inline(retried(fetch_remote, project.settings.retry), project, remote)
 
 
 def _restore_inputs(

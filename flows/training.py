@@ -14,7 +14,7 @@ from flows.steps import (
     TaskName,
     check_restarts,
     fail_with_message,
-    fetch_remote,
+    fetch_first,
     retried,
     run_inline,
     train_task,
@@ -36,8 +36,7 @@ def _one(
     """Train and evaluate one task, or evaluate it alone."""
     with open_project() as project:
         retry = project.settings.retry
-        if git_remote:
-            run_inline(retried(fetch_remote, retry), project, git_remote)
+        fetch_first(project, git_remote)
         check_restarts(retry)
         commit = get_commit(project.root, revision)
         step = retried(train_task, retry)

@@ -11,7 +11,7 @@ from chimle.errors import TransientError, UserError
 from flows import git_remotes
 from flows.command import Commands
 from flows.git import find_commit
-from flows.git_remotes import fetch, push
+from flows.git_remotes import check_remote, fetch, push
 from tests.support.repositories import commit, run
 
 
@@ -102,3 +102,12 @@ def test_git_speaks_the_language_in_which_failures_are_classified(
 def test_an_unknown_remote_is_a_sentence(root: Path) -> None:
     with pytest.raises(UserError, match=r"^git fetch in .* 'nowhere' does not appear to be"):
         fetch(Commands(root), "nowhere")
+
+
+@pytest.mark.usefixtures("remote")
+def test_an_address_is_no_remote_and_its_login_is_not_shown(root: Path) -> None:
+    check_remote(root, "origin")
+    for address in ("https://KEY:do-not-print-me@host/x", "/folder", "--all", ""):
+        with pytest.raises(UserError, match=r"as `git remote` prints it \(origin\)") as told:
+            check_remote(root, address)
+        assert "do-not-print-me" not in str(told.value)
