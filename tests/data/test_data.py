@@ -16,6 +16,7 @@ from chimle.data.fetch.sources.selection import find_images
 from chimle.data.manifests import PAIRS, read_records
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.errors import UserError
+from chimle.images.pyramid import resize
 from chimle.io import journal as parallel
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
@@ -104,6 +105,41 @@ def test_given_pairs_stay_aligned(tmp_path: Path) -> None:
     assert len(PairIndex(pairs, "test")) == 2
     for pair in PairIndex(pairs, "test"):
         assert np.abs(pair.input.astype(float) - pair.target / 4).mean() < 3
+
+
+def smooth(width: int, height: int, seed: int) -> Image.Image:
+    """Noise of a few pixels, enlarged: no two of its parts are alike, and sizes hardly matter."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(
+    ("task", "sides"), [("night_to_day", (240, 160)), ("super_resolution", (6, 4))]
+)
+def test_given_inputs_of_another_size_stay_aligned(
+    tmp_path: Path, task: str, sides: tuple[int, int]
+) -> None:
+    """Larger ones, and those of super-resolution, which are always smaller."""
+    for folder in ("high", "low"):
+        (tmp_path / folder).mkdir()
+    for number in range(6):
+        target = smooth(96, 64, number)
+        target.save(tmp_path / "high" / f"{number}.png")
+        target.resize(sides, Image.Resampling.BICUBIC).save(tmp_path / "low" / f"{number}.png")
+    pairs = run(tmp_path, project(tmp_path, task, kind="folder", path="high", inputs="low"))
+    for pair in (*PairIndex(pairs, "train"), *PairIndex(pairs, "test")):
+        expected = resize(pair.target, (pair.input.shape[0], pair.input.shape[1]))
+        assert np.abs(pair.input.astype(float) - expected).mean() < 8
+
+
+def test_a_given_input_of_another_shape_is_refused(tmp_path: Path) -> None:
+    for folder, sides in (("high", (96, 64)), ("low", (96, 80))):
+        (tmp_path / folder).mkdir()
+        for number in range(4):
+            smooth(*sides, number).save(tmp_path / folder / f"{number}.png")
+    chosen = project(tmp_path, "night_to_day", kind="folder", path="high", inputs="low")
+    with pytest.raises(UserError, match=r"\(96x80\) has another shape than .* \(96x64\): crop one"):
+        run(tmp_path, chosen)
 
 
 def test_batches_have_the_towers_sizes(tmp_path: Path) -> None:

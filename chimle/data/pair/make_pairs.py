@@ -65,17 +65,17 @@ class _Maker:
     raw: Path
     out: Path
 
-    def _given(self, pair: PairSpec, image: np.ndarray) -> np.ndarray:
-        """The source's own input, cropped and resized like its target."""
+    def _given(self, pair: PairSpec, target: np.ndarray) -> np.ndarray:
+        """The source's own input, cropped and resized as its whole target (H, W, 3) is."""
         assert pair.input is not None
         image = _half(_read(self.raw / pair.input), pair.input_half)
-        (height, width), shape = image.shape[:2], image.shape
-        if not same_aspect((height, width), shape[:2]):
+        (height, width), (rows, columns) = image.shape[:2], target.shape[:2]
+        if not same_aspect((height, width), (rows, columns)):
             raise UserError(
                 f"{pair.input} ({width}x{height}) has another shape than {pair.target} "
-                f"({shape[1]}x{shape[0]}): crop one of them"
+                f"({columns}x{rows}): crop one of them"
             )
-        scale = width / shape[1]
+        scale = width / columns
         left, top, side = pair.input_box or (round(value * scale) for value in pair.box)
         side = min(side, height - top, width - left)
         small = self.settings.pair.size // self.settings.definition.reduction
@@ -85,13 +85,13 @@ class _Maker:
         """Write a pair of a split; returns its record for the manifest."""
         pair, split = item
         settings, size = self.settings, self.settings.pair.size
-        image = _half(_read(self.raw / pair.target), pair.target_half)
-        target = resize(_crop(image, pair.box), (size, size))
+        whole = _half(_read(self.raw / pair.target), pair.target_half)
+        target = resize(_crop(whole, pair.box), (size, size))
         if pair.input is None:
             noise_seed = int(unit_hash(settings.seed, f"degrade/{pair.id}") * 2**32)
             image, how = degrade(target, settings.definition, settings.pair, noise_seed)
         else:
-            image, how = self._given(pair, image), {"kind": "given", "file": pair.input}
+            image, how = self._given(pair, whole), {"kind": "given", "file": pair.input}
         entry: dict[str, Any] = {"id": pair.id, "split": split, "group": pair.group}
         for kind, content in (("input", image), ("target", target)):
             data = png_bytes(content)
