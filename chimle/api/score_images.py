@@ -8,6 +8,7 @@ import numpy as np
 from chimle.device import choose_device
 from chimle.errors import UserError
 from chimle.inference.inputs import AnyImage, as_array
+from chimle.inference.sample_names import LARGEST_SEED, whole
 from chimle.metrics.evaluator import EvaluationConfig, evaluate, flat_values
 from chimle.metrics.inception import load_inception
 from chimle.metrics.prediction import Prediction
@@ -36,7 +37,9 @@ def score(
     Args:
         samples: per input as many samples as for every other input.
         targets: per input the observed target, of the samples' size.
-        inputs: None: agreement with the input and the input baseline are left out.
+        inputs: of their targets' sizes; for `super_resolution`, and without `task`, they may be
+            smaller by any factor, with the same aspect. None: agreement with the input and the
+            input baseline are left out.
         task: defines agreement with the input; None: it is not measured.
         backbone: of LPIPS: `squeeze`, `alex` or `vgg`.
         weights: of the backbone: `official`, `random` (fixed; compare within one run only), or a
@@ -51,7 +54,7 @@ def score(
 
     Raises:
         TypeError: an image is of another type.
-        UserError: numbers or sizes do not fit, or weights are missing.
+        UserError: numbers or sizes do not fit, the seed is none, or weights are missing.
     """
     for name, others in (("targets", targets), ("inputs", inputs)):
         if others is not None and len(others) != len(samples):
@@ -60,6 +63,7 @@ def score(
             )
     if task is not None and inputs is None:
         raise UserError("`task` measures agreement with inputs: give them by `inputs`")
+    whole("seed", seed, 0, LARGEST_SEED)
     device = str(choose_device())
     perceptual = build_settings(
         PerceptualSettings, {"backbone": backbone, "weights": weights}, "score"

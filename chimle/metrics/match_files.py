@@ -12,7 +12,7 @@ from chimle.images.decode import read_rgb
 from chimle.images.walk import LeftOut, skip_reason, walk
 from chimle.io.csv_rows import opened_csv
 from chimle.io.files import composed, resolved
-from chimle.metrics.prediction import Prediction
+from chimle.metrics.prediction import Prediction, missed_size
 
 _NUMBER = re.compile(r"_\d+(\.\d+)*$")
 """What follows the target's name in a sample's: `_3`, or `_3.3.5.5` of a variation."""
@@ -193,11 +193,8 @@ def _check_input(
     files: PredictionFiles, given: np.ndarray, target: np.ndarray, enlarges: bool
 ) -> None:
     """`UserError` where an input does not have the size that its task requires."""
-    height, width = target.shape[:2]
-    rows, columns = given.shape[:2]
-    fits = rows <= height and columns <= width and rows * width == columns * height
-    if not (fits if enlarges else given.shape == target.shape):
-        required = "smaller, with the same aspect" if enlarges else "of one size"
+    if required := missed_size(given.shape, target.shape, enlarges):
+        (rows, columns), (height, width) = given.shape[:2], target.shape[:2]
         raise UserError(
             f"{files.input} has {columns}x{rows} pixels and its target {files.target} "
             f"{width}x{height}: they must be {required}"

@@ -13,6 +13,21 @@ SMALLEST_SIDE = 11
 """Pixels per side at least: the window of SSIM is 11 pixels wide."""
 
 
+def missed_size(given: tuple[int, ...], target: tuple[int, ...], enlarges: bool) -> str:
+    """What the sizes of an input and its target must be; empty: they are.
+
+    Args:
+        given: shape of the input, (h, w, ..).
+        target: shape of its target, (H, W, ..).
+        enlarges: whether an input may be smaller than its target.
+    """
+    if not enlarges:
+        return "" if given[:2] == target[:2] else "of one size"
+    (rows, columns), (height, width) = given[:2], target[:2]
+    fits = rows <= height and columns <= width and rows * width == columns * height
+    return "" if fits else "smaller, with the same aspect"
+
+
 @dataclass(frozen=True)
 class Prediction:
     """One input, its samples and its target.
@@ -29,8 +44,12 @@ class Prediction:
     target: np.ndarray
     input: np.ndarray | None = None
 
-    def check(self) -> None:
-        """`UserError` if sizes differ or are too small for the metrics."""
+    def check(self, enlarges: bool) -> None:
+        """`UserError` if sizes differ or are too small for the metrics.
+
+        Args:
+            enlarges: whether the input may be smaller than the target.
+        """
         height, width = self.target.shape[:2]
         if self.samples.shape[1:3] != (height, width):
             found = "x".join(map(str, self.samples.shape[2:0:-1]))
@@ -42,6 +61,14 @@ class Prediction:
             raise UserError(
                 f"{self.id} has {width}x{height} pixels: sides of at least {SMALLEST_SIDE} "
                 "pixels are needed"
+            )
+        if self.input is not None and (
+            required := missed_size(self.input.shape, self.target.shape, enlarges)
+        ):
+            rows, columns = self.input.shape[:2]
+            raise UserError(
+                f"{self.id}: its input has {columns}x{rows} pixels and its target "
+                f"{width}x{height}: they must be {required}"
             )
 
     def input_baseline(self) -> "Prediction | None":

@@ -58,6 +58,25 @@ def test_without_inputs_there_is_no_baseline() -> None:
             "the samples of input 0 are of several sizes",
         ),
         ({"samples": [SAMPLES[0][:1], *SAMPLES[1:]]}, "every input needs equally many"),
+        (
+            {"task": "colourization", "inputs": [*INPUTS[:2], INPUTS[2][::2, ::2]]},
+            "000002: its input has 18x16 pixels and its target 36x32: they must be of one size",
+        ),
+        (
+            {"task": "decompression", "inputs": [*INPUTS[:2], INPUTS[2][::2, ::2]]},
+            "they must be of one size",
+        ),
+        (
+            {"task": "super_resolution", "inputs": [t[:2, :2] for t in TARGETS]},
+            "000000: its input has 2x2 pixels and its target 34x32: they must be smaller, with the "
+            "same aspect",
+        ),
+        (
+            {"inputs": [np.tile(target, (2, 2, 1)) for target in TARGETS]},
+            "they must be smaller, with the same aspect",
+        ),
+        ({"seed": -1}, "`seed` must be a whole number from 0"),
+        ({"seed": 1.5}, "`seed` must be a whole number from 0"),
         ({"backbone": "resnet"}, "score: `backbone` = 'resnet'"),
         ({"samples": [], "targets": []}, "nothing to evaluate"),
     ],
