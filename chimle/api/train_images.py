@@ -75,9 +75,9 @@ def train(
     """
     given = _checked_sections(settings or {})
     origin = _start_bundle(given, task)
-    if origin is not None:
-        sizes = origin.settings.tower.model_dump(mode="json")
-        given["tower"] = {**sizes, **given.get("tower", {})}
+    tower = given.get("tower", {})
+    if origin is not None and isinstance(tower, Mapping):  # Validation finds anything else.
+        given["tower"] = {**origin.settings.tower.model_dump(mode="json"), **tower}
     model_settings = build_settings(
         ModelSettings, {**given, "task": task, "preset": PRESET, "seed": seed}, "settings"
     )
@@ -87,7 +87,9 @@ def train(
     distance = load_training_distance(model_settings.perceptual, str(device))
     start = None if origin is None else start_weights(origin, model_settings)
     with TemporaryDirectory(prefix="chimle-train-") as folder:
-        execution = Execution(Path(folder) / "state.pt", device, model_settings.train.seconds)
+        execution = Execution(
+            Path(folder) / "state.pt", device, model_settings.train.seconds, kept=False
+        )
         trained = ImleTrainer(model_settings, pairs, distance, execution, start).run()
     provenance = training_origin(model_settings, _pairs_hash(pairs), described(distance), start)
     tower = trained.tower.eval().requires_grad_(False)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
@@ -40,7 +41,7 @@ def as_array(image: AnyImage) -> np.ndarray:
     applied, deep values are scaled instead of clipped, and transparent pixels are shown over white.
 
     Raises:
-        TypeError: `image` is none of these.
+        TypeError: `image` is none of these, or a tensor that is sparse or holds no values.
         UserError: `image` has no pixels or cannot be read, or a tensor's values are NaN or lie
             outside [0, 1].
     """
@@ -48,7 +49,7 @@ def as_array(image: AnyImage) -> np.ndarray:
     if isinstance(image, Image.Image):
         rgb = _opened(image)
     elif isinstance(image, Tensor) and image.ndim == 3 and image.shape[0] == 3:
-        if image.is_floating_point():
+        if image.is_floating_point() and image.layout == torch.strided and not image.is_meta:
             _check_values(image)
             rgb = to_uint8(image.unsqueeze(0))[0]
     elif isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3:

@@ -67,7 +67,7 @@ class Model(ModelInputs):
         n: int = 8,
         seed: int = 0,
         first: int = 0,
-        names: Sequence[Name | str] | None = None,
+        names: Sequence[Name | str] | Name | str | None = None,
         code: JpegCode | None = None,
     ) -> list[ImageType]:
         """Draw samples of an input image, each with its own codes at every level.
@@ -77,7 +77,7 @@ class Model(ModelInputs):
             n: number of samples.
             seed: seed of the samples.
             first: number of the first sample; `first=7, n=1` draws sample 7 alone.
-            names: samples by name, instead of `n` and `first`: `["7", "7.7.2.5"]`.
+            names: samples by name, instead of `n` and `first`: `["7", "7.7.2.5"]`; or one name.
             code: how the input's JPEG file encodes it, which a decompression model's samples then
                 agree with: `degraded_code()` of what `degraded` makes, `file_code` of a file. None:
                 as the file that `image` was opened from does, where it is a PIL image and still
@@ -88,7 +88,7 @@ class Model(ModelInputs):
             (super-resolution).
 
         Raises:
-            TypeError: `image` is of another type.
+            TypeError: `image`, a name or `code` is of another type.
             UserError: `image` has values outside [0, 1], a name does not fit this model's levels,
                 or a number is out of bounds.
         """
@@ -96,7 +96,8 @@ class Model(ModelInputs):
             count, begin = _count(n), whole("first", first, 0, LARGEST_NUMBER)
             drawn = plain(count, self.levels, begin)
         else:
-            drawn = [self.name(name) for name in ([names] if isinstance(names, str) else names)]
+            given = [names] if isinstance(names, Name | str) else names
+            drawn = [self.name(name) for name in given]
             whole("len(names)", len(drawn), 0, MOST_SAMPLES)
         return self._draw(image, [mixture_of(name) for name in drawn], seed, code)
 
@@ -145,7 +146,7 @@ class Model(ModelInputs):
             code: as for `sample`.
 
         Raises:
-            TypeError: `image` is of another type.
+            TypeError: `image`, a name or `code` is of another type.
             UserError: `image` has values outside [0, 1], `base` names no sample, or a number is out
                 of bounds.
         """
@@ -172,7 +173,7 @@ class Model(ModelInputs):
             code: as for `sample`.
 
         Raises:
-            TypeError: `image` is of another type.
+            TypeError: `image`, a name or `code` is of another type.
             UserError: `image` has values outside [0, 1], `start` or `end` names no sample, or a
                 number is out of bounds.
         """
@@ -200,7 +201,7 @@ class Model(ModelInputs):
             code: as for `sample`.
 
         Raises:
-            TypeError: an image is of another type.
+            TypeError: an image or `code` is of another type.
             UserError: an image has values outside [0, 1], or sizes, counts or weights do not fit.
         """
         counts = default_candidates(self.levels) if candidates is None else tuple(candidates)
@@ -214,7 +215,7 @@ class Model(ModelInputs):
         settings = settings.model_copy(update={"weights": weights, "scales": (1,)})
         perceptual = load_perceptual(settings, str(self.device))
         (rgb, own), wanted = self._input(image), as_array(target)
-        jpeg = self._intervals(code or own)
+        jpeg = self._intervals(own if code is None else code)
         match = find_match(self.bundle, perceptual, rgb, wanted, counts, seed, jpeg)
         check_finite(math.isfinite(match.distances[-1]), self._name)
         return match
@@ -263,7 +264,10 @@ class Model(ModelInputs):
     ) -> list[ImageType]:
         whole("seed", seed, 0, LARGEST_SEED)
         rgb, own = self._input(image)
-        return [like(image, sample) for sample in self.draw(rgb, mixtures, seed, code or own)]
+        return [
+            like(image, sample)
+            for sample in self.draw(rgb, mixtures, seed, own if code is None else code)
+        ]
 
 
 def _count(n: int) -> int:

@@ -100,7 +100,16 @@ class ModelInputs:
         return jpeg_code_of(Path(path), rgb) if self.takes_jpeg else None
 
     def _intervals(self, code: JpegCode | None) -> JpegIntervals | None:
-        """A JPEG input's quantisation, for a model whose inputs are JPEG images."""
+        """A JPEG input's quantisation, for a model whose inputs are JPEG images.
+
+        Raises:
+            TypeError: `code` is of another type.
+        """
+        if not isinstance(code, JpegCode | None):
+            raise TypeError(
+                "`code` is what `degraded_code` or `file_code` gives, or None, not "
+                f"{type(code).__name__}"
+            )
         if code is None or not self.takes_jpeg:
             return None
         return intervals_of([code])

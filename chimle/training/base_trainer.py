@@ -51,6 +51,7 @@ class BaseTrainer(ABC):
     ) -> None:
         self.settings, self.pairs, self.state = settings, pairs, state
         self.state_file, self.device = execution.state_file, execution.device
+        self.kept = execution.kept
         self.ranks, self.logger = execution.ranks, execution.logger
         train = settings.train
         rounds = train.rounds if execution.seconds is None else None
@@ -214,10 +215,10 @@ class BaseTrainer(ABC):
         number = int(self.first_bad)
         if number:
             round_, step = divmod(number - 1, self.settings.train.steps_per_round)
+            kept = f"; the last good state is kept in {self.state_file}" if self.kept else ""
             raise UserError(
                 f"task {self.settings.task}: the loss became infinite or no number in round "
-                f"{round_ + 1}, step {step + 1}: lower `train.learning_rate`; the last good state "
-                f"is kept in {self.state_file}"
+                f"{round_ + 1}, step {step + 1}: lower `train.learning_rate`{kept}"
             )
 
     def _means(self, losses: Tensor) -> Tensor:

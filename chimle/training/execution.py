@@ -23,6 +23,7 @@ class Execution:
         clock: what counts the seconds.
         ranks: the processes that train it.
         logger: shows the curve and samples while it goes on; of the first rank.
+        kept: whether the state's file is still there after an error.
     """
 
     state_file: Path
@@ -31,3 +32,4 @@ class Execution:
     clock: Clock = time.monotonic
     ranks: Ranks = ALONE
     logger: RunLogger = field(default_factory=NoLogger)
+    kept: bool = True

@@ -123,6 +123,19 @@ def test_bad_input_is_named(changes: dict[str, Any], message: str) -> None:
     assert message in str(raised.value)
 
 
+def test_a_diverged_training_names_no_file_that_is_gone() -> None:
+    settings = {**SETTINGS, "train": {**SETTINGS["train"], "learning_rate": 1e30}}
+    with pytest.raises(UserError, match=r"lower `train\.learning_rate`$"):
+        chimle.train(IMAGES, "colourization", settings)
+
+
+@pytest.mark.parametrize("tower", [None, [8, 8], 3])
+def test_a_tower_that_is_no_mapping_is_named(tower: Any) -> None:
+    settings = {"tower": tower, "train": {"start": "pretrained"}}
+    with pytest.raises(UserError, match="settings: `tower` = "):
+        chimle.train(IMAGES, "colourization", settings)
+
+
 def test_other_types_are_refused() -> None:
     with pytest.raises(TypeError, match="takes a PIL image"):
         chimle.train(["photo.png"], "colourization", SETTINGS)  # type: ignore[list-item]

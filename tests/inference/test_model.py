@@ -62,12 +62,30 @@ def test_weights_that_overflow_draw_no_black_images(tmp_path: Path, task: str) -
 
 def test_other_types_are_refused(tmp_path: Path) -> None:
     model = chimle.load(tiny_bundle(tmp_path / "bundle", "decompression"))
-    for odd in ("a path", noise_image((4, 4)) / 255, torch.zeros(3, 4, 4, dtype=torch.uint8)):
+    odd_ones = (
+        "a path",
+        noise_image((4, 4)) / 255,
+        torch.zeros(3, 4, 4, dtype=torch.uint8),
+        torch.zeros(3, 4, 4).to_sparse(),
+        torch.zeros(3, 4, 4, device="meta"),
+    )
+    for odd in odd_ones:
         with pytest.raises(TypeError, match="takes a PIL image"):
             model.sample(odd)  # type: ignore[type-var]
     for empty in (np.zeros((0, 4, 3), dtype=np.uint8), torch.zeros(3, 0, 4)):
         with pytest.raises(UserError, match="no pixels"):
             model.sample(empty)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("task", ["colourization", "decompression"])
+def test_a_code_of_another_type_is_refused(tmp_path: Path, task: str) -> None:
+    """By models of every task, so that a program is right or wrong with all of them."""
+    model, image = chimle.load(tiny_bundle(tmp_path / "bundle", task)), noise_image((16, 16))
+    for odd in ("", "photo.jpg", 1):
+        with pytest.raises(TypeError, match="`code` is what"):
+            model.sample(image, n=1, code=odd)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="`code` is what"):
+            model.match(image, image, [1] * 4, weights="random", code=odd)  # type: ignore[arg-type]
 
 
 def test_a_name_gives_the_same_sample_alone_and_among_others(tmp_path: Path) -> None:
@@ -78,6 +96,8 @@ def test_a_name_gives_the_same_sample_alone_and_among_others(tmp_path: Path) -> 
     named = model.sample(image, names=["5.5.5.5", "3"])
     for mine, theirs in ((samples[5], alone), (samples[5], named[0]), (samples[3], named[1])):
         assert np.abs(mine.astype(int) - theirs).max() <= 1
+    for one in ("3", model.name("3")):
+        assert np.array_equal(model.sample(image, names=one)[0], named[1])
     assert str(parse_name("5.5.5.5", 4)) == "05"
     assert str(Name((1, 1, 2, 5))) == "1.1.2.5"
     for wrong in ("", "-1", "1.2", "a", "1.2.3.4.5", "1..2.3"):
