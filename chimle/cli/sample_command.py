@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LONGEST_COUNT = 12
 """Digits of a count of candidates that are read, at most."""
 LARGEST_SEED = 2**63 - 1
+KEPT_LEVELS = 2
+"""Coarse levels that variations keep unless the user says how many."""
 
 
 def sample_command(
@@ -41,8 +43,13 @@ def sample_command(
         str | None, typer.Option("--from", help="Vary this sample: see --keep-level and --to.")
     ] = None,
     keep_level: Annotated[
-        int, typer.Option(min=0, help="With --from: coarse levels that keep their code.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            min=0,
+            help=f"With --from: coarse levels that keep their code. Default: {KEPT_LEVELS}.",
+            show_default=False,
+        ),
+    ] = None,
     to: Annotated[
         str | None, typer.Option(help="With --from: blend from that sample to this in -n steps.")
     ] = None,
@@ -78,10 +85,12 @@ def sample_command(
         from chimle.inference.sample_files import SampleRequest
 
         counts = parse_candidates(candidates)
+        if keep_level is not None and (base is None or to is not None):
+            raise UserError("`--keep-level` is of variations: give `--from`, and not `--to`")
+        kept = KEPT_LEVELS if keep_level is None else keep_level
         request = SampleRequest(
-            n, seed, first, tuple(sample or ()), base, keep_level, to, match, counts, weights,
-            degrade,
-        )  # fmt: skip
+            n, seed, first, tuple(sample or ()), base, kept, to, match, counts, weights, degrade
+        )
         _sample_all(
             images,
             lambda: open_model(model, task, precision, out),

@@ -149,6 +149,12 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         (("sample", good, *model, "--sample", "1", "--from", "2"), "exclude each other"),
         (("sample", good, *model, "--to", "2"), "give both"),
         (("sample", good, *model, "--from", "2", "--keep-level", "9"), "has 4 levels"),
+        (("sample", good, *model, "--keep-level", "1"), "is of variations"),
+        (("sample", good, *model, "--sample", "1", "--keep-level", "1"), "is of variations"),
+        (
+            ("sample", good, *model, "--from", "1", "--to", "2", "--keep-level", "1"),
+            "is of variations",
+        ),
         (("sample", good, *model, "--candidates", "two"), "write whole numbers"),
         (("sample", good, *model, "--candidates", "2,2,2,2"), "give `--match`, too"),
         (("sample", good, *model, "--weights", "random"), "give `--match`, too"),
