@@ -54,4 +54,4 @@ def named_model(address: str, project: Path = Path()) -> str:
 
 
 def _none_packaged(task: str) -> str:
-    return f"no model for {task} is in the package (there are: {', '.join(pretrained_tasks())})"
+    return f"no model for `{task}` is in the package (there are: {', '.join(pretrained_tasks())})"

@@ -22,7 +22,7 @@ class PairSettings(DegradationSettings):
     """Share of groups held out for the test split."""
     group: Literal["image", "folder"] | Annotated[int, Field(ge=1)] = "image"
     """What never straddles splits: an image, a folder of images (a species, a camera), or all
-    images whose file names begin with the same so many characters."""
+    images of a folder whose file names begin with the same so many characters."""
     limit: int | None = Field(None, ge=1)
     """At most this many pairs per split, chosen by hash; None: all."""
     small: Literal["refuse", "skip"] = "refuse"

@@ -14,8 +14,8 @@ class TrainSettings(Settings):
 
     start: str = Field("scratch", min_length=1)
     """Weights that training starts from: `scratch`, the tower's initialisation; `pretrained`, the
-    package's model of the task; or a bundle, a folder or zip file, to fine-tune it. The bundle's
-    tower must have the sizes of `tower`."""
+    package's model of the task, `pretrained:TASK` that of another; or a bundle, a folder or zip
+    file, to fine-tune it. The bundle's tower must have the sizes of `tower`."""
     rounds: int = Field(4, ge=1)
     """Rounds. Each picks images, searches their codes and trains on them."""
     images_per_round: int = Field(64, ge=1)

@@ -78,6 +78,7 @@ def test_every_pretrained_model_can_be_started_from(task: str) -> None:
     assert task in pretrained_tasks()
     address = start_address("pretrained", task)
     assert address is not None
+    assert start_address(f"pretrained:{task}", "super_resolution") == address
     tower = chimle.load(address).bundle.settings.tower.model_dump(mode="json")
     values = {**settings(start="pretrained"), "tower": {**tower, "resolution": 64}}
     start = load_start(
@@ -87,6 +88,11 @@ def test_every_pretrained_model_can_be_started_from(task: str) -> None:
     )
     assert start is not None
     assert all(value.dtype == torch.float32 for value in start.state.values())
+
+
+def test_a_pretrained_model_that_is_not_there_is_named() -> None:
+    with pytest.raises(UserError, match=r"`train\.start`: no model for `painting` .*use scratch"):
+        start_address("pretrained:painting", "colourization")
 
 
 def test_what_does_not_fit_is_named(night: Path, tmp_path: Path) -> None:

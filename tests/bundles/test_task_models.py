@@ -60,13 +60,13 @@ def test_the_pretrained_model_has_an_address_of_its_own(tmp_path: Path, task: st
 
 @pytest.mark.parametrize("task", ["painting", "", "../colourization"])
 def test_an_address_of_no_pretrained_model_names_those_there_are(task: str) -> None:
-    with pytest.raises(UserError, match=f"no model for {task} is in the package.*colourization"):
+    with pytest.raises(UserError, match=f"no model for `{task}` is in the package.*colourization"):
         named_model(f"pretrained:{task}")
 
 
 def test_a_task_without_a_model_is_named(tmp_path: Path) -> None:
     for task in set(TASKS) - set(pretrained_tasks()):
-        with pytest.raises(UserError, match=f"no model for {task}"):
+        with pytest.raises(UserError, match=f"no model for `{task}`"):
             task_model(task, tmp_path)
     with pytest.raises(UserError, match="unknown task"):
         task_model("painting", tmp_path)
