@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LONGEST_COUNT = 12
 """Digits of a count of candidates that are read, at most."""
 LARGEST_SEED = 2**63 - 1
+SAMPLES = 8
+"""Samples of an image unless the user says how many."""
 KEPT_LEVELS = 2
 """Coarse levels that variations keep unless the user says how many."""
 
@@ -29,7 +31,12 @@ def sample_command(
     images: Annotated[list[str], typer.Argument(help="Images, folders or patterns.")],
     task: TaskOption = None,
     model: ModelOption = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="Samples per image.")] = 8,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n", min=1, help=f"Samples per image. Default: {SAMPLES}.", show_default=False
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("samples"),
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the samples.")] = 0,
     first: Annotated[
@@ -87,9 +94,12 @@ def sample_command(
         counts = parse_candidates(candidates)
         if keep_level is not None and (base is None or to is not None):
             raise UserError("`--keep-level` is of variations: give `--from`, and not `--to`")
+        if n is not None and (sample or match is not None):
+            raise UserError("`-n` has no meaning beside `--sample` and `--match`: leave it out")
         kept = KEPT_LEVELS if keep_level is None else keep_level
+        count = SAMPLES if n is None else n
         request = SampleRequest(
-            n, seed, first, tuple(sample or ()), base, kept, to, match, counts, weights, degrade
+            count, seed, first, tuple(sample or ()), base, kept, to, match, counts, weights, degrade
         )
         _sample_all(
             images,
