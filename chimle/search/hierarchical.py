@@ -40,6 +40,10 @@ class Choice:
     distances: Tensor
 
 
+TARGETS_AT_ONCE = 4
+"""Targets whose features are made together, even where fewer candidates fit into memory."""
+
+
 def slices(length: int, size: int) -> Iterator[slice]:
     """0 to `length` in pieces of `size`, the last one maybe smaller."""
     return (slice(start, min(start + size, length)) for start in range(0, length, size))
@@ -113,14 +117,23 @@ class _LevelSearch:
         Args:
             state: prefix of the levels below.
         """
-        targets, found = self.batch.targets[self.level], []
-        for rows in slices(len(self.batch), max(1, self.chunk // self.count)):
+        found = []
+        for rows, target in self._targets(max(1, self.chunk // self.count)):
             own = torch.arange(rows.start, rows.stop, device=self.keys.device)
-            # Fine targets' features of a whole group could take far more than all candidates.
-            target = self.perceptual.features(targets[rows])
             found.append(self.nearest(own, select_state(state, own), target))
         indices, distances, states = zip(*found, strict=True)
         return torch.cat(indices), torch.cat(distances), _cat(states)
+
+    def _targets(self, images: int) -> Iterator[tuple[slice, Features]]:
+        """Rows of so many images at a time, and the features of their targets."""
+        # Made of several at once: one by one they take longer. Those of a whole group could take
+        # more memory than the candidates.
+        together = images * max(1, max(TARGETS_AT_ONCE, self.chunk // 4) // images)
+        for part in slices(len(self.batch), together):
+            made = self.perceptual.features(self.batch.targets[self.level][part])
+            for own in slices(part.stop - part.start, images):
+                rows = slice(part.start + own.start, part.start + own.stop)
+                yield rows, tuple(feature[own] for feature in made)
 
     def step(self, prefix: TowerState, rows: Tensor, indices: Tensor) -> tuple[Tensor, TowerState]:
         """Extend a prefix of R rows by their candidates (R, K); `rows` (R,) are their images."""

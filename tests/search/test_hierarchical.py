@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from chimle.data.batch import Batch
 from chimle.perceptual.distance import Distance, Features
 from chimle.perceptual.lpips import Perceptual
+from chimle.search import hierarchical
 from chimle.search.codes import draw
 from chimle.search.hierarchical import search
 from chimle.settings.tower import TowerSettings
@@ -148,7 +149,9 @@ def test_chunks_and_batches_do_not_change_the_choice(
         torch.testing.assert_close(part.distances, whole.distances[rows], rtol=1e-4, atol=1e-6)
 
 
-def test_target_features_are_held_of_the_images_that_are_compared_at_once() -> None:
+def test_target_features_are_held_of_the_images_that_are_compared_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Many images of a coarse level fit into memory at once, few of a fine one."""
 
     class Counted(Distance):
@@ -170,5 +173,8 @@ def test_target_features_are_held_of_the_images_that_are_compared_at_once() -> N
 
     tower, counted = small_tower(Wiring.GENERIC), Counted()
     batch = batch_for(tower, Wiring.GENERIC)
-    search(tower, counted, batch, (2, 2, 2), seed=0, round_=0, chunks=(8, 4, 1))
-    assert counted.most == {8: 4, 16: 2, 32: 1}
+    for least, most in ((1, {8: 4, 16: 2, 32: 1}), (3, {8: 4, 16: 2, 32: 3})):
+        monkeypatch.setattr(hierarchical, "TARGETS_AT_ONCE", least)
+        counted.most.clear()
+        search(tower, counted, batch, (2, 2, 2), seed=0, round_=0, chunks=(8, 4, 1))
+        assert counted.most == most
