@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 LONGEST_COUNT = 12
 """Digits of a count of candidates that are read, at most."""
 LARGEST_SEED = 2**63 - 1
-SAMPLES = 8
-"""Samples of an image unless the user says how many."""
-KEPT_LEVELS = 2
-"""Coarse levels that variations keep unless the user says how many."""
 
 
 def sample_command(
@@ -33,9 +29,7 @@ def sample_command(
     model: ModelOption = None,
     n: Annotated[
         int | None,
-        typer.Option(
-            "-n", min=1, help=f"Samples per image. Default: {SAMPLES}.", show_default=False
-        ),
+        typer.Option("-n", min=1, help="Samples per image. Default: 8.", show_default=False),
     ] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write to.")] = Path("samples"),
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the samples.")] = 0,
@@ -53,7 +47,7 @@ def sample_command(
         int | None,
         typer.Option(
             min=0,
-            help=f"With --from: coarse levels that keep their code. Default: {KEPT_LEVELS}.",
+            help="With --from: coarse levels that keep their code. Default: 2.",
             show_default=False,
         ),
     ] = None,
@@ -92,15 +86,10 @@ def sample_command(
         from chimle.inference.sample_files import SampleRequest
 
         counts = parse_candidates(candidates)
-        if keep_level is not None and (base is None or to is not None):
-            raise UserError("`--keep-level` is of variations: give `--from`, and not `--to`")
-        if n is not None and (sample or match is not None):
-            raise UserError("`-n` has no meaning beside `--sample` and `--match`: leave it out")
-        kept = KEPT_LEVELS if keep_level is None else keep_level
-        count = SAMPLES if n is None else n
         request = SampleRequest(
-            count, seed, first, tuple(sample or ()), base, kept, to, match, counts, weights, degrade
-        )
+            n, seed, first, tuple(sample or ()), base, keep_level, to, match, counts, weights,
+            degrade,
+        )  # fmt: skip
         _sample_all(
             images,
             lambda: open_model(model, task, precision, out),

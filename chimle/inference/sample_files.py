@@ -46,12 +46,12 @@ class SampleRequest:
     """Which samples to draw of every image. At most one of `names`, `base` and `target` is set.
 
     Attributes:
-        count: samples per image.
+        count: samples per image; None: the default number.
         seed: seed of the samples.
         first: number of the first sample.
         names: samples by name.
         base: sample to vary, or the start of a blend.
-        keep_level: coarse levels that a variation keeps.
+        keep_level: coarse levels that a variation keeps; None: the default number.
         end: sample that a blend ends at.
         target: image whose nearest sample is searched.
         candidates: of that search, per level; empty: the default number.
@@ -59,17 +59,27 @@ class SampleRequest:
         degrade: make the input from a target image first.
     """
 
-    count: int = 8
+    count: int | None = None
     seed: int = 0
     first: int = 0
     names: tuple[str, ...] = ()
     base: str | None = None
-    keep_level: int = 2
+    keep_level: int | None = None
     end: str | None = None
     target: Path | None = None
     candidates: tuple[int, ...] = ()
     weights: str | None = None
     degrade: bool = False
+
+    @property
+    def drawn(self) -> int:
+        """Number of plain samples, variations or steps of a blend."""
+        return 8 if self.count is None else self.count
+
+    @property
+    def kept(self) -> int:
+        """Coarse levels whose codes variations keep."""
+        return 2 if self.keep_level is None else self.keep_level
 
     def check(self, levels: int) -> None:
         """`UserError` where fields exclude each other, change nothing, or do not fit `levels`."""
@@ -81,10 +91,14 @@ class SampleRequest:
             raise UserError(
                 "`--first` is of plain samples, not of `--sample`, `--from` or `--match`"
             )
-        if self.base is not None and not 0 <= self.keep_level <= levels:
-            raise UserError(f"`--keep-level` {self.keep_level}: this model has {levels} levels")
-        if not 1 <= self.count <= MOST_SAMPLES:
-            raise UserError(f"`-n` {self.count}: draw at most {MOST_SAMPLES:,} samples at once")
+        if self.keep_level is not None and (self.base is None or self.end is not None):
+            raise UserError("`--keep-level` is of variations: give `--from`, and not `--to`")
+        if self.count is not None and (self.names or self.target is not None):
+            raise UserError("`-n` has no meaning beside `--sample` and `--match`: leave it out")
+        if self.base is not None and not 0 <= self.kept <= levels:
+            raise UserError(f"`--keep-level` {self.kept}: this model has {levels} levels")
+        if not 1 <= self.drawn <= MOST_SAMPLES:
+            raise UserError(f"`-n` {self.drawn}: draw at most {MOST_SAMPLES:,} samples at once")
         if self.first > LARGEST_NUMBER:
             raise UserError(f"`--first` {self.first}: numbers end at {LARGEST_NUMBER:,}")
         for name in (*self.names, self.base, self.end):
@@ -173,14 +187,14 @@ def _labelled(
         return [(f"match_{found.name}", mixture_of(found.name))]
     if request.base is not None and request.end is not None:
         start, end = model.name(request.base), model.name(request.end)
-        steps = enumerate(blends(start, end, request.count))
+        steps = enumerate(blends(start, end, request.drawn))
         return [(f"{start}_to_{end}_{i:02}", step) for i, step in steps]
     if request.base is not None:
-        names = model.variations(request.base, request.keep_level, request.count)
+        names = model.variations(request.base, request.kept, request.drawn)
     elif request.names:
         names = [model.name(name) for name in request.names]
     else:
-        names = plain(request.count, model.levels, request.first)
+        names = plain(request.drawn, model.levels, request.first)
     return [(str(name), mixture_of(name)) for name in names]
 
 
