@@ -8,6 +8,9 @@ from pathlib import Path
 from chimle.errors import UserError
 from chimle.io.git_environment import without_repository
 
+WITHOUT_HOOKS = ("-c", f"core.hooksPath={os.devnull}")
+"""Options of Git with which no hook of the user runs."""
+
 
 def git(root: Path, *arguments: str, env: dict[str, str] | None = None, hooks: bool = True) -> str:
     """Standard output of a Git command, without its last newline.
@@ -22,7 +25,7 @@ def git(root: Path, *arguments: str, env: dict[str, str] | None = None, hooks: b
         UserError: Git failed; with its message.
     """
     done = subprocess.run(
-        ["git", *(() if hooks else ("-c", f"core.hooksPath={os.devnull}")), *arguments],
+        ["git", *(() if hooks else WITHOUT_HOOKS), *arguments],
         cwd=root,
         env={**without_repository(os.environ), "GIT_TERMINAL_PROMPT": "0", **(env or {})},
         capture_output=True,

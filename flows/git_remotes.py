@@ -3,13 +3,12 @@
 A remote that is silent is given up, so that another attempt may find it well.
 """
 
-import os
 from pathlib import Path
 
 from chimle.errors import TransientError, UserError
 from chimle.io.git_progress import without_progress
 from flows.command import CommandError, Commands
-from flows.git import git
+from flows.git import WITHOUT_HOOKS, git
 from flows.stall import StallLimit
 
 SILENCE = 600.0
@@ -58,7 +57,7 @@ def _run(commands: Commands, action: str, *arguments: str) -> None:
     # What is fetched grows there; each line of progress counts as well.
     packs = root / git(root, "rev-parse", "--git-path", "objects/pack")
     # The hooks of `dvc install` push the data of the checkout, or fail.
-    command = ["git", "-c", f"core.hooksPath={os.devnull}", action, *arguments]
+    command = ["git", *WITHOUT_HOOKS, action, *arguments]
     stall = StallLimit(SILENCE, packs)
     try:
         commands.run(command, root, lines.append, env=_ENVIRONMENT, stall=stall)
