@@ -54,7 +54,7 @@ def score(
 
     Raises:
         TypeError: an image is of another type.
-        UserError: numbers or sizes do not fit, the seed is none, or weights are missing.
+        UserError: numbers or sizes do not fit, `seed` is out of bounds, or weights are missing.
     """
     for name, others in (("targets", targets), ("inputs", inputs)):
         if others is not None and len(others) != len(samples):

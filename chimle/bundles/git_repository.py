@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from chimle.errors import UserError
 from chimle.io import s3
+from chimle.io.download import LATER
 from chimle.io.files import resolved
 from chimle.io.git_environment import without_repository
 from chimle.io.git_progress import without_progress
@@ -85,7 +86,7 @@ def _git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) ->
             silence=LONGEST_SILENCE,
         )
     except StalledError as error:
-        raise UserError(f"git {arguments[0]} made {error}: try again later") from None
+        raise UserError(f"git {arguments[0]} made {error}: {LATER}") from None
     if done.returncode:
         told = without_progress(done.stderr.splitlines())
         raise UserError(told or f"git exited with {done.returncode}")
@@ -239,7 +240,7 @@ def _get(clone: Path, path: str, out: Path) -> str | None:
             silence=LONGEST_SILENCE,
         )
     except StalledError as error:
-        return f"dvc get made {error}: try again later"
+        return f"dvc get made {error}: {LATER}"
     if "No module named dvc" in done.stderr:
         raise UserError(_NEEDS_DVC)
     return _reason(done.stderr, done.returncode) if done.returncode else None
