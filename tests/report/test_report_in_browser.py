@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from chimle.images.decode import write_png
 from chimle.tasks import TASKS
 from stages import report
 from tests.report.test_report import METRICS, write_results
@@ -31,6 +33,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     write_project(root, {task: {} for task in TASKS})
     for task in TASKS:
         write_results(root, task, side=128, samples=10, metrics={**METRICS, **WIDE})
+    write_png(root / "data" / "contact" / "colourization.png", np.zeros((40, 600, 3), np.uint8))
     report.main(root)
     return (root / "report" / "index.html").as_uri()
 
@@ -63,6 +66,24 @@ def test_a_large_window_shows_images_as_large_as_they_are(opened: Callable[[int]
     sides = [image.bounding_box()["width"] for image in trio.locator("img").all()]
     assert len(sides) == 3
     assert min(sides) >= 128
+
+
+def test_a_contact_sheet_is_shown_whole(opened: Callable[[int], Any]) -> None:
+    for width in (390, 1280):
+        sheet = opened(width).locator("#colourization img.contact")
+        sheet.scroll_into_view_if_needed()
+        sheet.evaluate("image => image.decode()")  # It is loaded when it is seen.
+        shown = sheet.bounding_box()
+        assert shown["width"] <= 600
+        assert shown["width"] / shown["height"] == pytest.approx(600 / 40, rel=0.05)
+
+
+def test_charts_are_of_one_width_however_many_stand_in_a_row(
+    opened: Callable[[int], Any],
+) -> None:
+    charts = opened(1280).locator("#colourization .charts svg").all()
+    assert len(charts) >= 2
+    assert len({round(chart.bounding_box()["width"]) for chart in charts}) == 1
 
 
 def test_slider_strip_and_comparison(opened: Callable[[int], Any]) -> None:
