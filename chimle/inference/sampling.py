@@ -14,7 +14,8 @@ from chimle.images.pyramid import to_uint8
 from chimle.search.codes import code_keys, draw_keyed
 from chimle.tasks import Task
 from chimle.tower.blocks import materialised
-from chimle.tower.generator import Tower, TowerState, select_state
+from chimle.tower.generator import Tower
+from chimle.tower.state import TowerState, select_state
 
 
 def plain_names(count: int, levels: int, first: int = 0) -> Tensor:

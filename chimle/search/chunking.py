@@ -18,7 +18,8 @@ from chimle.perceptual.distance import Distance, Features
 from chimle.search.codes import CodeShape
 from chimle.search.peak_memory import peak_bytes
 from chimle.tower.blocks import materialised
-from chimle.tower.generator import LevelCode, Tower, TowerState
+from chimle.tower.generator import LevelCode, Tower
+from chimle.tower.state import TowerState
 
 _FEW = (2, 3)
 """Numbers of candidates whose peaks are counted first."""

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from chimle.data.batch import Batch
 from chimle.device import compute_dtype, without_autocast
-from chimle.images.jpeg import joined_intervals
 from chimle.perceptual.distance import Distance, Features
 from chimle.search.codes import Purpose, code_keys, draw_keyed
 from chimle.search.near_ties import decide
 from chimle.tower.blocks import materialised
-from chimle.tower.generator import Tower, TowerState, select_state
+from chimle.tower.generator import Tower
+from chimle.tower.state import TowerState, joined_states, merged_states, select_state
 
 REJECTED = 2.0**100
 """Factor on the distance of a rejected candidate: no other is as far, and no digit is lost."""
@@ -47,39 +47,6 @@ TARGETS_AT_ONCE = 4
 def slices(length: int, size: int) -> Iterator[slice]:
     """0 to `length` in pieces of `size`, the last one maybe smaller."""
     return (slice(start, min(start + size, length)) for start in range(0, length, size))
-
-
-def _merge(mask: Tensor, new: TowerState, old: TowerState) -> TowerState:
-    """Row by row `new` where `mask` (B,) holds, else `old`."""
-
-    def pick(a: Tensor, b: Tensor) -> Tensor:
-        return torch.where(mask.view(-1, *[1] * (a.ndim - 1)), a, b)
-
-    return TowerState(
-        conditioning=old.conditioning,
-        styles=tuple(pick(a, b) for a, b in zip(new.styles, old.styles, strict=True)),
-        feature=None
-        if new.feature is None or old.feature is None
-        else pick(new.feature, old.feature),
-        image=None if new.image is None or old.image is None else pick(new.image, old.image),
-        jpeg=old.jpeg,
-    )
-
-
-def _cat(states: Sequence[TowerState]) -> TowerState:
-    """States of consecutive images as one."""
-
-    def join(tensors: Sequence[Tensor | None]) -> Tensor | None:
-        present = [tensor for tensor in tensors if tensor is not None]
-        return torch.cat(present) if present else None
-
-    return TowerState(
-        conditioning=tuple(map(torch.cat, zip(*(s.conditioning for s in states), strict=True))),
-        styles=tuple(map(torch.cat, zip(*(s.styles for s in states), strict=True))),
-        feature=join([state.feature for state in states]),
-        image=join([state.image for state in states]),
-        jpeg=joined_intervals([state.jpeg for state in states]),
-    )
 
 
 @dataclass(frozen=True)
@@ -122,7 +89,7 @@ class _LevelSearch:
             own = torch.arange(rows.start, rows.stop, device=self.keys.device)
             found.append(self.nearest(own, select_state(state, own), target))
         indices, distances, states = zip(*found, strict=True)
-        return torch.cat(indices), torch.cat(distances), _cat(states)
+        return torch.cat(indices), torch.cat(distances), joined_states(states)
 
     def _targets(self, images: int) -> Iterator[tuple[slice, Features]]:
         """Rows of so many images at a time, and the features of their targets."""
@@ -173,7 +140,7 @@ class _LevelSearch:
             nearer = distance < nearest
             index = torch.where(nearer, part.start + local, index)
             nearest = torch.where(nearer, distance, nearest)
-            kept = found if kept is None else _merge(nearer, found, kept)
+            kept = found if kept is None else merged_states(nearer, found, kept)
         assert kept is not None
         if self.near_tie:
             distances = torch.cat(every, dim=1)
@@ -218,7 +185,7 @@ class _LevelSearch:
         _, other = self.step(select_state(prefix, changed), rows[changed], decided[changed, None])
         order = torch.arange(len(index), device=index.device)
         order[changed] = len(index) + torch.arange(len(changed), device=index.device)
-        return select_state(_cat((kept, other)), order)
+        return select_state(joined_states((kept, other)), order)
 
 
 def _search_group(

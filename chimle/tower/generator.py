@@ -21,6 +21,7 @@ from chimle.tower.consistency import agree_with_lightness, agreeing, reduced_agr
 from chimle.tower.equaliser import equalised
 from chimle.tower.initialise import initialise
 from chimle.tower.level import Level
+from chimle.tower.state import TowerState
 
 
 class LevelCode(NamedTuple):
@@ -28,39 +29,6 @@ class LevelCode(NamedTuple):
 
     style: Tensor
     noise: Tensor
-
-
-class TowerState(NamedTuple):
-    """A prefix: what the levels so far leave for the next one.
-
-    Attributes:
-        conditioning: per level (C, h, w) of every image, as given to `begin`: B rows, or one for
-            all K candidates of an image, who share it.
-        styles: mapped styles (B, mapping_width) of the levels so far.
-        feature: (B, width, h, w) feature that the last level drew from; None before the first.
-        image: (B, 2 or 3, h, w) in [-1, 1], raw output of the last level; for super-resolution
-            after agreement with the input, as the next level sees it; None before the first.
-        jpeg: the inputs' quantisation, as given to `begin`, with the rows of `conditioning`.
-    """
-
-    conditioning: tuple[Tensor, ...]
-    styles: tuple[Tensor, ...]
-    feature: Tensor | None
-    image: Tensor | None
-    jpeg: JpegIntervals | None = None
-
-
-def select_state(state: TowerState, rows: Tensor) -> TowerState:
-    """The given rows (int64) of a state, in that order."""
-    shared = 1 if state.image is None else len(state.image) // len(state.conditioning[0])
-    owners = rows if shared == 1 else rows // shared
-    return TowerState(
-        tuple(tensor[owners] for tensor in state.conditioning),
-        tuple(tensor[rows] for tensor in state.styles),
-        None if state.feature is None else state.feature[rows],
-        None if state.image is None else state.image[rows],
-        None if state.jpeg is None else state.jpeg.rows(owners),
-    )
 
 
 def _repeat(tensor: Tensor, rows: int) -> Tensor:

@@ -12,7 +12,8 @@ from chimle.search.codes import draw
 from chimle.settings.perceptual import PerceptualSettings
 from chimle.settings.tower import TowerSettings
 from chimle.tasks import Wiring
-from chimle.tower.generator import LevelCode, Tower, select_state
+from chimle.tower.generator import LevelCode, Tower
+from chimle.tower.state import select_state
 
 VISIBLE = 1 / 255
 """Mean absolute change of an image that counts as visible: one 8-bit step everywhere."""
