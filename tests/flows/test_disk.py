@@ -3,13 +3,11 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from prefect import get_client
-from prefect.testing.utilities import prefect_test_harness
 
 from chimle.errors import TransientError
 from flows.disk import list_usage
@@ -18,21 +16,10 @@ from flows.trim import trim
 from flows.worktrees import no_run, work_tree
 from tests.support.helpers import ROOT
 from tests.support.repositories import commit, run
-from tests.support.stack import FAST
 
 pytestmark = pytest.mark.timeout(600)
 OLD = time.time() - 100 * 86_400
 SIZE = 2**21
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[None]:
-    """Prefect's ephemeral API."""
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in FAST.items():
-            patch.setenv(key, value)
-        with prefect_test_harness(server_startup_timeout=300):
-            yield
 
 
 def unused(root: Path, name: str) -> None:

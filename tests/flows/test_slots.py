@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from prefect import flow, get_client, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.testing.utilities import prefect_test_harness
 
 from chimle.errors import TransientError, UserError
 from flows.command import CommandError
@@ -20,7 +18,6 @@ from flows.flow_settings import RetrySettings, SlotSettings
 from flows.setup_server import set_slots
 from flows.slots import Slot, list_devices, slot, take_device
 from flows.steps import fail_with_message, retried
-from tests.support.stack import FAST
 from tests.support.waiting import wait_until
 
 SEEN = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"
@@ -30,16 +27,6 @@ SEEN = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"
 def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks of devices in a folder of the test's own."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[None]:
-    """Prefect's ephemeral API."""
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in FAST.items():
-            patch.setenv(key, value)
-        with prefect_test_harness(server_startup_timeout=300):
-            yield
 
 
 def quiet(line: str) -> None:
