@@ -117,6 +117,15 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode("utf-8"))
 
 
+def no_file_reason(path: Path) -> str | None:
+    """Why a path is no regular file, as the end of a sentence that it begins; None: it is one."""
+    if path.is_file():
+        return None
+    if path.is_dir():
+        return "is a folder"
+    return "is no regular file" if path.exists() else "does not exist"
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, read in chunks."""
     with path.open("rb") as stream:

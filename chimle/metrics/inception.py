@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from chimle.errors import UserError
+from chimle.io.files import no_file_reason
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.perceptual.weights import OFFICIAL_NAME, Origin, official_file
 
@@ -50,8 +51,10 @@ def _find(setting: str, root: Path) -> tuple[Path, Origin]:
         path, _ = official_file(OFFICIAL_URL, OFFICIAL_SHA256, "evaluate.inception")
         return path, "official"
     file = root / setting
-    if not file.is_file():
-        raise UserError(f"`evaluate.inception`: {file} does not exist")
+    if reason := no_file_reason(file):
+        raise UserError(
+            f"`evaluate.inception`: {file} {reason}: name a file or `{OFFICIAL_NAME}`"
+        )
     return file, "file"
 
 

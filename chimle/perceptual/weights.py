@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from chimle.errors import UserError, first_line
-from chimle.io.files import sha256_of
+from chimle.io.files import no_file_reason, sha256_of
 from chimle.io.tensor_files import read_tensors
 from chimle.perceptual.torch_cache import cached_download
 
@@ -99,9 +99,9 @@ def find_weights(backbone: Backbone, setting: str, root: Path) -> BackboneWeight
         path, sha256 = official_file(url, announced, "perceptual.weights")
         return BackboneWeights(_parse(path), "official", sha256)
     file = root / setting
-    if not file.is_file():
+    if reason := no_file_reason(file):
         raise UserError(
-            f"`perceptual.weights`: {file} does not exist: name a file, `{OFFICIAL_NAME}` or "
+            f"`perceptual.weights`: {file} {reason}: name a file, `{OFFICIAL_NAME}` or "
             f"`{RANDOM_NAME}`"
         )
     return BackboneWeights(_parse(file), "file", sha256_of(file))

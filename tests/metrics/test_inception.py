@@ -53,6 +53,8 @@ def test_fid_is_that_of_the_official_file_or_none(
     assert load_inception(None) is None
     with pytest.raises(UserError, match=r"nowhere\.pth does not exist"):
         load_inception("nowhere.pth", root=tmp_path)
+    with pytest.raises(UserError, match=r"is a folder: name a file or `official`"):
+        load_inception(str(tmp_path))
     with pytest.raises(UserError, match="is not the official Inception file"):
         load_inception(str(stand_in))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

@@ -139,6 +139,9 @@ def test_a_cached_official_file_does_not_replace_random_features(
 def test_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"offical does not exist: name a file, `official` or"):
         load_perceptual(PerceptualSettings(weights="offical"), root=tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=r"folder is a folder: name a file, `official` or"):
+        load_perceptual(PerceptualSettings(weights="folder"), root=tmp_path)
     (tmp_path / "text.safetensors").write_text("no weights")
     with pytest.raises(UserError, match=r"text\.safetensors holds no readable weights"):
         load_perceptual(PerceptualSettings(weights="text.safetensors"), root=tmp_path)
