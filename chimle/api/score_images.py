@@ -69,8 +69,8 @@ def score(
         PerceptualSettings, {"backbone": backbone, "weights": weights}, "score"
     )
     config = EvaluationConfig(
-        perceptual=load_perceptual(perceptual, device),
-        inception=load_inception(inception, device),
+        perceptual=load_perceptual(perceptual, device, parameter="weights"),
+        inception=load_inception(inception, device, parameter="inception"),
         task=None if task is None else get_task(task),
         degradation=build_settings(DegradationSettings, degradation or {}, "degradation"),
         seed=seed,

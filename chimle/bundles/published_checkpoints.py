@@ -12,6 +12,7 @@ from chimle.errors import UserError
 from chimle.io.tensor_files import read_tensors
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
+from chimle.settings.tower import MOST_LEVELS, SMALLEST_RESOLUTION
 from chimle.tasks import Wiring, get_task
 from chimle.tower.generator import Tower
 from chimle.tower.published_names import load_published, our_name
@@ -66,11 +67,21 @@ def draws_chroma(state: Mapping[str, Tensor]) -> bool:
     return _rows(state, _OUT) == 2
 
 
+def _check_resolution(resolution: int, levels: int) -> None:
+    """`UserError` unless the side of a finest image is at least so large and halved per level."""
+    if resolution < SMALLEST_RESOLUTION or resolution % 2**levels:
+        raise UserError(
+            f"`--resolution` {resolution}: this generator has {levels} levels: give a multiple of "
+            f"{2**levels}, at least {SMALLEST_RESOLUTION}"
+        )
+
+
 def infer_settings(state: Mapping[str, Tensor], task: str, resolution: int) -> ModelSettings:
     """The sizes of a published generator.
 
     Raises:
-        UserError: parameters are missing, or the weights are those of another task.
+        UserError: parameters are missing, the weights are those of another task, or its levels do
+            not divide `resolution`.
     """
     definition = get_task(task)
     levels = range(1, _count(state, r"level_(\d+)_") + 1)
@@ -81,6 +92,8 @@ def infer_settings(state: Mapping[str, Tensor], task: str, resolution: int) -> M
             f"these weights draw {channels} channels, task {task} takes {expected}: "
             "name the task they were trained for"
         )
+    if len(levels) <= MOST_LEVELS:  # Else that is the fault, and validation finds it.
+        _check_resolution(resolution, len(levels))
     conditioning = definition.conditioning_channels
     tower = {
         "resolution": resolution,

@@ -18,6 +18,7 @@ from chimle.data.pair.summary import pair_counts
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
 from chimle.images.decode import write_png
+from chimle.settings.tower import MOST_LEVELS
 from chimle.tasks import TASKS, Wiring
 
 CHECKPOINTS = frozenset({".pth", ".pt", ".tar", ".ckpt"})
@@ -127,7 +128,7 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
     grey = draws_chroma(state)
     wirings = (Wiring.COLOURIZATION,) if grey else (Wiring.GENERIC, Wiring.SUPER_RESOLUTION)
     tasks = [task.name for task in TASKS.values() if task.wiring in wirings]
-    tower = infer_settings(state, tasks[-1], 256).tower
+    tower = infer_settings(state, tasks[-1], 2**MOST_LEVELS).tower  # Any levels divide it.
     return {
         "what": "published checkpoint",
         "may_be_for": tasks,

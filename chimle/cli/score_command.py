@@ -10,7 +10,7 @@ import typer
 
 from chimle.cli.options import DebugOption, JsonOption, TaskOption
 from chimle.cli.output_folder import check_folder
-from chimle.errors import guarded
+from chimle.errors import UserError, guarded
 from chimle.io.terminal import emit, emit_line
 
 
@@ -67,10 +67,12 @@ def score_command(
         from chimle.images.walk import left_out_summary
         from chimle.metrics.score_files import ScoreRequest, score, score_table, write_scores
         from chimle.settings.perceptual import PerceptualSettings
-        from chimle.settings.reading import build_settings
 
-        chosen = {"backbone": backbone.value, "weights": weights}
-        perceptual = build_settings(PerceptualSettings, chosen, "the options of `chimle score`")
+        if not weights:
+            raise UserError("`--weights` is empty: name `official`, `random` or a file")
+        perceptual = PerceptualSettings.model_validate(
+            {"backbone": backbone.value, "weights": weights}
+        )
         if out is not None:
             check_folder(out)
         request = ScoreRequest(

@@ -13,9 +13,11 @@ from chimle.images.jpeg import JpegIntervals
 from chimle.images.pyramid import resize, to_tensor, to_uint8
 from chimle.inference.inputs import conditioning_for, image_key, padded
 from chimle.inference.sample_names import Name
-from chimle.perceptual.lpips import Perceptual
+from chimle.perceptual.lpips import Perceptual, load_perceptual
+from chimle.perceptual.weights import OFFICIAL_NAME, RANDOM_NAME
 from chimle.search.chunking import plan_chunks
 from chimle.search.hierarchical import search
+from chimle.settings.perceptual import PerceptualSettings
 
 LARGEST_SIDE = 1024
 """Longest side of a target, pixels: every candidate is a whole image in memory."""
@@ -48,12 +50,38 @@ def default_candidates(levels: int) -> tuple[int, ...]:
     return tuple(max(64 >> level, 4) for level in range(levels))
 
 
-def check_candidates(candidates: Sequence[int], levels: int) -> None:
-    """`UserError` unless `candidates` holds a count per level from 1 to `MOST_CANDIDATES`."""
+def match_distance(
+    settings: PerceptualSettings, weights: str | None, device: str, parameter: str = "weights"
+) -> Perceptual:
+    """The distance of a search: LPIPS over the backbone of a model's training.
+
+    Args:
+        settings: of the model.
+        weights: `official`, `random`, or a file of the backbone's weights; None: random if
+            training's were, else official.
+        device: where it computes.
+        parameter: what a user calls `weights`, for messages.
+
+    Raises:
+        UserError: the weights are missing or damaged.
+    """
+    if weights is None:
+        # A file of training is on another machine.
+        weights = RANDOM_NAME if settings.weights == RANDOM_NAME else OFFICIAL_NAME
+    # Training may compare enlarged images, too; under the backbone's name stands LPIPS itself.
+    own = settings.model_copy(update={"weights": weights, "scales": (1,)})
+    return load_perceptual(own, device, parameter=parameter)
+
+
+def check_candidates(candidates: Sequence[int], levels: int, parameter: str = "candidates") -> None:
+    """`UserError` unless `candidates` holds a count per level from 1 to `MOST_CANDIDATES`.
+
+    It names them as the user does, by `parameter`.
+    """
     fits = all(isinstance(one, Integral) and 1 <= one <= MOST_CANDIDATES for one in candidates)
     if len(candidates) != levels or not fits:
         raise UserError(
-            f"`candidates`: give a count from 1 to {MOST_CANDIDATES:,} for each of the model's "
+            f"`{parameter}`: give a count from 1 to {MOST_CANDIDATES:,} for each of the model's "
             f"{levels} levels"
         )
 

@@ -20,7 +20,13 @@ from chimle.inference.inputs import (
     image_key,
     like,
 )
-from chimle.inference.match import Match, check_candidates, default_candidates, find_match
+from chimle.inference.match import (
+    Match,
+    check_candidates,
+    default_candidates,
+    find_match,
+    match_distance,
+)
 from chimle.inference.model_inputs import ModelInputs
 from chimle.inference.sample_names import (
     LARGEST_NUMBER,
@@ -37,7 +43,7 @@ from chimle.inference.sample_names import (
     whole,
 )
 from chimle.inference.sampling import check_finite
-from chimle.perceptual.lpips import load_perceptual
+from chimle.perceptual.lpips import Perceptual
 
 
 @dataclass(frozen=True)
@@ -207,13 +213,33 @@ class Model(ModelInputs):
         counts = default_candidates(self.levels) if candidates is None else tuple(candidates)
         check_candidates(counts, self.levels)
         whole("seed", seed, 0, LARGEST_SEED)
-        settings = self.bundle.settings.perceptual
-        if weights is None:
-            # A file of training is on another machine.
-            weights = "random" if settings.weights == "random" else "official"
-        # Training may compare enlarged images, too; under the backbone's name stands LPIPS itself.
-        settings = settings.model_copy(update={"weights": weights, "scales": (1,)})
-        perceptual = load_perceptual(settings, str(self.device))
+        trained_by = self.bundle.settings.perceptual
+        perceptual = match_distance(trained_by, weights, str(self.device))
+        return self.nearest(image, target, perceptual, counts, seed, code)
+
+    def nearest(
+        self,
+        image: AnyImage,
+        target: AnyImage,
+        perceptual: Perceptual,
+        counts: Sequence[int],
+        seed: int = 0,
+        code: JpegCode | None = None,
+    ) -> Match:
+        """`match` by a distance that is loaded already.
+
+        Args:
+            image: the input.
+            target: of the samples' size.
+            perceptual: the distance, on this model's device.
+            counts: candidates per level, coarse first.
+            seed: seed of the samples.
+            code: as for `sample`.
+
+        Raises:
+            TypeError: an image or `code` is of another type.
+            UserError: an image has values outside [0, 1], or sizes or counts do not fit.
+        """
         (rgb, own), wanted = self._input(image), as_array(target)
         jpeg = self._intervals(own if code is None else code)
         match = find_match(self.bundle, perceptual, rgb, wanted, counts, seed, jpeg)

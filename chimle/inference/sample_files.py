@@ -15,7 +15,12 @@ from chimle.images.jpeg import JpegCode
 from chimle.images.pyramid import resize
 from chimle.images.walk import FoundImage, LeftOut, left_out_summary, walk
 from chimle.inference.inputs import image_key
-from chimle.inference.match import Match, check_candidates
+from chimle.inference.match import (
+    Match,
+    check_candidates,
+    default_candidates,
+    match_distance,
+)
 from chimle.inference.model import Model
 from chimle.inference.output_files import (
     check_replaceable,
@@ -105,7 +110,7 @@ class SampleRequest:
             if name is not None:
                 parse_name(name, levels)
         if self.candidates:
-            check_candidates(self.candidates, levels)
+            check_candidates(self.candidates, levels, "--candidates")
         if self.target is None and (self.candidates or self.weights is not None):
             raise UserError("`--candidates` and `--weights` are of a search: give `--match`, too")
 
@@ -206,8 +211,10 @@ def _match(
     target = read_image(request.target).rgb
     if request.degrade:
         target = model.resized_to_factor(target)
-    counts = request.candidates or None
-    return model.match(rgb, target, counts, request.seed, request.weights, code)
+    trained_by = model.bundle.settings.perceptual
+    distance = match_distance(trained_by, request.weights, str(model.device), "--weights")
+    counts = request.candidates or default_candidates(model.levels)
+    return model.nearest(rgb, target, distance, counts, request.seed, code)
 
 
 def _write(path: Path, sample: np.ndarray, source: DecodedImage, key: str) -> None:

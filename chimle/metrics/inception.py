@@ -14,6 +14,8 @@ from chimle.io.files import no_file_reason
 from chimle.perceptual.torchvision_compat import import_torchvision
 from chimle.perceptual.weights import OFFICIAL_NAME, Origin, official_file
 
+PARAMETER = "evaluate.inception"
+"""What messages call the setting that names weights, unless a caller calls it otherwise."""
 OFFICIAL_URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth"
@@ -45,16 +47,14 @@ class Inception:
         return torch.cat(parts).numpy()
 
 
-def _find(setting: str, root: Path) -> tuple[Path, Origin]:
+def _find(setting: str, root: Path, parameter: str) -> tuple[Path, Origin]:
     """The official file, in torch's cache or elsewhere; `UserError` where it is missing."""
     if setting == OFFICIAL_NAME:
-        path, _ = official_file(OFFICIAL_URL, OFFICIAL_SHA256, "evaluate.inception")
+        path, _ = official_file(OFFICIAL_URL, OFFICIAL_SHA256, parameter)
         return path, "official"
     file = root / setting
     if reason := no_file_reason(file):
-        raise UserError(
-            f"`evaluate.inception`: {file} {reason}: name a file or `{OFFICIAL_NAME}`"
-        )
+        raise UserError(f"`{parameter}`: {file} {reason}: name a file or `{OFFICIAL_NAME}`")
     return file, "file"
 
 
@@ -70,7 +70,7 @@ def _verified(path: Path) -> bytes:
 
 
 def load_inception(
-    setting: str | None, device: str = "cpu", root: Path = Path()
+    setting: str | None, device: str = "cpu", root: Path = Path(), parameter: str = PARAMETER
 ) -> Inception | None:
     """The FID network that a setting names.
 
@@ -78,13 +78,14 @@ def load_inception(
         setting: a file, `official`, or None for none.
         device: where it computes.
         root: directory that a relative file starts from.
+        parameter: what a user calls the setting, for messages.
 
     Raises:
         UserError: the official weights are missing, or the file holds others.
     """
     if setting is None:
         return None
-    path, origin = _find(setting, root)
+    path, origin = _find(setting, root, parameter)
     content = _verified(path)
     import_torchvision()
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3

@@ -79,8 +79,8 @@ def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any], list[LeftOut]]
         raise UserError("`--task` measures agreement with inputs: name their folder by `--inputs`")
     device = str(choose_device())
     config = EvaluationConfig(
-        perceptual=load_perceptual(request.perceptual, device),
-        inception=load_inception(request.inception, device),
+        perceptual=load_perceptual(request.perceptual, device, parameter="--weights"),
+        inception=load_inception(request.inception, device, parameter="--inception"),
         task=task,
         degradation=DegradationSettings(jpeg_quality=request.jpeg_quality),
         seed=request.seed,

@@ -21,7 +21,7 @@ from chimle.images.resample import enlarged
 from chimle.perceptual.distance import Distance, Features
 from chimle.perceptual.normalised_distance import normalised, normalised_distance
 from chimle.perceptual.torchvision_compat import import_torchvision
-from chimle.perceptual.weights import RANDOM_NAME, Backbone, Origin, find_weights
+from chimle.perceptual.weights import PARAMETER, RANDOM_NAME, Backbone, Origin, find_weights
 from chimle.settings.perceptual import PerceptualSettings
 
 SMALLEST_SIDE: dict[str, int] = {"vgg": 16, "alex": 32, "squeeze": 32}
@@ -193,7 +193,10 @@ def _load_backbone(network: nn.Module, state: dict[str, Tensor], origin: str) ->
 
 
 def load_perceptual(
-    settings: PerceptualSettings, device: str = "cpu", root: Path = Path()
+    settings: PerceptualSettings,
+    device: str = "cpu",
+    root: Path = Path(),
+    parameter: str = PARAMETER,
 ) -> Perceptual:
     """The distance that the settings name.
 
@@ -201,6 +204,7 @@ def load_perceptual(
         settings: backbone and weights.
         device: where it computes.
         root: directory that a relative `settings.weights` starts from.
+        parameter: what a user calls the setting of the weights, for messages.
 
     Raises:
         UserError: the weights are missing or damaged.
@@ -215,7 +219,7 @@ def load_perceptual(
         _randomise(package.net)
         info = PerceptualInfo(settings.backbone, "random", _state_hash(package.net))
     else:
-        weights = find_weights(settings.backbone, settings.weights, root)
+        weights = find_weights(settings.backbone, settings.weights, root, parameter)
         _load_backbone(package.net, weights.state, settings.weights)
         info = PerceptualInfo(settings.backbone, weights.origin, weights.sha256)
     return Perceptual(package, info, settings.scales).to(device)

@@ -21,8 +21,10 @@ from chimle.perceptual.torch_cache import cached_download
 Backbone = Literal["vgg", "alex", "squeeze"]
 Origin = Literal["official", "random", "file"]
 
+PARAMETER = "perceptual.weights"
+"""What messages call the setting that names weights, unless a caller calls it otherwise."""
 OFFICIAL_NAME, RANDOM_NAME = "official", "random"
-"""Values of `perceptual.weights` that are no file."""
+"""Its values that are no file."""
 OFFICIAL: dict[str, str] = {
     "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
     "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
@@ -82,13 +84,16 @@ def official_file(url: str, announced: str, parameter: str) -> tuple[Path, str]:
     return path, _check(path, announced)
 
 
-def find_weights(backbone: Backbone, setting: str, root: Path) -> BackboneWeights:
+def find_weights(
+    backbone: Backbone, setting: str, root: Path, parameter: str = PARAMETER
+) -> BackboneWeights:
     """A backbone's ImageNet weights.
 
     Args:
         backbone: which network.
         setting: `official`, or a file.
         root: directory that a relative file starts from.
+        parameter: what a user calls the setting, for messages.
 
     Raises:
         UserError: the file is missing or damaged, or official weights cannot be downloaded.
@@ -96,12 +101,11 @@ def find_weights(backbone: Backbone, setting: str, root: Path) -> BackboneWeight
     if setting == OFFICIAL_NAME:
         url = OFFICIAL[backbone]
         announced = Path(url).stem.rsplit("-", 1)[-1]
-        path, sha256 = official_file(url, announced, "perceptual.weights")
+        path, sha256 = official_file(url, announced, parameter)
         return BackboneWeights(_parse(path), "official", sha256)
     file = root / setting
     if reason := no_file_reason(file):
         raise UserError(
-            f"`perceptual.weights`: {file} {reason}: name a file, `{OFFICIAL_NAME}` or "
-            f"`{RANDOM_NAME}`"
+            f"`{parameter}`: {file} {reason}: name a file, `{OFFICIAL_NAME}` or `{RANDOM_NAME}`"
         )
     return BackboneWeights(_parse(file), "file", sha256_of(file))

@@ -9,12 +9,14 @@ from chimle.tasks import Wiring
 
 MOST_LEVELS = 12
 """Levels of a tower; the finest image is then 2048 times the coarsest."""
+SMALLEST_RESOLUTION = 8
+"""Side of a finest image, at least."""
 
 
 class TowerSettings(Settings):
     """Sizes of the Tower Implicit Model. Lists have one entry per level, coarse first."""
 
-    resolution: int = Field(64, ge=8)
+    resolution: int = Field(64, ge=SMALLEST_RESOLUTION)
     """Side of the finest level's image, pixels."""
     widths: tuple[int, ...] = (32, 24, 16, 16)
     """Channels of the residual trunk per level (published: 128, 64, 64, 64)."""

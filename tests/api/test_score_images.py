@@ -78,6 +78,8 @@ def test_without_inputs_there_is_no_baseline() -> None:
         ({"seed": -1}, "`seed` must be a whole number from 0"),
         ({"seed": 1.5}, "`seed` must be a whole number from 0"),
         ({"backbone": "resnet"}, "score: `backbone` = 'resnet'"),
+        ({"weights": "nowhere.pth"}, "`weights`: nowhere.pth does not exist"),
+        ({"inception": "nowhere.pth"}, "`inception`: nowhere.pth does not exist"),
         ({"samples": [], "targets": []}, "nothing to evaluate"),
     ],
 )

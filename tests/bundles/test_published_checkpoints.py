@@ -19,6 +19,8 @@ from tests.support.helpers import SHARED, needs_shared
 from tests.support.projects import TINY
 from tests.tower.test_tower import codes, conditioning
 
+TASK = "decompression"
+
 
 def published_state(tower: Tower) -> dict[str, Tensor]:
     """The tower's parameters under every published name that means one of them."""
@@ -77,6 +79,21 @@ def test_the_wrong_task_is_refused(tmp_path: Path) -> None:
     )
     assert result.returncode == 2
     assert "draw 3 channels" in result.stderr
+
+
+@pytest.mark.parametrize("resolution", [4, 24, 0, -16])
+def test_a_resolution_that_levels_do_not_divide_is_named_as_it_was_typed(
+    tmp_path: Path, resolution: int
+) -> None:
+    settings = build_settings(RunSettings, {**TINY, "task": TASK, "preset": "test"}, "test")
+    torch.save(published_state(Tower(settings.tower, Wiring.GENERIC)), tmp_path / "weights.pth")
+    weights = ("import", tmp_path / "weights.pth", "--task", TASK, "-o", tmp_path / "x")
+    done = run(*weights, "--resolution", resolution)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: `--resolution` {resolution}: this generator has 4 levels: give a multiple of 16, "
+        "at least 8\n"
+    )
 
 
 @needs_shared("parity/tim_generic.pt")

@@ -176,8 +176,10 @@ def test_a_match_is_nearer_than_sample_0(tmp_path: Path, task: str) -> None:
     assert near.shape == target.shape
     with pytest.raises(UserError, match="but samples of this input have"):
         model.match(given, target[:-1])
-    with pytest.raises(UserError, match="each of the model's 4 levels"):
+    with pytest.raises(UserError, match=r"`candidates`.* each of the model's 4 levels"):
         model.match(given, target, candidates=[5, 4])
+    with pytest.raises(UserError, match=r"^`weights`: nowhere does not exist"):
+        model.match(given, target, weights="nowhere")
 
 
 def test_a_match_is_by_lpips_whatever_scales_training_compared(tmp_path: Path) -> None:

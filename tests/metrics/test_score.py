@@ -10,8 +10,11 @@ from typer.testing import CliRunner
 
 from chimle.cli.main import app
 from chimle.images.decode import write_png
+from chimle.metrics import inception
 from chimle.metrics.evaluator import EvaluationConfig, evaluate, flat_values
+from chimle.perceptual import torch_cache
 from chimle.perceptual.lpips import load_perceptual
+from chimle.perceptual.weights import OFFICIAL
 from chimle.settings.perceptual import PerceptualSettings
 from chimle.tasks import get_task
 from tests.support.predictions import noise_images, noise_predictions
@@ -113,11 +116,26 @@ def test_bad_usage_is_refused_with_one_sentence(root: Path) -> None:
     refused(run(root, "--task", "painting"), "unknown task")
     refused(run(root, "--inception", root / "nowhere.pth"), "nowhere.pth does not exist")
     refused(run(root, outputs="nowhere.csv"), "does not exist")
-    refused(run(root, "--weights", ""), "options of `chimle score`", "`weights`")
+    refused(run(root, "--weights", ""), "`--weights` is empty")
     refused(CliRunner().invoke(app, ["score", str(root / "outputs")]), "--targets")
     bare = ["score", str(root / "nowhere"), "--targets", str(root / "targets")]
     refused(CliRunner().invoke(app, bare), "nowhere is no folder")
     assert np.all([path.suffix != ".json" for path in root.rglob("*")])
+
+
+def test_messages_name_the_options_that_were_typed(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(torch_cache, "RETRIES", 0)
+    monkeypatch.setattr(inception, "OFFICIAL_URL", "http://127.0.0.1:9/inception.pth")
+    monkeypatch.setitem(OFFICIAL, "squeeze", "http://127.0.0.1:9/squeeze-00000000.pth")
+    for option in ("--weights", "--inception"):
+        for value in (root / "nowhere.pth", root / "outputs", "official"):
+            done = run(root, option, value)
+            refused(done, f"`{option}`")
+            assert "perceptual.weights" not in done.stderr
+            assert "evaluate.inception" not in done.stderr
 
 
 def test_where_nothing_can_be_written_nothing_is_scored(
