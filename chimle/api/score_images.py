@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from chimle.api.given_degradation import given_degradation
 from chimle.device import choose_device
 from chimle.errors import UserError
 from chimle.inference.inputs import AnyImage, as_array
@@ -14,7 +15,6 @@ from chimle.metrics.inception import load_inception
 from chimle.metrics.prediction import Prediction
 from chimle.metrics.registry import split_headline
 from chimle.perceptual.lpips import load_perceptual
-from chimle.settings.degradation import DegradationSettings
 from chimle.settings.perceptual import PerceptualSettings
 from chimle.settings.reading import build_settings
 from chimle.tasks import get_task
@@ -45,7 +45,7 @@ def score(
         weights: of the backbone: `official`, `random` (fixed; compare within one run only), or a
             file.
         inception: file of the FID's weights or `official`; None: no FID.
-        degradation: parameters of the inputs' degradation, as `{"jpeg_quality": 5}`.
+        degradation: parameters of the degradation of the task's inputs, as `{"jpeg_quality": 5}`.
         seed: of the bootstrap intervals.
 
     Returns:
@@ -54,7 +54,8 @@ def score(
 
     Raises:
         TypeError: an image is of another type.
-        UserError: numbers or sizes do not fit, `seed` is out of bounds, or weights are missing.
+        UserError: numbers or sizes do not fit, `seed` is out of bounds, the task's degradation has
+            no such parameter, or weights are missing.
     """
     for name, others in (("targets", targets), ("inputs", inputs)):
         if others is not None and len(others) != len(samples):
@@ -64,6 +65,8 @@ def score(
     if task is not None and inputs is None:
         raise UserError("`task` measures agreement with inputs: give them by `inputs`")
     whole("seed", seed, 0, LARGEST_SEED)
+    definition = None if task is None else get_task(task)
+    degrading = given_degradation(degradation, definition)
     device = str(choose_device())
     perceptual = build_settings(
         PerceptualSettings, {"backbone": backbone, "weights": weights}, "score"
@@ -71,8 +74,8 @@ def score(
     config = EvaluationConfig(
         perceptual=load_perceptual(perceptual, device, parameter="weights"),
         inception=load_inception(inception, device, parameter="inception"),
-        task=None if task is None else get_task(task),
-        degradation=build_settings(DegradationSettings, degradation or {}, "degradation"),
+        task=definition,
+        degradation=degrading,
         seed=seed,
     )
     headline, details = split_headline(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chimle.api.given_degradation import given_degradation
 from chimle.bundles.bundle import Bundle
 from chimle.bundles.start_weights import SCRATCH, load_start_bundle, start_weights
 from chimle.data.dataset import Pair
@@ -65,13 +66,14 @@ def train(
             preset's file; a field that is not given has its default. With `train.start`, fields of
             `tower` that are not given are those of the model that training starts from.
         inputs: the observed input of every target; None: made by the task's degradation.
-        degradation: parameters of the degradation, as `{"jpeg_quality": 5}`; None: the defaults.
+        degradation: parameters of the task's degradation, as `{"jpeg_quality": 5}`; None: the
+            defaults.
         seed: of weights, codes, order and orientation of the images, and of the degradation.
 
     Raises:
         TypeError: an image is of another type.
-        UserError: there is no image, an image is too small, inputs and targets differ in number, or
-            a setting is unknown or out of range.
+        UserError: there is no image, an image is too small, inputs and targets differ in number, a
+            setting is unknown or out of range, or the task's degradation has no such parameter.
     """
     given = _checked_sections(settings or {})
     origin = _start_bundle(given, task)
@@ -81,7 +83,7 @@ def train(
     model_settings = build_settings(
         ModelSettings, {**given, "task": task, "preset": PRESET, "seed": seed}, "settings"
     )
-    degrading = build_settings(DegradationSettings, degradation or {}, "degradation")
+    degrading = given_degradation(degradation, model_settings.definition)
     pairs = _pairs(images, inputs, model_settings, degrading)
     device = choose_device()
     distance = load_training_distance(model_settings.perceptual, str(device))

@@ -48,8 +48,11 @@ def score_command(
         str | None, typer.Option(help="File of Inception weights for FID and KID, or `official`.")
     ] = None,
     jpeg_quality: Annotated[
-        int, typer.Option(min=1, max=100, help="JPEG quality of the inputs of decompression.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1, max=100, help="JPEG quality of the inputs of decompression. Default: 1."
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Seed of the bootstrap intervals.")
     ] = 0,

@@ -23,7 +23,7 @@ from chimle.metrics.registry import split_headline
 from chimle.perceptual.lpips import load_perceptual
 from chimle.settings.degradation import DegradationSettings
 from chimle.settings.perceptual import PerceptualSettings
-from chimle.tasks import get_task
+from chimle.tasks import Degradation, Task, get_task
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ScoreRequest:
         task: defines agreement with the input; None: it is not measured.
         perceptual: the distance.
         inception: file of the FID's weights or `official`; None: no FID.
-        jpeg_quality: of decompression's inputs, in Pillow's terms.
+        jpeg_quality: of decompression's inputs, in Pillow's terms; None: the default.
         seed: of the bootstrap.
         features: folder that caches the networks' features; None: no cache.
     """
@@ -48,7 +48,7 @@ class ScoreRequest:
     task: str | None
     perceptual: PerceptualSettings
     inception: str | None = None
-    jpeg_quality: int = 1
+    jpeg_quality: int | None = None
     seed: int = 0
     features: Path | None = None
 
@@ -57,9 +57,11 @@ def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any], list[LeftOut]]
     """Scores, plain values `{"metrics": .., "details": .., "provenance": ..}`, files left out.
 
     Raises:
-        UserError: names, sizes or counts do not fit, or weights are missing.
+        UserError: names, sizes or counts do not fit, an option changes nothing, or weights are
+            missing.
     """
     task = None if request.task is None else get_task(request.task)
+    degradation = _degradation(request, task)
     is_table = request.outputs.suffix.lower() == ".csv"
     if is_table and (request.targets or request.inputs):
         raise UserError("a CSV file names targets and inputs itself: leave out the folders")
@@ -82,7 +84,7 @@ def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any], list[LeftOut]]
         perceptual=load_perceptual(request.perceptual, device, parameter="--weights"),
         inception=load_inception(request.inception, device, parameter="--inception"),
         task=task,
-        degradation=DegradationSettings(jpeg_quality=request.jpeg_quality),
+        degradation=degradation,
         seed=request.seed,
         records=request.features,
     )
@@ -92,6 +94,16 @@ def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any], list[LeftOut]]
     origin = measured_with(config, scores) | {"task": request.task or "none"}
     content = {"metrics": headline, "details": details, "provenance": origin}
     return scores, content, matched.left_out
+
+
+def _degradation(request: ScoreRequest, task: Task | None) -> DegradationSettings:
+    """How the inputs were made; `UserError` where a quality is given and none is JPEG's."""
+    if request.jpeg_quality is None:
+        return DegradationSettings()
+    if task is None or task.degradation is not Degradation.JPEG:
+        place = "without `--task`" if task is None else f"for {task.name}"
+        raise UserError(f"`--jpeg-quality` changes nothing {place}: leave it out")
+    return DegradationSettings(jpeg_quality=request.jpeg_quality)
 
 
 def write_scores(out: Path, scores: Scores, content: dict[str, Any]) -> None:

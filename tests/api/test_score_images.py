@@ -81,6 +81,11 @@ def test_without_inputs_there_is_no_baseline() -> None:
         ({"weights": "nowhere.pth"}, "`weights`: nowhere.pth does not exist"),
         ({"inception": "nowhere.pth"}, "`inception`: nowhere.pth does not exist"),
         ({"samples": [], "targets": []}, "nothing to evaluate"),
+        ({"degradation": {"jpeg_quality": 5}}, "`jpeg_quality` changes nothing without a task"),
+        (
+            {"degradation": {"jpeg_quality": 5}, "inputs": INPUTS, "task": "colourization"},
+            "`jpeg_quality` changes nothing for colourization: leave it out",
+        ),
     ],
 )
 def test_bad_input_is_named(changes: dict[str, Any], message: str) -> None:

@@ -114,6 +114,14 @@ def test_the_model_remembers_its_degradation() -> None:
             {"degradation": {"quality": 3}},
             "degradation: unknown parameter `quality`: remove it or fix its spelling",
         ),
+        (
+            {"degradation": {"jpeg_quality": 3}},
+            "degradation: `jpeg_quality` changes nothing for colourization: leave it out",
+        ),
+        (
+            {"task": "decompression", "degradation": {"jpeg_quality": 3, "night_noise": 0.1}},
+            "degradation: `night_noise` changes nothing for decompression: leave it out",
+        ),
     ],
 )
 def test_bad_input_is_named(changes: dict[str, Any], message: str) -> None:

@@ -117,6 +117,9 @@ def test_bad_usage_is_refused_with_one_sentence(root: Path) -> None:
     refused(run(root, "--inception", root / "nowhere.pth"), "nowhere.pth does not exist")
     refused(run(root, outputs="nowhere.csv"), "does not exist")
     refused(run(root, "--weights", ""), "`--weights` is empty")
+    quality, inputs = ("--jpeg-quality", "1"), ("--inputs", root / "inputs")
+    refused(run(root, *quality), "`--jpeg-quality` changes nothing without `--task`")
+    refused(run(root, *quality, *inputs, "--task", "colourization"), "nothing for colourization")
     refused(CliRunner().invoke(app, ["score", str(root / "outputs")]), "--targets")
     bare = ["score", str(root / "nowhere"), "--targets", str(root / "targets")]
     refused(CliRunner().invoke(app, bare), "nowhere is no folder")
