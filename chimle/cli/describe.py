@@ -96,15 +96,15 @@ def _describe_source(folder: Path) -> dict[str, Any]:
         if len(origins) <= _ORIGINS_SHOWN:
             origins.add(record.get("version") or record["source"])
     shown = sorted(origins)[:_ORIGINS_SHOWN]
-    return {
+    found = {
         "what": "fetched images",
         "kind": header["kind"],
         "files": count,
         "megabytes": round(size / 1e6, 1),
         "shorter_sides": [least, most],
         "versions": [*shown, "..."] if len(origins) > _ORIGINS_SHOWN else shown,
-        "skipped": len(header["skipped"]),
     }
+    return found | ({"skipped": len(header["skipped"])} if header["skipped"] else {})
 
 
 def _describe_data(folder: Path) -> dict[str, Any]:
