@@ -26,8 +26,9 @@ class PairSettings(DegradationSettings):
     limit: int | None = Field(None, ge=1)
     """At most this many pairs per split, chosen by hash; None: all."""
     small: Literal["refuse", "skip"] = "refuse"
-    """What to do with an image that is smaller than `size`, or whose own input is smaller than an
-    input of that size: `refuse` stops, `skip` leaves it out and lists it."""
+    """What to do with an image that is smaller than `size`, whose own input is smaller than an
+    input of that size, or whose width is odd where its halves are a pair: `refuse` stops, `skip`
+    leaves it out and lists it."""
     duplicates: Literal["drop", "report", "keep"] = "drop"
     """Near-duplicates of images: `drop` leaves them out of the training split where the other image
     is held out or in the split already, `report` only lists them, `keep` does not look for them."""

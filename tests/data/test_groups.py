@@ -9,7 +9,7 @@ from PIL import Image
 
 from chimle.data.dataset import read_manifest
 from chimle.data.manifests import PAIRS, read_records
-from chimle.data.pair.pair_specs import PairSpec, SizeFilter, group_of, plan_images
+from chimle.data.pair.pair_specs import PairSpec, SizeFilter, group_of, plan_halves, plan_images
 from chimle.data.pair.splits import by_hash, limited, split_groups, unit_hash
 from chimle.data.pair.summary import summary
 from chimle.errors import UserError
@@ -119,6 +119,16 @@ def test_small_images_are_refused_or_listed(tmp_path: Path) -> None:
     assert "1 too small" in summary(manifest)
     with pytest.raises(UserError, match="every image or its input is smaller"):
         paired(tmp_path, settings_for("colourization", source, small="skip", size=4096))
+
+
+def test_odd_widths_are_refused_or_listed() -> None:
+    widths = {"even": 64, "odd": 65}
+    records = [{"file": f"targets/{n}.png", "width": w, "height": 32} for n, w in widths.items()]
+    with pytest.raises(UserError, match=r"odd\.png is 65 pixels wide.*`pair.small`"):
+        list(plan_halves(records, "left", SizeFilter(PairSettings(size=16), 1)))
+    skipping = SizeFilter(PairSettings(size=16, small="skip"), 1)
+    assert [pair.id for pair in plan_halves(records, "left", skipping)] == ["even"]
+    assert [one["name"] for one in skipping.skipped] == ["odd"]
 
 
 @pytest.mark.parametrize(("task", "least"), [("colourization", 32), ("super_resolution", 2)])

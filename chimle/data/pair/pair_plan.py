@@ -97,7 +97,10 @@ def make_plan(settings: PairStageSettings, raw: Path, work: Path) -> Plan:
         plan = list(plan_images(targets, inputs, size_filter))
     header_parts["skipped"] = size_filter.skipped
     if not plan:
-        raise UserError(f"`pair.size` {pair.size}: every image or its input is smaller; lower it")
+        halves = " or of an odd width" if header["side_by_side"] else ""
+        raise UserError(
+            f"`pair.size` {pair.size}: every image or its input is smaller{halves}; lower it"
+        )
     splits = split_groups(plan, pair, settings.seed)
     # Regions share no pixel, and frames of a fixed camera always look alike.
     if pair.duplicates != "keep" and header["kind"] != "builtin" and not pair.timelapse:

@@ -94,12 +94,12 @@ def same_aspect(first: tuple[int, int], second: tuple[int, int]) -> bool:
 
 @dataclass
 class SizeFilter:
-    """Checks that images are large enough, and lists those that are not.
+    """Checks that images are large enough and can be halved, and lists those that do not fit.
 
     Attributes:
         settings: smallest size, and whether smaller images are an error.
         reduction: target side divided by input side.
-        skipped: name and reason of the images that are too small.
+        skipped: name and reason of the images that do not fit.
     """
 
     settings: PairSettings
@@ -141,6 +141,20 @@ class SizeFilter:
         )
         self._check_allowed(sentence, "one of them")
         return sentence
+
+    def has_halves(self, file: str, width: int) -> bool:
+        """Whether a width is even.
+
+        Raises:
+            UserError: it is not and `pair.small` is `refuse`.
+        """
+        if width % 2 == 0:
+            return True
+        sentence = f"{file} is {width} pixels wide, which has no two halves"
+        if self.settings.small == "refuse":
+            raise UserError(f"{sentence}: crop or remove it, or set `pair.small` to skip")
+        self.leave_out(file, sentence)
+        return False
 
     def leave_out(self, file: str, sentence: str) -> None:
         """List an image that is left out."""
@@ -204,8 +218,8 @@ def plan_halves(
     target_half: Half = "right" if input_half == "left" else "left"
     for record in records:
         file, name = record["file"], stem(record["file"])
-        if record["width"] % 2:
-            raise UserError(f"{file} is {record['width']} pixels wide: halves need an even width")
+        if not size_filter.has_halves(file, record["width"]):
+            continue
         if not size_filter.fits(file, record["width"] // 2, record["height"]):
             continue
         box = centre_square(record["width"] // 2, record["height"])
