@@ -24,7 +24,7 @@ from chimle.data.dataset import Pair, PairIndex, pairs_hash
 from chimle.errors import guarded
 from chimle.inference.sampling import sample_pairs
 from chimle.metrics.evaluator import EvaluationConfig, evaluate
-from chimle.metrics.prediction import predictions_of
+from chimle.metrics.prediction import Prediction
 from chimle.perceptual.distance import Distance
 from chimle.perceptual.lpips import Perceptual, load_perceptual
 from chimle.perceptual.training_distance import described, load_training_distance
@@ -117,13 +117,11 @@ def measures_of(
     tower: Tower, settings: ModelSettings, pairs: Sequence[Pair], perceptual: Perceptual
 ) -> Mapping[str, float]:
     """Metrics of a tower's samples, by name."""
-    held = [centre(pair, settings.definition, settings.tower.resolution) for pair in pairs]
-    samples = sample_pairs(tower, settings.definition, held, SAMPLES)
-    predictions = predictions_of(
-        [pair.id for pair in held],
-        samples,
-        [pair.target for pair in held],
-        [pair.input for pair in held],
+    task, resolution = settings.definition, settings.tower.resolution
+    held = (centre(pair, task, resolution) for pair in pairs)
+    predictions = (
+        Prediction(pair.id, samples, pair.target, pair.input)
+        for pair, samples in sample_pairs(tower, task, held, SAMPLES)
     )
     scores, _ = evaluate(predictions, EvaluationConfig(perceptual.at_scales(1), resamples=100))
     return scores.values

@@ -1,6 +1,7 @@
 """Evaluate one task: a model bundle and test pairs become metrics, provenance and images."""
 
 import json
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from chimle.io.files import replaced_folder, write_text
 from chimle.metrics.evaluator import EvaluationConfig, Scores, evaluate, flat_values
 from chimle.metrics.inception import load_inception
 from chimle.metrics.metric_table import as_json, curve_csv, measured_with
-from chimle.metrics.prediction import predictions_of
+from chimle.metrics.prediction import Prediction
 from chimle.metrics.registry import split_headline
 from chimle.metrics.seen_features import seen_features
 from chimle.perceptual.lpips import load_perceptual
@@ -29,17 +30,33 @@ from chimle.settings.evaluate import EvaluateStageSettings
 from chimle.settings.reading import build_settings
 from stages._command import run_stage
 
+Drawn = tuple[Pair, np.ndarray]
+"""A test pair and its samples (S, H, W, 3) uint8."""
 
-def write_gallery(
-    folder: Path, pairs: list[Pair], samples: np.ndarray, settings: EvaluateStageSettings
-) -> None:
+
+def gallery_rows(count: int, shown: int) -> list[int]:
+    """Which of `count` test pairs a gallery shows: at most `shown`, evenly spaced over the ids.
+
+    Neighbouring ids are often similar images.
+    """
+    return [int(row) for row in np.linspace(0, count - 1, min(shown, count)).round()]
+
+
+def write_gallery(folder: Path, shown: Sequence[Drawn]) -> None:
     """Inputs, samples and targets of a few test pairs for the report."""
-    count = min(settings.evaluate.gallery, len(pairs))
-    # Evenly spaced over the ids: neighbouring ids are often similar images.
-    shown = np.linspace(0, len(pairs) - 1, count).round().astype(int)
     with replaced_folder(folder) as fresh:
-        entries = [_write_entry(fresh, n, pairs[row], samples[row]) for n, row in enumerate(shown)]
+        entries = [_write_entry(fresh, number, *one) for number, one in enumerate(shown)]
         write_text(fresh / "gallery.json", json.dumps(entries, indent=1) + "\n")
+
+
+def predictions(
+    drawn: Iterable[Drawn], rows: Container[int], kept: list[Drawn]
+) -> Iterator[Prediction]:
+    """Predictions, one at a time; the pairs of some rows stay in `kept`, with their samples."""
+    for row, (pair, samples) in enumerate(drawn):
+        if row in rows:
+            kept.append((pair, samples))
+        yield Prediction(pair.id, samples, pair.target, pair.input)
 
 
 def _write_entry(folder: Path, number: int, pair: Pair, samples: np.ndarray) -> dict[str, Any]:
@@ -105,26 +122,25 @@ def main(settings: EvaluateStageSettings, root: Path) -> None:
     bundle = load_bundle(root / "models" / task, device)
     folder = root / "data" / "pairs" / task
     resolution = bundle.settings.tower.resolution
-    pairs = [centre(p, settings.definition, resolution) for p in PairIndex(folder, "test")]
+    pairs = PairIndex(folder, "test", cache_bytes=0)  # Each is read once.
     config = load_evaluation(settings, root, device, folder)
     network, filtered = config.perceptual.info.name, bundle.tower.equaliser is not None
     seen = seen_features(settings.perceptual, network, filtered=filtered)
     config = replace(config, trained_features=seen)
-    own = settings.evaluate
-    samples = sample_pairs(
+    own, shown = settings.evaluate, list[Drawn]()
+    drawn = sample_pairs(
         bundle.tower,
         settings.definition,
-        pairs,
+        (centre(pair, settings.definition, resolution) for pair in pairs),
         own.samples,
         seed=settings.seed,
         batch_size=own.batch_size,
     )
-    ids = [pair.id for pair in pairs]
-    predictions = predictions_of(ids, samples, [p.target for p in pairs], [p.input for p in pairs])
-    scores, baseline = evaluate(predictions, config)
+    rows = gallery_rows(len(pairs), own.gallery)
+    scores, baseline = evaluate(predictions(drawn, rows, shown), config)
     headline, details = split_headline(flat_values(scores, baseline))
     origin = provenance(settings, bundle, config, scores, folder)
-    write_gallery(root / "galleries" / task, pairs, samples, settings)
+    write_gallery(root / "galleries" / task, shown)
     write_text(root / "curves" / "best_of_k" / f"{task}.csv", curve_csv(scores))
     metrics = root / "metrics"
     write_text(metrics / f"{task}.provenance.json", as_json(origin))

@@ -14,7 +14,7 @@ from chimle.baselines.methods import Method, TrainerKind
 from chimle.baselines.parameter_matching import count_parameters, tower_parameters
 from chimle.data.batch import pair_conditioning
 from chimle.data.dataset import Pair, image_key
-from chimle.inference.sampling import sample_pairs
+from chimle.inference.sampling import sample_pairs, stacked_samples
 from chimle.metrics.seen_features import seen_features
 from chimle.perceptual.distance import Distance
 from chimle.settings.model_settings import ModelSettings
@@ -62,7 +62,9 @@ class TrainedMethod:
         settings, device = self.settings, next(self.network.parameters()).device
         task, tower = settings.definition, settings.tower
         if isinstance(self.network, Tower):
-            return sample_pairs(self.network, task, pairs, count, seed=seed, batch_size=batch_size)
+            return stacked_samples(
+                sample_pairs(self.network, task, pairs, count, seed=seed, batch_size=batch_size)
+            )
         levels, _ = pair_conditioning(task, tower, pairs)
         return sample_diffusion(
             self.network,

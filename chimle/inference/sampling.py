@@ -1,6 +1,6 @@
 """Sampling: one forward pass per sample; its codes follow from (seed, image key, code numbers)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -26,41 +26,50 @@ def plain_names(count: int, levels: int, first: int = 0) -> Tensor:
 def sample_pairs(
     tower: Tower,
     task: Task,
-    pairs: Sequence[Pair],
+    pairs: Iterable[Pair],
     count: int,
     *,
     seed: int = 0,
     batch_size: int = 16,
-) -> np.ndarray:
-    """Draw S samples for the inputs of N pairs, whose ids determine the codes.
+) -> Iterator[tuple[Pair, np.ndarray]]:
+    """Draw S samples for the input of each pair, whose id determines the codes.
+
+    Memory holds one pair's samples at a time.
 
     Args:
         tower: the generator.
         task: the pairs'.
-        pairs: N pairs of the tower's resolution.
+        pairs: of the tower's resolution.
         count: S, samples of each input.
         seed: seed of the samples.
         batch_size: samples in one forward pass.
 
-    Returns:
-        (N, S, H, W, 3) uint8.
+    Yields:
+        Each pair with its samples (S, H, W, 3) uint8.
 
     Raises:
         UserError: the tower's outputs are no numbers.
     """
     device = next(tower.parameters()).device
-    levels, jpeg = pair_conditioning(task, tower.settings, pairs)
-    images, finite = sample(
-        tower,
-        [level.to(device) for level in levels],
-        [image_key(pair.id) for pair in pairs],
-        plain_names(count, tower.settings.levels),
-        jpeg=None if jpeg is None else jpeg.to(device),
-        seed=seed,
-        batch_size=batch_size,
-    )
-    check_finite(bool(finite), f"for {task.name}")
-    return images
+    names = plain_names(count, tower.settings.levels)
+    for pair in pairs:
+        levels, jpeg = pair_conditioning(task, tower.settings, [pair])
+        (images,), finite = sample(
+            tower,
+            [level.to(device) for level in levels],
+            [image_key(pair.id)],
+            names,
+            jpeg=None if jpeg is None else jpeg.to(device),
+            seed=seed,
+            batch_size=batch_size,
+        )
+        check_finite(bool(finite), f"for {task.name}")
+        yield pair, images
+
+
+def stacked_samples(drawn: Iterable[tuple[Pair, np.ndarray]]) -> np.ndarray:
+    """What `sample_pairs` yields of N pairs, as one array (N, S, H, W, 3) of samples."""
+    return np.stack([images for _, images in drawn])
 
 
 def check_finite(finite: bool, model: str) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from chimle.data.augmentation import centre
 from chimle.data.dataset import Pair
-from chimle.inference.sampling import sample_pairs
+from chimle.inference.sampling import sample_pairs, stacked_samples
 from chimle.metrics.spectrum import power, rounding_power
 from chimle.tasks import Task
 from chimle.tower.equaliser import equaliser_side
@@ -71,7 +71,7 @@ def fit_equaliser(tower: Tower, task: Task, pairs: Sequence[Pair], share: float)
     targets = _log_power(np.stack([pair.target for pair in held]))
     gains, wanted = np.zeros_like(targets), None
     for _ in range(TURNS):
-        samples = sample_pairs(tower, task, held, SAMPLES)
+        samples = stacked_samples(sample_pairs(tower, task, held, SAMPLES))
         found = _log_power(samples.reshape(-1, *samples.shape[2:]))
         if wanted is None:
             lacking = targets - found

@@ -57,7 +57,7 @@ def test_weights_that_overflow_draw_no_black_images(tmp_path: Path, task: str) -
         model.match(noise_image((8, 8)), target, candidates=[2, 1, 1, 1], weights="random")
     pairs = [Pair("a", model.degraded(noise_image((128, 128))), noise_image((128, 128)))]
     with pytest.raises(UserError, match=f"the model for {task} computes"):
-        sample_pairs(model.bundle.tower, TASKS[task], pairs, 1)
+        next(sample_pairs(model.bundle.tower, TASKS[task], pairs, 1))
 
 
 def test_other_types_are_refused(tmp_path: Path) -> None:

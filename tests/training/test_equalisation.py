@@ -11,7 +11,7 @@ from chimle.bundles.bundle import load_bundle, save_bundle
 from chimle.bundles.start_weights import start_weights
 from chimle.data.dataset import Pair
 from chimle.errors import UserError
-from chimle.inference.sampling import sample_pairs
+from chimle.inference.sampling import sample_pairs, stacked_samples
 from chimle.metrics.spectrum import decibels, frequencies, power
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
@@ -38,7 +38,7 @@ def differences(share: float | None, pairs: list[Pair]) -> np.ndarray:
     task, tower = get_task("night_to_day"), small_tower(Wiring.GENERIC)
     if share is not None:
         fit_equaliser(tower, task, pairs, share)
-    samples = sample_pairs(tower, task, pairs, 2, seed=5)
+    samples = stacked_samples(sample_pairs(tower, task, pairs, 2, seed=5))
     targets = np.stack([pair.target for pair in pairs])
     found = power(samples.reshape(-1, *samples.shape[2:])).sum(axis=0) / 2
     radius = np.hypot(*np.meshgrid(*[np.fft.fftfreq(targets.shape[1])] * 2))
