@@ -203,10 +203,11 @@ def draw(address: str | Path, out: Path) -> None:
     """Write a contact sheet: samples of a bundle, or pairs.
 
     Raises:
-        UserError: the address holds neither.
+        UserError: the address, which may be a task's name, holds neither.
     """
-    if _is_bundle(str(address)):
-        rows = _sample_rows(str(address))
+    address = named_model(str(address))
+    if _is_bundle(address):
+        rows = _sample_rows(address)
         names = ["input", *(f"sample {i}" for i in range(_SAMPLES_SHOWN)), "target"]
     elif folder := _pairs_folder(Path(address)):
         pairs = PairIndex(folder, "train")[:_PAIRS_SHOWN]

@@ -22,11 +22,12 @@ def show_command(
     """Describe a bundle, a folder of pairs, a manifest or a checkpoint."""
 
     def run() -> None:
+        from chimle.bundles.task_models import named_model
         from chimle.cli.describe import describe, draw
 
         if image is not None:
             check_new(image)
-            check_outside(image, address)
+            check_outside(image, named_model(address))
         print_values(describe(address), as_json)
         if image is not None:
             draw(address, image)

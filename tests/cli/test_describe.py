@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from chimle.cli.describe import describe
+from chimle.cli.describe import describe, draw
 from chimle.data.manifests import SOURCE, write_records
+from tests.support.command import run
+from tests.support.projects import tiny_bundle
 
 
 @pytest.mark.parametrize("skipped", [0, 2])
@@ -16,3 +18,16 @@ def test_a_source_says_what_was_skipped_if_anything_was(tmp_path: Path, skipped:
     found = describe(tmp_path)
     assert found["files"] == 1
     assert found.get("skipped") == (skipped or None)
+
+
+def test_a_task_s_own_model_is_drawn_by_the_task_s_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_bundle(tmp_path / "models" / "colourization", "colourization")
+    monkeypatch.chdir(tmp_path)
+    for number, address in enumerate(("colourization", "models/colourization")):
+        draw(address, tmp_path / f"{number}.png")
+    assert (tmp_path / "0.png").read_bytes() == (tmp_path / "1.png").read_bytes()
+    inside = run("show", "colourization", "--image", "models/colourization/sheet.png", cwd=tmp_path)
+    assert inside.returncode == 2
+    assert "which is only read" in inside.stderr
