@@ -52,7 +52,12 @@ def compare(tower: Tower, path: Path) -> str:
     Raises:
         UserError: the recording does not fit the tower, or the outputs differ by more than allowed.
     """
-    recorded = _read(path)
+    recorded, levels = _read(path), tower.settings.levels
+    for key in ("codes", "outputs"):
+        if len(recorded[key]) != levels:
+            raise UserError(
+                f"{path} has `{key}` of {len(recorded[key])} levels, these weights have {levels}"
+            )
     inputs = recorded["inputs"]
     if tower.wiring is Wiring.SUPER_RESOLUTION:
         inputs = inputs[:1]
@@ -72,7 +77,7 @@ def compare(tower: Tower, path: Path) -> str:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not fit these weights ({reason})") from None
     text = ", ".join(f"{found:.1e}" for found, _ in differences)
-    if any(found > allowed for found, allowed in differences):
+    if not all(found <= allowed for found, allowed in differences):  # NaN is not.
         limits = max(allowed for _, allowed in differences)
         raise UserError(f"outputs differ from {path} by {text} per level, allowed is {limits:.1e}")
     return f"outputs equal {path}: largest difference per level {text}"

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from chimle.bundles.bundle import load_bundle
+from chimle.bundles.parity import compare
 from chimle.bundles.published_checkpoints import import_checkpoint, read_checkpoint
+from chimle.errors import UserError
 from chimle.settings.reading import build_settings
 from chimle.settings.run import RunSettings
 from chimle.tasks import Wiring
@@ -135,6 +137,28 @@ def test_recorded_outputs_are_compared(tmp_path: Path, task: str) -> None:
     assert not (tmp_path / "bundle").exists()
     torch.save({"inputs": inputs}, tmp_path / "half.pt")
     assert "is no recording" in run(*command, tmp_path / "half.pt").stderr
+
+
+@torch.no_grad()
+def test_what_is_not_compared_is_not_called_equal(tmp_path: Path) -> None:
+    settings = build_settings(RunSettings, {**TINY, "task": TASK, "preset": "test"}, "test")
+    tower = Tower(settings.tower, Wiring.GENERIC).eval()
+    inputs, drawn = conditioning(tower, 2), codes(tower, 2)
+    flat = [torch.cat((code.style, code.noise.flatten(1)), dim=1) for code in drawn]
+    outputs = tower(inputs, drawn)
+    file = tmp_path / "recorded.pt"
+    for count in (0, 2):
+        recorded = {"inputs": inputs, "codes": flat[:count], "outputs": outputs[:count]}
+        torch.save(recorded, file)
+        with pytest.raises(UserError, match=f"`codes` of {count} levels, these weights have 4"):
+            compare(tower, file)
+    torch.save({"inputs": inputs, "codes": flat, "outputs": [*outputs[:3], outputs[3] / 0]}, file)
+    with pytest.raises(UserError, match="outputs differ from"):
+        compare(tower, file)
+    outputs[1][0, 0, 0, 0] = torch.nan
+    torch.save({"inputs": inputs, "codes": flat, "outputs": outputs}, file)
+    with pytest.raises(UserError, match="outputs differ from"):
+        compare(tower, file)
 
 
 @needs_shared("parity/tim_generic.pt")
