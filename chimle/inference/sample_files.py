@@ -1,5 +1,6 @@
 """Sampling of image files for `chimle sample`: each image is read, sampled and written in turn."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -170,7 +171,8 @@ def find_tasks(arguments: Sequence[str], out: Path) -> FoundTasks:
             images.append(image)
     for name in arguments:
         folder = Path(name)
-        if folder.is_dir() and not any(image.path.is_relative_to(folder) for image in images):
+        is_folder = os.path.isdir(folder)  # noqa: PTH112 - False where it cannot be read
+        if is_folder and not any(image.path.is_relative_to(folder) for image in images):
             own = [one for one in left_out if one.path.is_relative_to(folder)]
             reasons = f" ({left_out_summary(own)})" if own else ""
             failed.append((name, f"{folder} holds no images{reasons}"))

@@ -167,11 +167,13 @@ def test_an_account_of_thirty_odd_files(tmp_path: Path, bundle: Path) -> None:
 def test_bad_arguments_do_not_end_the_batch(tmp_path: Path, bundle: Path) -> None:
     good = image(tmp_path / "good.png")
     (tmp_path / "empty").mkdir()
-    arguments = (tmp_path / "none.png", tmp_path / "empty", tmp_path / "*.jpg", good)
+    none, long = tmp_path / "none.png", tmp_path / f"{'long' * 99}.png"
+    arguments = (none, long, tmp_path / "empty", tmp_path / "*.jpg", good)
     found = account(bundle, *arguments, "-o", tmp_path / "out", code=2)
     errors = " ".join(entry["error"] for entry in found["failed"])
     for words in ("none.png does not exist", "holds no images", "*.jpg matches nothing"):
         assert words in errors
+    assert str(long) in errors
     assert [entry["image"] for entry in found["images"]] == [str(good)]
     assert (tmp_path / "out" / "good_00.png").is_file()
 
