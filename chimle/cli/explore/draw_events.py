@@ -57,6 +57,9 @@ def draw_events(model: Model, request: DrawRequest) -> Generator[Event, None, No
         drawn = model.draw(given, [mixture_of(name) for name in grid.names], code=code)
         for name, sample in zip(grid.names, drawn, strict=True):
             yield {"name": str(name), "png": _text_of(sample)}
+    except UserError as error:
+        yield {"error": str(error)}
+        return
     except (MemoryError, RuntimeError) as error:
         yield _undrawn(request, error)
         return

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import chimle
@@ -82,6 +83,19 @@ def test_a_full_memory_is_one_sentence(
         "street.png cannot be drawn (CUDA out of memory. Tried to allocate 20.00 GiB.): "
         "try a smaller image"
     )
+
+
+def test_a_model_that_computes_no_numbers_is_one_sentence(bundle: Path, tmp_path: Path) -> None:
+    model, file = chimle.load(bundle), tmp_path / "a.png"
+    file.write_bytes(png_bytes(noise_image((8, 8))))
+    with torch.no_grad():
+        for weights in model.bundle.tower.parameters():
+            weights.mul_(1e30)
+    first, event = events.draw_events(
+        model, events.DrawRequest(file, "a.png", True, grid_of({}, 4))
+    )
+    assert "rows" in first
+    assert event["error"].startswith(f"the model {bundle} computes values that are no numbers")
 
 
 def test_an_image_that_cannot_be_read_is_named_as_the_user_names_it(
