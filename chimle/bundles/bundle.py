@@ -97,10 +97,16 @@ def save_bundle(
         degradation: as the pairs' manifest records it; None: the defaults.
 
     Raises:
-        UserError: `folder` holds something else, which would be lost.
+        UserError: `folder` holds something else, which would be lost; or the weights are no finite
+            numbers, of which `load_bundle` makes no tower.
     """
     _check_replaceable(folder)
     state = {name: value.contiguous().cpu() for name, value in tower.state_dict().items()}
+    if strange := strange_weight(state):
+        raise UserError(
+            f"the weights `{strange}` have values that are no finite numbers: there is no model "
+            f"to write to {folder}"
+        )
     weights = save_safetensors(state)
     description = {
         "format": FORMAT,
@@ -238,9 +244,12 @@ def _empty_tower(settings: ModelSettings) -> tuple[Tower, int]:
     return tower, 4 * sum(value.numel() for value in state) + _HEADER_BYTES * len(state)
 
 
-def _is_finite(weights: Tensor) -> bool:
-    """Whether weights are real numbers and finite: others would draw black images."""
-    return not weights.is_complex() and bool(weights.float().isfinite().all())
+def strange_weight(state: Mapping[str, Tensor]) -> str | None:
+    """The first weights that are no finite real numbers, which would draw black images."""
+    for name, weights in state.items():
+        if weights.is_complex() or not weights.float().isfinite().all():
+            return name
+    return None
 
 
 def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
@@ -266,7 +275,7 @@ def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
         state: dict[str, Tensor] = load_safetensors(content)
     except SafetensorError as error:
         raise UserError(f"{path} is damaged ({error}): make or fetch it again") from None
-    if strange := next((name for name, v in state.items() if not _is_finite(v)), None):
+    if strange := strange_weight(state):
         raise UserError(
             f"{path}: `{strange}` has values that are no finite real numbers: make it again"
         )

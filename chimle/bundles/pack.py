@@ -8,9 +8,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from chimle.bundles.bundle import CARD, METRICS, SAMPLES, Bundle, save_bundle
+from chimle.bundles.bundle import CARD, METRICS, SAMPLES, Bundle, save_bundle, strange_weight
 from chimle.bundles.hub_licenses import hub_license
 from chimle.errors import UserError
 from chimle.images.contact_sheet import contact_sheet
@@ -130,6 +131,11 @@ def _fill(
     """Write a bundle with metrics, samples and card into an empty folder."""
     measured = _measured(bundle, project)
     tower = copy.deepcopy(bundle.tower).half() if half else bundle.tower
+    if half and (strange := strange_weight(tower.state_dict())):
+        raise UserError(
+            f"`{strange}` has weights beyond {torch.finfo(torch.half).max:,.0f}, which half "
+            "precision does not hold: leave out `--half`"
+        )
     save_bundle(folder, tower, bundle.settings, bundle.provenance, license_, bundle.degradation)
     gallery = project / "galleries" / bundle.settings.task
     has_samples = bool(measured) and _draw_samples(gallery, folder / SAMPLES)
@@ -158,7 +164,8 @@ def pack(
         address: where the card says that the bundle is.
 
     Raises:
-        UserError: `out` exists, or the project's metrics are those of another model.
+        UserError: `out` exists, the project's metrics are those of another model, or half precision
+            does not hold the weights.
     """
     if out.exists():
         raise UserError(f"{out} exists already: name another path or remove it")

@@ -1,5 +1,6 @@
 """Packed bundles: a card for any provenance, and one sentence for damaged metrics."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -110,3 +112,16 @@ def test_damaged_metrics_are_one_sentence(
     with pytest.raises(UserError, match=words):
         pack(replace(bundle, provenance=own), tmp_path / "out", None, tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_half_precision_does_not_hold_are_not_packed(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    large = copy.deepcopy(bundle)
+    with torch.no_grad():
+        next(large.tower.parameters()).flatten()[0] = 1e5
+    with pytest.raises(UserError, match=r"beyond 65,504, .*leave out `--half`"):
+        pack(large, tmp_path / "half", None, tmp_path, half=True)
+    assert not list(tmp_path.iterdir())
+    pack(large, tmp_path / "whole", None, tmp_path)
+    assert load_bundle(tmp_path / "whole")

@@ -83,6 +83,18 @@ def test_the_wrong_task_is_refused(tmp_path: Path) -> None:
     assert "draw 3 channels" in result.stderr
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_weights_that_are_no_finite_numbers_leave_no_bundle(tmp_path: Path, value: float) -> None:
+    settings = build_settings(RunSettings, {**TINY, "task": TASK, "preset": "test"}, "test")
+    state = published_state(Tower(settings.tower, Wiring.GENERIC))
+    state["level_2_out.0.bias"] = torch.full((3,), value, dtype=torch.float64)
+    torch.save(state, tmp_path / "weights.pth")
+    done = run("import", tmp_path / "weights.pth", "--task", TASK, "-o", tmp_path / "x")
+    assert done.returncode == 2
+    assert "no finite numbers" in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize("resolution", [4, 24, 0, -16])
 def test_a_resolution_that_levels_do_not_divide_is_named_as_it_was_typed(
     tmp_path: Path, resolution: int
