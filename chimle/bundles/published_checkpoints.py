@@ -22,8 +22,20 @@ _OUT = "level_1_out.0.weight_v"
 
 def _generator_state(content: Any) -> dict[str, Tensor] | None:
     """The first mapping of published parameters in a checkpoint, without a wrapper's prefix."""
-    if not isinstance(content, Mapping):
-        return None
+    pending, seen = [content], set[int]()
+    while pending:
+        inner = pending.pop()
+        if not isinstance(inner, Mapping) or id(inner) in seen:
+            continue
+        if found := _published(inner):
+            return found
+        seen.add(id(inner))  # A file may hold a mapping that holds itself.
+        pending += reversed(list(inner.values()))
+    return None
+
+
+def _published(content: Mapping[Any, Any]) -> dict[str, Tensor] | None:
+    """Published parameters of a mapping, without a wrapper's prefix; None: it holds others."""
     prefixes = ("", "module.", "netG.", "netG.module.", "generator.")
     for prefix in prefixes:
         found = {
@@ -33,7 +45,7 @@ def _generator_state(content: Any) -> dict[str, Tensor] | None:
         }
         if found and all(our_name(name) for name in found):
             return found
-    return next(filter(None, map(_generator_state, content.values())), None)
+    return None
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

@@ -64,7 +64,7 @@ def _packed_metrics(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_member(path, METRICS, 2**20))
         return {"metrics": dict(content["metrics"])}
-    except (UserError, ValueError, KeyError, TypeError):
+    except (UserError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

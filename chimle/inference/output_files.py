@@ -40,7 +40,7 @@ def input_of(path: Path) -> str | None:
             if not isinstance(mark, dict) or image.width * image.height > LARGEST_PIXELS:
                 return None
             unchanged = mark.get("pixels") == _digest(np.array(image))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, RecursionError, Image.DecompressionBombError):
         return None
     key = mark.get("input")
     return key if unchanged and isinstance(key, str) else None

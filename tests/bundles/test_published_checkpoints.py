@@ -95,6 +95,15 @@ def test_weights_that_are_no_finite_numbers_leave_no_bundle(tmp_path: Path, valu
     assert not (tmp_path / "x").exists()
 
 
+def test_a_checkpoint_that_holds_itself_is_one_sentence(tmp_path: Path) -> None:
+    endless: dict[str, object] = {"epoch": 3}
+    endless["state"] = endless
+    torch.save(endless, tmp_path / "weights.pth")
+    done = run("show", tmp_path / "weights.pth")
+    assert done.returncode == 2
+    assert "holds no published generator" in done.stderr
+
+
 @pytest.mark.parametrize("resolution", [4, 24, 0, -16])
 def test_a_resolution_that_levels_do_not_divide_is_named_as_it_was_typed(
     tmp_path: Path, resolution: int

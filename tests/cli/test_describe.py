@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from chimle.bundles.bundle import METRICS
 from chimle.cli.describe import describe, draw
 from chimle.data.manifests import SOURCE, write_records
 from tests.support.command import run
@@ -31,3 +32,14 @@ def test_a_task_s_own_model_is_drawn_by_the_task_s_name(
     inside = run("show", "colourization", "--image", "models/colourization/sheet.png", cwd=tmp_path)
     assert inside.returncode == 2
     assert "which is only read" in inside.stderr
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 10**5, '{"metrics": 3}', "{", '{"metrics": {"psnr": 9}}'],
+    ids=["deep", "number", "cut", "whole"],
+)
+def test_metrics_of_a_bundle_are_shown_or_left_out(tmp_path: Path, content: str) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle", "colourization", levels=1)
+    (bundle / METRICS).write_text(content)
+    assert describe(bundle).get("metrics") == ({"psnr": 9} if "psnr" in content else None)
