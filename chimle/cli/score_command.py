@@ -79,8 +79,9 @@ def score_command(
         if out is not None:
             check_folder(out)
         request = ScoreRequest(
-            outputs, targets, inputs, task, perceptual, inception, jpeg_quality, seed, features
-        )
+            outputs, targets, inputs, task, perceptual, inception, jpeg_quality, seed, features,
+            out,
+        )  # fmt: skip
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Printed below, and in the provenance.
             scores, content, left_out = score(request)

@@ -40,6 +40,7 @@ class ScoreRequest:
         jpeg_quality: of decompression's inputs, in Pillow's terms; None: the default.
         seed: of the bootstrap.
         features: folder that caches the networks' features; None: no cache.
+        out: folder that the scores will be written to; None: none.
     """
 
     outputs: Path
@@ -51,6 +52,7 @@ class ScoreRequest:
     jpeg_quality: int | None = None
     seed: int = 0
     features: Path | None = None
+    out: Path | None = None
 
 
 def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any], list[LeftOut]]:
@@ -74,7 +76,7 @@ def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any], list[LeftOut]]
             request.outputs,
             request.targets,
             request.inputs,
-            [] if request.features is None else [request.features],
+            [folder for folder in (request.features, request.out) if folder is not None],
         )
     found = matched.predictions
     if task is not None and any(files.input is None for files in found):

@@ -151,6 +151,11 @@ def test_where_nothing_can_be_written_nothing_is_scored(
     assert (root / "a.txt").read_text() == "kept"
 
 
+def test_scores_may_be_written_below_the_outputs(root: Path) -> None:
+    for _ in range(2):  # The second time the folder is there.
+        assert scored(root, "-o", root / "outputs" / "scores")["provenance"]["n"] == 2
+
+
 def test_features_may_be_kept_below_the_outputs(root: Path) -> None:
     place = root / "outputs" / "features"
     first = scored(root, "--features", place)
