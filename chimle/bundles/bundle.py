@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
@@ -273,8 +272,12 @@ def load_bundle(bundle: Path, device: str = "cpu") -> Bundle:
         raise UserError(f"{path} is damaged: its SHA-256 is another: make or fetch it again")
     try:
         state: dict[str, Tensor] = load_safetensors(content)
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged ({error}): make or fetch it again") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - such as KeyError for a type that torch lacks
+        raise UserError(
+            f"{path} is damaged ({first_line(error)}): make or fetch it again"
+        ) from None
     if strange := strange_weight(state):
         raise UserError(
             f"{path}: `{strange}` has values that are no finite real numbers: make it again"

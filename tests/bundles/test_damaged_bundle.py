@@ -122,6 +122,25 @@ def test_a_device_or_pipe_is_not_read(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("dtype", "shape", "size"),
+    [("F8_E8M0", [1], 1), ("F4", [2], 1), ("F16", [0, 2**40, 2**40], 0), ("F99", [1], 1)],
+)
+def test_numbers_that_torch_does_not_hold_are_one_sentence(
+    tmp_path: Path, dtype: str, shape: list[int], size: int
+) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle", TASK)
+    tensor = {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}
+    header = json.dumps({"weights": tensor}).encode()
+    content = len(header).to_bytes(8, "little") + header + bytes(size)
+    (bundle / "weights.safetensors").write_bytes(content)
+    description = json.loads((bundle / "bundle.json").read_text())
+    del description["weights_sha256"]
+    (bundle / "bundle.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match=r"weights\.safetensors (is damaged|does not fit)"):
+        load(bundle)
+
+
+@pytest.mark.parametrize(
     "value", [torch.tensor(float("nan")), torch.tensor(float("-inf")), torch.tensor(1j)]
 )
 def test_weights_that_are_no_finite_numbers_draw_no_black_images(
