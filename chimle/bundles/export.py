@@ -120,6 +120,7 @@ def _dynamic(inputs: list[list[Tensor]], any_size: bool) -> Any:
 def _onnx_of(module: Exported, inputs: list[list[Tensor]], any_size: bool) -> bytes:
     """The content of an ONNX file."""
     try:
+        import onnxruntime  # noqa: F401 - checks the file once it is made, which takes long
         import onnxscript  # noqa: F401
     except ImportError:
         raise UserError(

@@ -143,3 +143,14 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr == f"error: File too large ({out})\n"
     assert done.returncode == 2
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("package", ["onnxscript", "onnxruntime"])
+def test_a_package_that_is_absent_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    bundle = chimle.load(tiny_bundle(tmp_path / "bundle", "night_to_day")).bundle
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=r"pip install 'chimle\[export\]'"):
+        export(bundle, tmp_path / "tower.onnx", "onnx")
+    assert not (tmp_path / "tower.onnx").exists()
