@@ -80,7 +80,8 @@ def score(request: ScoreRequest) -> tuple[Scores, dict[str, Any], list[LeftOut]]
         )
     found = matched.predictions
     if task is not None and any(files.input is None for files in found):
-        raise UserError("`--task` measures agreement with inputs: name their folder by `--inputs`")
+        where = "give the column `input`" if is_table else "name their folder by `--inputs`"
+        raise UserError(f"`--task` measures agreement with inputs: {where}")
     device = str(choose_device())
     config = EvaluationConfig(
         perceptual=load_perceptual(request.perceptual, device, parameter="--weights"),

@@ -113,6 +113,8 @@ def test_bad_usage_is_refused_with_one_sentence(root: Path) -> None:
         run(root, "--targets", root / "targets", outputs="samples.csv"), "leave out the folders"
     )
     refused(run(root, "--task", "colourization"), "--inputs")
+    (root / "pairs.csv").write_text("output,target\noutputs/image_0_0.png,targets/image_0.png\n")
+    refused(run(root, "--task", "colourization", outputs="pairs.csv"), "the column `input`")
     refused(run(root, "--task", "painting"), "unknown task")
     refused(run(root, "--inception", root / "nowhere.pth"), "nowhere.pth does not exist")
     refused(run(root, outputs="nowhere.csv"), "does not exist")
