@@ -211,6 +211,13 @@ def test_a_file_that_is_no_image_is_named(page: Any) -> None:
     assert not captions(page)
 
 
+def test_an_example_that_does_not_come_is_said(page: Any) -> None:
+    page.route("**/example", lambda route: route.fulfill(status=503, body="Service Unavailable"))
+    page.locator("#example").click()
+    page.locator("#error", has_text="Service Unavailable").wait_for(timeout=60_000)
+    assert not captions(page)
+
+
 def test_a_name_is_text_and_no_markup(page: Any) -> None:
     drop(page, b"no image", "<img src=x onerror=alert(1)>.png")
     page.locator("#error", has_text="<img src=x onerror=alert(1)>.png").wait_for(timeout=60_000)
