@@ -93,7 +93,8 @@ def _describe_source(folder: Path) -> dict[str, Any]:
         count, size = count + 1, size + record["bytes"]
         shorter = min(record["width"], record["height"])
         least, most = min(least, shorter), max(most, shorter)
-        if len(origins) <= _ORIGINS_SHOWN:
+        # The files of a folder have no version, only a path each.
+        if len(origins) <= _ORIGINS_SHOWN and ("version" in record or header["kind"] != "folder"):
             origins.add(record.get("version") or record["source"])
     shown = sorted(origins)[:_ORIGINS_SHOWN]
     found = {
@@ -102,9 +103,12 @@ def _describe_source(folder: Path) -> dict[str, Any]:
         "files": count,
         "megabytes": round(size / 1e6, 1),
         "shorter_sides": [least, most],
-        "versions": [*shown, "..."] if len(origins) > _ORIGINS_SHOWN else shown,
     }
-    return found | ({"skipped": len(header["skipped"])} if header["skipped"] else {})
+    if shown:
+        found["versions"] = [*shown, "..."] if len(origins) > _ORIGINS_SHOWN else shown
+    if header["skipped"]:
+        found["skipped"] = len(header["skipped"])
+    return found
 
 
 def _describe_data(folder: Path) -> dict[str, Any]:

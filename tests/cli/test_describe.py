@@ -1,6 +1,7 @@
 """What `chimle show` says of an address, and the contact sheet that it writes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,16 @@ def test_a_source_says_what_was_skipped_if_anything_was(tmp_path: Path, skipped:
     found = describe(tmp_path)
     assert found["files"] == 1
     assert found.get("skipped") == (skipped or None)
+    assert "versions" not in found  # A folder's files have none.
+
+
+def test_a_source_names_few_versions(tmp_path: Path) -> None:
+    header: dict[str, Any] = {"kind": "archive", "side_by_side": None, "skipped": []}
+    record = {"sha256": "0", "phash": "0", "source": "a", "bytes": 9, "width": 3, "height": 4}
+    for count, shown in ((1, ["0"]), (9, ["0", "1", "2", "3", "4", "..."])):
+        records = [{**record, "file": f"targets/{n}.png", "version": str(n)} for n in range(count)]
+        write_records(tmp_path, SOURCE, header, records)
+        assert describe(tmp_path)["versions"] == shown
 
 
 def test_a_task_s_own_model_is_drawn_by_the_task_s_name(
