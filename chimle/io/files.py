@@ -229,6 +229,23 @@ def locked(
         os.close(descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock of a file, as `locked` takes it.
+
+    The file is neither made nor changed. One that is gone, or another user's, is not held.
+    """
+    if fcntl is None:
+        if not Path(f"{path}.held").exists():
+            return False
+        with _held_without_fcntl(path, wait=False, on_wait=lambda: None) as free:
+            return not free
+    try:
+        with path.open("rb") as stream:
+            return not _lock(stream.fileno(), wait=False, on_wait=lambda: None)
+    except OSError:
+        return False
+
+
 def _open_lock(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

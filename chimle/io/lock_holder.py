@@ -6,28 +6,9 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 _LONGEST = 400
 """Bytes of a note that are read."""
 _NOTE = re.compile(r"(?P<process>\d{1,10}) (?P<start>\d+|-) (?P<host>\S+)\n")
-
-
-def is_held(path: Path) -> bool:
-    """Whether a process holds a lock; its file is neither made nor changed."""
-    if fcntl is None:
-        return False
-    try:
-        with path.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # It is gone, or another user's.
-        return False
-    return False
 
 
 def write_holder(lock: int) -> None:

@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 
 from chimle.errors import UserError, first_line
-from chimle.io.files import locked, put_in_place, replaced_folder, resolved, shortened, write_text
+from chimle.io.files import (
+    is_held,
+    locked,
+    put_in_place,
+    replaced_folder,
+    resolved,
+    shortened,
+    write_text,
+)
 
 
 def test_a_held_lock_is_reported_or_waited_for(tmp_path: Path) -> None:
@@ -25,9 +33,13 @@ def test_a_held_lock_is_reported_or_waited_for(tmp_path: Path) -> None:
         assert first is not None
         with locked(path, wait=False, on_wait=lambda: waited.append("x")) as second:
             assert second is None
+        assert is_held(path)
     assert not waited
+    assert not is_held(path)
     with locked(path, wait=False) as again:
         assert again is not None
+    assert not is_held(tmp_path / "none")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
 
 
 def test_a_full_disk_keeps_what_a_folder_of_another_disk_was_to_replace(
@@ -63,8 +75,9 @@ def test_a_full_disk_keeps_what_a_folder_of_another_disk_was_to_replace(
 WITHOUT_FCNTL = """
 import sys; from pathlib import Path
 sys.modules["fcntl"] = None
-from chimle.io.files import locked
+from chimle.io.files import is_held, locked
 waits = lambda: print("waits", flush=True)
+print("in use" if is_held(Path(sys.argv[1])) else "free", flush=True)
 with locked(Path(sys.argv[1]), wait="wait" in sys.argv, on_wait=waits) as held:
     print("held" if held is not None else "not held", flush=True)
     sys.stdin.read()
@@ -84,19 +97,19 @@ def test_locks_where_the_system_has_no_fcntl(tmp_path: Path) -> None:
         return process.stdout.readline().strip()
 
     with start() as first:
-        assert line(first) == "held"
+        assert (line(first), line(first)) == ("free", "held")
         with start() as second:
-            assert line(second) == "not held"
+            assert (line(second), line(second)) == ("in use", "not held")
             second.communicate()
         with start("wait") as third:
-            assert line(third) == "waits"
+            assert (line(third), line(third)) == ("in use", "waits")
             first.kill()
             first.wait()  # Until then its number is taken.
             assert line(third) == "held"
             assert third.communicate()[0] == ""
             assert third.returncode == 0
         with start() as fourth:
-            assert line(fourth) == "held"
+            assert (line(fourth), line(fourth)) == ("free", "held")
             fourth.communicate()
 
 
