@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chimle.errors import UserError
-from chimle.io.files import locked, sha256_of, write_text
+from chimle.io.files import locked, write_text
 from chimle.io.versions import Known, Version
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -83,20 +83,3 @@ def _version(entry: dict[str, Any]) -> Version:
     if not good or not (size is None or type(size) is int):
         raise ValueError
     return Version(size, *texts)
-
-
-def sha256_of_unchanged(path: Path, scratch: Path) -> str:
-    """SHA-256 of a file, cached until its size, modification time or inode changes."""
-    stat = path.stat()
-    key = f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}"
-    notes = scratch / "hashes.json"
-    with locked(scratch / "hashes.lock"):
-        try:
-            known = json.loads(notes.read_text(encoding="utf-8"))
-            if _SHA256.fullmatch(known[key]):
-                return str(known[key])
-        except (OSError, ValueError, KeyError, TypeError):
-            known = {}
-        found = sha256_of(path)
-        write_text(notes, json.dumps({**known, key: found}))
-        return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chimle.data.fetch.archives import DamagedError, unpack
-from chimle.data.fetch.checksums import ChecksumStore, sha256_of_unchanged
+from chimle.data.fetch.checksums import ChecksumStore
 from chimle.data.fetch.source_addresses import checksum_key, download_name, file_name
 from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
@@ -17,6 +17,7 @@ from chimle.data.file_names import Names
 from chimle.errors import TransientError, UserError
 from chimle.io.download import Download, DownloadSpec, Remote, retry
 from chimle.io.files import write_text
+from chimle.io.hash_cache import sha256_of_unchanged
 from chimle.io.journal import read_lines
 from chimle.io.urls import plain
 from chimle.io.versions import Known, Version
