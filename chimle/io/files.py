@@ -126,6 +126,14 @@ def no_file_reason(path: Path) -> str | None:
     return "is no regular file" if path.exists() else "does not exist"
 
 
+def write_other_text(path: Path, content: str) -> bool:
+    """`write_text`, where the file is missing or holds another text; returns whether it was."""
+    if path.is_file() and path.read_bytes() == content.encode("utf-8"):
+        return False
+    write_text(path, content)
+    return True
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, read in chunks."""
     with path.open("rb") as stream:
@@ -150,7 +158,7 @@ def put_in_place(folder: Path, path: Path) -> None:
     """Move a finished folder to `path`, replacing what is there, or what it links to.
 
     Where it lies on another disk it is copied beside `path` first: what is there stays until all
-    of the new one is.
+    of the new one is. Whenever the process ends, `folder` is whole or gone.
 
     Raises:
         UserError: `path` is a loop of links, or a file cannot be copied to its disk.
@@ -168,15 +176,26 @@ def put_in_place(folder: Path, path: Path) -> None:
     new, old = (path.with_name(_hidden_name(path, end)) for end in ("new", "old"))
     for left in (new, old):  # By a process that was killed.
         shutil.rmtree(left, ignore_errors=True)
+    is_near = folder.stat().st_dev == path.parent.stat().st_dev
     try:
-        if folder.stat().st_dev != path.parent.stat().st_dev:
-            folder = Path(shutil.move(folder, new, copy_function=copied))
+        if not is_near:
+            shutil.copytree(folder, new, symlinks=True, copy_function=copied)
         if path.exists():
             path.rename(old)
-        shutil.move(folder, path)
+        shutil.move(folder if is_near else new, path)
+        if not is_near:
+            _remove_at_once(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_at_once(folder: Path) -> None:
+    """Remove a folder, of which a process that ends meanwhile leaves nothing under its name."""
+    renamed = folder.with_name(_hidden_name(folder, "removed"))
+    shutil.rmtree(renamed, ignore_errors=True)
+    folder.rename(renamed)
+    shutil.rmtree(renamed)
 
 
 @contextmanager

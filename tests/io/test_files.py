@@ -72,6 +72,34 @@ def test_a_full_disk_keeps_what_a_folder_of_another_disk_was_to_replace(
     assert [entry.name for entry in tmp_path.iterdir()] == ["pairs"]
 
 
+def test_a_process_that_ends_while_a_folder_is_moved_leaves_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one would take what is left for all of it, as a finished pairing's work."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system")
+    remove = shutil.rmtree
+
+    def killed(path: Path, *arguments: object, **more: object) -> None:
+        if not Path(path).is_relative_to(memory) or not Path(path).exists():
+            return remove(path, *arguments, **more)  # type: ignore[arg-type]
+        (Path(path) / "a").unlink()
+        raise KeyboardInterrupt
+
+    with tempfile.TemporaryDirectory(dir=memory) as other:
+        folder = Path(other) / "staging"
+        folder.mkdir()
+        for name in ("a", "b"):
+            (folder / name).write_text(name)
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "rmtree", killed)
+            with pytest.raises(KeyboardInterrupt):
+                put_in_place(folder, tmp_path / "pairs")
+        assert not folder.exists()
+    assert sorted(file.name for file in (tmp_path / "pairs").iterdir()) == ["a", "b"]
+
+
 WITHOUT_FCNTL = """
 import sys; from pathlib import Path
 sys.modules["fcntl"] = None
