@@ -40,6 +40,13 @@ def _watch_parent() -> None:
     end_after(parent.join)
 
 
+def _usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS and Windows tell no more.
+
+
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Processes started in the block compute with one thread each: there is one per core."""
@@ -163,7 +170,7 @@ def journalled(
     journal.parent.mkdir(parents=True, exist_ok=True)
     started = reported = time.monotonic()
     with names_written(journal), journal.open("a", encoding="utf-8") as stream:
-        results = _results(work, items[done:], workers or len(os.sched_getaffinity(0)))
+        results = _results(work, items[done:], workers or _usable_cores())
         for number, result in enumerate(results, start=1):
             stream.write(json.dumps(result, separators=(",", ":")) + "\n")
             stream.flush()

@@ -37,6 +37,15 @@ def test_a_killed_worker_is_one_sentence(tmp_path: Path) -> None:
     assert list(read_lines(journal)) == [number(item) for item in items]
 
 
+def test_a_system_that_does_not_tell_a_process_its_cores_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As macOS, whose Python has no such function."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert journalled(tmp_path / "journal.jsonl", [1, 2], number) == 0
+    assert list(read_lines(tmp_path / "journal.jsonl")) == [number(1), number(2)]
+
+
 @pytest.mark.parametrize("damaged", [b'{"item"', b"\0" * 12 + b"\n", b"\0" * 12, b"7\n", b"\xff\n"])
 def test_a_damaged_journal_is_continued_before_the_damage(tmp_path: Path, damaged: bytes) -> None:
     items, journal = list(range(6)), tmp_path / "journal.jsonl"
