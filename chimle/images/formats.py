@@ -3,6 +3,7 @@
 import os
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 from PIL import Image
 
@@ -33,6 +34,8 @@ _FORMATS = (
 (MPEG), hold data instead of images (HDF5), or are read on Windows only (WMF)."""
 _HEIF_EXTENSIONS = frozenset({".heic", ".heif", ".heics", ".heifs", ".hif"})
 _MORE_EXTENSIONS = {".mpo": "MPO", ".jif": "JPEG", ".jpf": "JPEG2000"}
+_USUAL = {"JPEG": ".jpg", "JPEG2000": ".jp2", "SUN": ".ras", "TIFF": ".tif"}
+"""Extensions of formats whose name is none."""
 _RAW = (
     "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl sr2 "
     "srf srw x3f"
@@ -72,6 +75,20 @@ def image_extensions() -> frozenset[str]:
 def extension_of(name: str) -> str:
     """A file name's extension in lower case, with its dot; empty if it has none."""
     return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a name need not be a path
+
+
+def usual_extension(name: str) -> str:
+    """The extension of a format that is read, by Pillow's name."""
+    return _USUAL.get(name, f".{name.lower()}")
+
+
+def extension_of_content(path: Path) -> str | None:
+    """The extension that a file of this content usually has; None if it is no image."""
+    try:
+        with Image.open(path, formats=decodable_formats()) as image:
+            return usual_extension(image.format or "")
+    except Exception:  # noqa: BLE001 - decoders raise almost anything
+        return None
 
 
 def reason_against(name: str) -> str | None:

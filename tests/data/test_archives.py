@@ -1,11 +1,14 @@
 """What archives and single images become when they are unpacked."""
 
 import errno
+import io
 
 import pytest
+from PIL import Image
 
 from chimle.data.fetch.unpacking import damage
 from chimle.errors import UserError
+from chimle.images.formats import usual_extension
 from chimle.io.files import sha256_of
 from tests.support.fetched import ARCHIVE, PHOTOS, fetched, records
 from tests.support.world import TASK, World, png, tar, zip_
@@ -40,6 +43,15 @@ def test_an_image_is_passed_through(world: World) -> None:
     address = world.serve(png(), path="/other.png")
     assert fetched(world) == {"other.png": png()}
     assert records(world)[0]["source"] == address
+
+
+@pytest.mark.parametrize("kind", ["JPEG2000", "TIFF", "WEBP", "SGI"])
+def test_an_image_of_any_format_is_passed_through(world: World, kind: str) -> None:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png())).save(buffer, format=kind)
+    world.serve(buffer.getvalue(), path="/photo")
+    (name,) = fetched(world)
+    assert name == f"photo{usual_extension(kind)}"
 
 
 def test_a_record_says_where_its_file_comes_from(world: World) -> None:

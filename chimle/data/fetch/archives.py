@@ -14,8 +14,6 @@ import zipfile
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-from PIL import Image
-
 from chimle.data.fetch.unpacking import (
     ALTERNATIVE,
     DAMAGE_ERRORS,
@@ -30,6 +28,7 @@ from chimle.data.fetch.unpacking import (
 from chimle.data.file_names import Names, printable
 from chimle.errors import UserError
 from chimle.images.decode import SUFFIXES
+from chimle.images.formats import extension_of_content
 
 _BLOCK = tarfile.BLOCKSIZE
 _LONGEST_HEADER = 2**20
@@ -169,17 +168,6 @@ def _unpack_zip(path: Path, unpacking: Unpacking) -> None:
                 unpacking.file(name, content)
 
 
-def _image_suffix(path: Path) -> str | None:
-    """The extension of an image file's format; None if it is no image."""
-    try:
-        with Image.open(path) as image:
-            kind = (image.format or "").lower()
-    except Exception:  # noqa: BLE001 - decoders raise almost anything
-        return None
-    suffix = {"jpeg": ".jpg", "tiff": ".tif"}.get(kind, f".{kind}")
-    return suffix if suffix in SUFFIXES else None
-
-
 def _pass_through(path: Path, name: str, suffix: str, unpacking: Unpacking) -> None:
     if Path(name).suffix.lower() not in SUFFIXES:
         name = f"{name or 'image'}{suffix}"
@@ -203,7 +191,7 @@ def _unpack(path: Path, name: str, unpacking: Unpacking) -> None:
     if head.startswith(b"\xfd7zXZ\x00"):
         with lzma.open(path) as xz:
             return _unpack_tar(xz, unpacking)
-    if suffix := _image_suffix(path):
+    if suffix := extension_of_content(path):
         return _pass_through(path, name, suffix, unpacking)
     if _is_tar(head):
         with path.open("rb") as stream:
