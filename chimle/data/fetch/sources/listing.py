@@ -2,15 +2,18 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from chimle.data.fetch.source_addresses import file_name, local_path
 from chimle.data.fetch.sources.pinned import LocalFile, PinnedFile, RemoteFile
 from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
-from chimle.data.file_names import BadNameError, printable, safe_name
+from chimle.data.file_names import BadNameError, Names, printable, safe_name
 from chimle.errors import UserError
+from chimle.images.decode import SUFFIXES
+from chimle.images.formats import RAW_EXTENSIONS, extension_of, extension_of_content
 from chimle.io.csv_rows import opened_csv
 from chimle.io.files import names_written, sha256_of
 from chimle.io.http import HttpFile
@@ -24,30 +27,43 @@ def read_listing(listing: ListingSettings, root: Path) -> dict[str, str]:
     Raises:
         UserError: the file is missing or no CSV, lacks a column, or a row is invalid.
     """
-    path, found = root / listing.file, dict[str, str]()
+    path, found, names = root / listing.file, dict[str, str](), Names()
     with opened_csv(path, "source.listing.file") as (table, rows):
         for column in (listing.name_column, listing.address_column):
             if column not in table.columns:
                 known = ", ".join(table.columns)
                 raise UserError(f"{path} has no column `{column}`: it has {known or 'none'}")
         for row in rows:
-            name = PurePosixPath(row.get(listing.name_column, "").strip())
+            stem = _without_extension(row.get(listing.name_column, "").strip())
             address = row.get(listing.address_column, "").strip()
-            stem = name.with_suffix("").as_posix() if name.name else ""
-            if not stem or len(name.parts) != 1 or stem.startswith(".") or not address:
+            if not stem or "/" in stem or stem.startswith(".") or not address:
                 raise UserError(f"{path}, line {table.line}: needs a plain name and an address")
+            if stem in found:
+                raise UserError(f"{path}, line {table.line}: `{stem}` is there twice")
             try:
-                safe_name(stem)
+                names.add(safe_name(stem))
             except BadNameError as error:
                 raise UserError(
                     f"{path}, line {table.line}: {printable(stem)} {error}: rename it"
                 ) from None
-            if stem in found:
-                raise UserError(f"{path}, line {table.line}: `{stem}` is there twice")
             found[stem] = address
     if not found:
         raise UserError(f"{path} lists no image")
     return found
+
+
+def _without_extension(name: str) -> str:
+    """A name without the extension of an image; what else is behind a dot belongs to the name."""
+    extension = extension_of(name)
+    return name[: -len(extension)] if extension in SUFFIXES | RAW_EXTENSIONS else name
+
+
+def _extension(address: str, path: Path) -> str:
+    """The extension of a fetched image: its address's, or else its content's."""
+    named = extension_of(file_name(address))
+    if named in SUFFIXES | RAW_EXTENSIONS:
+        return named
+    return extension_of_content(path) or named
 
 
 class Listing:
@@ -65,20 +81,25 @@ class Listing:
     def fetch(self, work: Path) -> Collection:
         """Download all of them."""
         tree, origins = work / "tree", dict[str, Mapping[str, str]]()
-        tree.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(tree, ignore_errors=True)  # Links of a run that was killed.
+        tree.mkdir(parents=True)
+        files = []
         for name, address, file in self._files():
             fetched = file.fetch()
-            file.record()
-            ending = PurePosixPath(file_name(address)).suffix.lower()
-            path = tree / f"{name}{ending}"
-            path.unlink(missing_ok=True)
+            files.append(file)
+            path = tree / f"{name}{_extension(address, fetched.path)}"
             try:
                 path.symlink_to(fetched.path.resolve())
             except OSError:  # File systems of removable disks have no links.
                 with names_written(path):
                     shutil.copyfile(fetched.path, path)
             origins[str(path)] = {"source": plain(address), "version": fetched.sha256}
-        return select(self.settings, tree, origins.__getitem__)
+
+        def record() -> None:  # Once all of them are images: a server may send a page instead.
+            for file in files:
+                file.record()
+
+        return replace(select(self.settings, tree, origins.__getitem__), record=record)
 
     def forget(self) -> None:
         """Remove the recorded checksums of all images."""
