@@ -119,7 +119,8 @@ class TimelapseSettings(Settings):
     """Days that a night is paired with, as far as there are so many. All of a camera's days are
     used about equally often."""
     split: Literal["camera", "date"] = "camera"
-    """What never straddles splits: a camera, or a date (of nights as of days)."""
+    """What never straddles splits: a camera, or a date (of nights as of days), which is by the sun
+    where the camera's place is known, else in UTC."""
 
     @model_validator(mode="after")
     def _dates_are_known(self) -> "TimelapseSettings":

@@ -183,6 +183,14 @@ def test_a_wrong_clock_and_the_sun(tmp_path: Path) -> None:
         lapse(tmp_path, **away)
 
 
+def test_a_place_of_no_camera_is_refused(tmp_path: Path) -> None:
+    """A misspelt one would be judged by its light, without a word."""
+    write_camera(tmp_path / "cameras" / "town", {"day": days(1), "night": nights(1)})
+    words = r"`pair\.timelapse\.cameras` names tonw, but no folder of the source is called so"
+    with pytest.raises(UserError, match=words):
+        lapse(tmp_path, cameras={"town": FRANKFURT, "tonw": FRANKFURT})
+
+
 def test_annotations_judge_alone(tmp_path: Path) -> None:
     """Frames without stamps, as Transient Attributes has them."""
     folder = tmp_path / "cameras" / "00000064"

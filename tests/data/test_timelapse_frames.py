@@ -4,7 +4,7 @@ import base64
 import contextlib
 import warnings
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from chimle.data.pair.timelapse.align import (
     rejection_reason,
 )
 from chimle.data.pair.timelapse.balance import balanced
-from chimle.data.pair.timelapse.dates import date_splits
+from chimle.data.pair.timelapse.dates import date_of, date_splits
 from chimle.data.pair.timelapse.frames import (
     Frame,
     Rejected,
@@ -222,6 +222,26 @@ def test_moved_frames_are_put_back_and_others_rejected() -> None:
 
 
 DATES = st.lists(st.integers(1, 9).map("2013-05-{:02}".format), max_size=6, unique=True).map(sorted)
+
+
+@given(
+    longitude=st.floats(-180, 180),
+    hours=st.tuples(st.floats(0.01, 11.99), st.floats(0.01, 11.99)),
+)
+def test_a_night_and_a_day_have_one_date_wherever_the_camera_is(
+    longitude: float, hours: tuple[float, float]
+) -> None:
+    """By UTC, a night in Tokyo and a day in California would lie in two splits."""
+    place = CameraSettings(latitude=0, longitude=longitude)
+    thumbnail = np.zeros((1, 1, 3), np.uint8)
+    for kind, begins in ((Class.DAY, 6), (Class.NIGHT, 18)):
+        start = datetime(2013, 5, 2, begins, tzinfo=UTC) - timedelta(hours=longitude / 15)
+        times = [start + timedelta(hours=passed) for passed in hours]
+        frames = [Frame("", "c/1", "c", (9, 9), 0, thumbnail, time) for time in times]
+        assert {date_of(one, kind, place) for one in frames} == {"2013-05-02"}
+    assert date_of(frames[0], kind, CameraSettings(latitude=0, longitude=0)) == date_of(
+        frames[0], kind, None
+    )
 
 
 @settings(max_examples=300)

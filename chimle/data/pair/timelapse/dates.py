@@ -7,12 +7,21 @@ from chimle.data.pair.splits import first_by_hash, split_by_hash
 from chimle.data.pair.timelapse.frames import Frame
 from chimle.data.pair.timelapse.light_classes import Class
 from chimle.settings.pair import PairSettings
+from chimle.settings.timelapse import CameraSettings
+
+_DEGREES_PER_HOUR = 15
+"""Of longitude, that the sun passes."""
 
 
-def date_of(frame: Frame, class_: Class) -> str:
-    """The date of a day, or the one on which a night began, UTC."""
+def date_of(frame: Frame, class_: Class, place: CameraSettings | None) -> str:
+    """The date of a day, or the one on which a night began.
+
+    By the sun at the camera's place, so that no night or day has two dates; in UTC where the place
+    is not known.
+    """
     assert frame.time is not None
-    moment = frame.time - timedelta(hours=12) if class_ is Class.NIGHT else frame.time
+    ahead = place.longitude / _DEGREES_PER_HOUR if place else 0.0
+    moment = frame.time + timedelta(hours=ahead - 12 if class_ is Class.NIGHT else ahead)
     return moment.date().isoformat()
 
 

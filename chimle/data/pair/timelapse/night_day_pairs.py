@@ -36,7 +36,7 @@ from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.io.journal import journalled, read_lines
 from chimle.settings.pair import PairStageSettings
-from chimle.settings.timelapse import TimelapseSettings
+from chimle.settings.timelapse import CameraSettings, TimelapseSettings
 
 SHOWN = 4
 """Frames of each class per camera in a contact sheet."""
@@ -133,15 +133,16 @@ def _pairs(
     timelapse = settings.pair.timelapse
     assert timelapse is not None
     splits: dict[str, str] = {}
+    place = timelapse.cameras.get(camera.name)
     if timelapse.split == "date":
         dates = {
-            kind: sorted({date_of(frame, kind) for frame in camera.frames[kind]})
+            kind: sorted({date_of(frame, kind, place) for frame in camera.frames[kind]})
             for kind in (Class.DAY, Class.NIGHT)
         }
         splits = date_splits(dates, settings.pair, settings.seed)
 
     def split_of(frame: Frame, kind: Class) -> str | None:
-        return splits[date_of(frame, kind)] if splits else None
+        return splits[date_of(frame, kind, place)] if splits else None
 
     nights, days = (
         [f for f in camera.frames[kind] if size_filter.fits(f.file, *f.size)]
@@ -155,7 +156,7 @@ def _pairs(
             for night in mine:
                 rejected.add(night.name, "no day to pair it with", f"split {split}" * bool(split))
         for night, day in balanced(mine, theirs, timelapse.days_per_night, settings.seed):
-            pair = _planned(camera, night, day, split)
+            pair = _planned(camera, night, day, split, place)
             reason = size_filter.common_square_fits(day.file, night.file, pair.box[2])
             if reason is None:
                 paired |= {night.file, day.file}
@@ -167,11 +168,13 @@ def _pairs(
             size_filter.leave_out(file, reason)
 
 
-def _planned(camera: Camera, night: Frame, day: Frame, split: str | None) -> PairSpec:
+def _planned(
+    camera: Camera, night: Frame, day: Frame, split: str | None, place: CameraSettings | None
+) -> PairSpec:
     """The pair of a night and a day."""
     shifts = [camera.poses[frame.name].shift for frame in (day, night)]
     box, input_box = common_square(day.size, shifts)
-    group = camera.name if split is None else f"{camera.name}/{date_of(night, Class.NIGHT)}"
+    date = "" if split is None else f"/{date_of(night, Class.NIGHT, place)}"
     notes = {
         "camera": camera.name,
         "night": {"frame": night.name, "time": _time(night), "shift": shifts[1]},
@@ -179,7 +182,7 @@ def _planned(camera: Camera, night: Frame, day: Frame, split: str | None) -> Pai
     }
     return PairSpec(
         id=pair_id(f"{camera.name}/{night.short}/{day.short}"),
-        group=group,
+        group=f"{camera.name}{date}",
         target=day.file,
         box=box,
         input=night.file,
@@ -239,10 +242,17 @@ def plan_timelapse(
         size_filter: checks the size of the common square.
 
     Raises:
-        UserError: no frame can be used, or no camera has both nights and days.
+        UserError: no frame can be used, no camera has both nights and days, or the settings give
+            the place of a camera that is none.
     """
     timelapse = settings.pair.timelapse
     assert timelapse is not None
+    folders = {camera_of(record["file"].split("/", 1)[1]) for record in records}
+    if unknown := sorted(set(timelapse.cameras) - folders):
+        raise UserError(
+            f"`pair.timelapse.cameras` names {unknown[0]}, but no folder of the source is called "
+            "so: fix its spelling or remove it"
+        )
     work.mkdir(parents=True, exist_ok=True)
     records = sorted(
         records, key=lambda record: (camera_of(record["file"].split("/", 1)[1]), record["file"])
