@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,12 @@ def code_version(program: Path) -> str:
     for name in import_closure(program):
         state.update(f"{name}\0".encode() + (ROOT / name).read_bytes())
     return state.hexdigest()
+
+
+@cache
+def running_code(program: Path) -> str:
+    """`code_version` of what this process runs: files that change later are not read again."""
+    return code_version(program)
 
 
 def commit(program: Path) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from PIL import Image
 from chimle.data.augmentation import centre
 from chimle.data.batch import make_batch
 from chimle.data.dataset import PairIndex, pairs_hash
+from chimle.data.fetch import fetching
 from chimle.data.fetch.fetching import fetch
 from chimle.data.fetch.sources.selection import find_images
 from chimle.data.manifests import PAIRS, read_records
+from chimle.data.pair import make_pairs as making
 from chimle.data.pair.make_pairs import make_pairs
 from chimle.errors import UserError
 from chimle.images.pyramid import resize
@@ -49,6 +52,32 @@ def run(root: Path, settings: RunSettings, name: str = "pairs", alone: bool = Tr
 def contents(folder: Path) -> dict[str, bytes]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "made"),
+    [(fetching, "sha256_of", "0" * 64), (making, "png_bytes", b"earlier")],
+    ids=["fetch", "pair"],
+)
+def test_what_other_code_has_begun_is_not_continued(
+    tmp_path: Path, module: ModuleType, name: str, made: object
+) -> None:
+    """A run that is killed leaves its work, and the program may be updated before the next one."""
+    chosen = few(tmp_path, "decompression")
+    expected = contents(run(tmp_path, chosen))
+    files = contents(tmp_path / "raw")
+
+    def killed(*_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "running_code", lambda _: "an earlier version")
+        patch.setattr(module, name, lambda _: made)
+        patch.setattr(module, "put_in_place", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, chosen)
+    assert contents(run(tmp_path, chosen, "again")) == expected
+    assert contents(tmp_path / "raw") == files
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -25,7 +25,7 @@ from chimle.images.decode import read_rgb
 from chimle.images.walk import left_out_summary
 from chimle.io.files import names_written, put_in_place, sha256_of
 from chimle.io.journal import journalled, read_lines
-from chimle.provenance import digest
+from chimle.provenance import digest, running_code
 from chimle.settings.source import FetchStageSettings, Selection
 
 
@@ -124,8 +124,8 @@ def _items(collection: Collection) -> list[_Item]:
 
 
 def _items_key(items: Sequence[_Item]) -> str:
-    """Names what is copied, in its order: names, origins, sizes and times of the files."""
-    state = hashlib.sha256()
+    """Names what is copied, in its order, and by which code: names, origins, sizes and times."""
+    state = hashlib.sha256(running_code(Path(__file__)).encode())
     for item in items:
         stat = Path(item.photo.path).stat()
         what = [item.kind, item.photo.name, item.photo.path, stat.st_size, stat.st_mtime_ns]
@@ -136,8 +136,9 @@ def _items_key(items: Sequence[_Item]) -> str:
 def fetch(settings: FetchStageSettings, root: Path, out: Path) -> dict[str, int]:
     """Fetch the images of a task's source into the folder `out`.
 
-    A killed run is continued by the next one with the same settings. The caller holds the lock of
-    the task's data (`chimle.data.task_lock`).
+    A killed run is continued by the next one with the same settings; with other code, images are
+    copied and examined again. The caller holds the lock of the task's data
+    (`chimle.data.task_lock`).
 
     Args:
         settings: the task's settings.

@@ -25,7 +25,7 @@ from chimle.images.degrade import degrade, parameters_of
 from chimle.images.pyramid import resize
 from chimle.io.files import put_in_place
 from chimle.io.journal import journalled, read_lines
-from chimle.provenance import digest
+from chimle.provenance import digest, running_code
 from chimle.settings.pair import PairStageSettings
 
 
@@ -117,8 +117,8 @@ def _entries(journal: Path, hashes: dict[str, str]) -> Iterator[dict[str, Any]]:
 def make_pairs(settings: PairStageSettings, raw: Path, out: Path, scratch: Path) -> dict[str, int]:
     """Write the pairs of one task; returns the number of pairs per split.
 
-    A killed run is continued by the next one with the same settings and source. The caller holds
-    the lock of the task's data (`chimle.data.task_lock`).
+    A killed run is continued by the next one with the same settings, source and code. The caller
+    holds the lock of the task's data (`chimle.data.task_lock`).
 
     Args:
         settings: the task's settings.
@@ -131,7 +131,7 @@ def make_pairs(settings: PairStageSettings, raw: Path, out: Path, scratch: Path)
         UserError: an image is too small or damaged, shapes differ, or a split is empty.
     """
     relevant = settings.model_dump(mode="json", include={"task", "seed", "pair"})
-    key = digest([relevant, read_header(raw, SOURCE)])[:16]
+    key = digest([relevant, read_header(raw, SOURCE), running_code(Path(__file__))])[:16]
     work = scratch / "pair" / settings.task / key
     plan = make_plan(settings, raw, work / "plan")
     staging, journal = work / "staging", work / "journal.jsonl"
