@@ -68,7 +68,7 @@ METHODS: dict[str, Method] = {
             "published",
             "CHIMLE, published recipe",
             "projected search, published initialisation, batch of one at a constant rate, last "
-            "weights, LPIPS at the images' own size, no agreement",
+            "weights, the task's distance at the images' own size, no agreement",
             changes={
                 "tower": {"initialisation": "published", "agreement": "none"},
                 "perceptual": {"scales": [1], "shift": 0, "turn": False},

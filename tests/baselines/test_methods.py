@@ -99,6 +99,16 @@ def test_the_published_recipe_has_the_published_values_whatever_the_task_has() -
     assert (train.supervision, train.codes, train.betas) == ("every", "searched", (0.9, 0.999))
 
 
+@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("distance", ["lpips", "gradients"])
+def test_every_method_minimises_the_distance_of_the_task(name: str, distance: str) -> None:
+    values = known_settings().model_dump(mode="json")
+    values["perceptual"] |= {"distance": distance, "backbone": "alex"}
+    own = adapt(build_settings(ModelSettings, values, "a test"), METHODS[name], 0, 480).perceptual
+    assert (own.distance, own.backbone) == (distance, "alex")
+    assert "LPIPS" not in METHODS[name].meaning
+
+
 def with_every_option() -> ModelSettings:
     """Settings in which every option is on that some methods have no use for."""
     values = known_settings().model_dump(mode="json")
