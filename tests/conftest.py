@@ -22,6 +22,7 @@ hypothesis.settings.load_profile("untimed")
 
 LONGEST = (
     "test_pipeline_flow.py",
+    "test_on_demand_flows.py",
     "test_faults.py",
     "test_elsewhere.py",
     "test_stop.py",
