@@ -11,6 +11,7 @@ import numpy as np
 from chimle.bundles.bundle import Bundle, load_bundle
 from chimle.data.augmentation import centre
 from chimle.data.dataset import Pair, PairIndex, pairs_hash, read_manifest
+from chimle.data.even_spacing import evenly_spaced
 from chimle.data.manifests import PAIRS
 from chimle.device import choose_device
 from chimle.images.decode import write_png
@@ -32,14 +33,6 @@ from stages._command import run_stage
 
 Drawn = tuple[Pair, np.ndarray]
 """A test pair and its samples (S, H, W, 3) uint8."""
-
-
-def gallery_rows(count: int, shown: int) -> list[int]:
-    """Which of `count` test pairs a gallery shows: at most `shown`, evenly spaced over the ids.
-
-    Neighbouring ids are often similar images.
-    """
-    return [int(row) for row in np.linspace(0, count - 1, min(shown, count)).round()]
 
 
 def write_gallery(folder: Path, shown: Sequence[Drawn]) -> None:
@@ -136,7 +129,8 @@ def main(settings: EvaluateStageSettings, root: Path) -> None:
         seed=settings.seed,
         batch_size=own.batch_size,
     )
-    rows = gallery_rows(len(pairs), own.gallery)
+    # Over all ids: neighbouring ids are often similar images.
+    rows = evenly_spaced(len(pairs), own.gallery)
     scores, baseline = evaluate(predictions(drawn, rows, shown), config)
     headline, details = split_headline(flat_values(scores, baseline))
     origin = provenance(settings, bundle, config, scores, folder)

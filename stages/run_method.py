@@ -14,6 +14,7 @@ from chimle.baselines.methods import adapt, get_method
 from chimle.baselines.run_method import TrainedMethod, train_method
 from chimle.data.augmentation import centre
 from chimle.data.dataset import Pair, PairIndex, pairs_hash
+from chimle.data.even_spacing import evenly_spaced
 from chimle.device import choose_device
 from chimle.errors import guarded
 from chimle.images.decode import write_png
@@ -60,8 +61,7 @@ def train(
 
 def write_images(folder: Path, pairs: list[Pair], samples: np.ndarray, shown: int) -> None:
     """Inputs, targets and samples of a few test pairs, evenly spaced over the sorted ids."""
-    rows = np.linspace(0, len(pairs) - 1, min(shown, len(pairs))).round().astype(int)
-    for number, row in enumerate(rows):
+    for number, row in enumerate(evenly_spaced(len(pairs), shown)):
         write_png(folder / f"{number}_input.png", pairs[row].input)
         write_png(folder / f"{number}_target.png", pairs[row].target)
         for sample, image in enumerate(samples[row, :SHOWN_SAMPLES]):

@@ -7,6 +7,7 @@ import torch
 
 from chimle.data.augmentation import centre
 from chimle.data.dataset import Pair
+from chimle.data.even_spacing import evenly_spaced
 from chimle.inference.sampling import sample_pairs, stacked_samples
 from chimle.metrics.spectrum import power, rounding_power
 from chimle.tasks import Task
@@ -66,7 +67,7 @@ def fit_equaliser(tower: Tower, task: Task, pairs: Sequence[Pair], share: float)
             too much of is taken away whole.
     """
     resolution = tower.settings.resolution
-    rows = np.linspace(0, len(pairs) - 1, min(PAIRS, len(pairs))).round().astype(int)
+    rows = evenly_spaced(len(pairs), PAIRS)
     held = [centre(pairs[row], task, resolution) for row in rows]
     targets = _log_power(np.stack([pair.target for pair in held]))
     gains, wanted = np.zeros_like(targets), None
