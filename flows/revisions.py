@@ -13,7 +13,8 @@ from flows.git import find_commit, git
 
 RESULTS = "refs/chimle/results/"
 """Where the results of revisions are kept."""
-_FILES = ("dvc.lock", "dvc.yaml", "metrics", "curves", "data/checksums.json", "data/sources")
+_DATA = ("data/checksums.json", "data/sources", "data/weights")
+_FILES = ("dvc.lock", "dvc.yaml", "metrics", "curves", *_DATA)
 """The part of a run's results that Git holds."""
 
 

@@ -80,9 +80,9 @@ def with_code_deps(file: Path, root: Path) -> str:
 
 
 def _nested_names(names: list[Any]) -> list[Any]:
-    """Files of parameters as a folder inside the project names them."""
-    shared = [name for name in names if isinstance(name, dict)]
-    own = [name for name in names if not isinstance(name, dict)]
+    """Files of parameters as a folder inside the project names them: it shares the presets."""
+    shared = [name for name in names if isinstance(name, dict) and "data/" not in min(name)]
+    own = [name for name in names if name not in shared]
     return own + [{f"../{file}": keys for file, keys in entry.items()} for entry in shared]
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from chimle.api.given_degradation import given_degradation
 from chimle.bundles.bundle import Bundle
-from chimle.bundles.start_weights import SCRATCH, load_start_bundle, start_weights
+from chimle.bundles.start_weights import load_start_bundle, start_weights
+from chimle.bundles.task_models import SCRATCH
 from chimle.data.dataset import Pair
 from chimle.data.pair.pair_specs import centre_square, same_aspect
 from chimle.device import choose_device

@@ -9,12 +9,10 @@ from pathlib import Path
 from torch import Tensor
 
 from chimle.bundles.bundle import Bundle, load_bundle
-from chimle.bundles.task_models import PRETRAINED_PREFIX, packaged_model
+from chimle.bundles.task_models import SCRATCH, start_address
 from chimle.errors import UserError
 from chimle.settings.model_settings import ModelSettings
 
-SCRATCH = "scratch"
-PACKAGED = "pretrained"
 SHAPING = (
     "widths",
     "growth",
@@ -33,22 +31,6 @@ class StartWeights:
 
     state: Mapping[str, Tensor]
     sha256: str
-
-
-def start_address(start: str, task: str, root: Path = Path()) -> Path | None:
-    """The bundle that `train.start` names; None: training starts from scratch.
-
-    Raises:
-        UserError: there is no such pretrained model.
-    """
-    if start == SCRATCH:
-        return None
-    if start != PACKAGED and not start.startswith(PRETRAINED_PREFIX):
-        return root / start
-    try:
-        return packaged_model(task if start == PACKAGED else start.removeprefix(PRETRAINED_PREFIX))
-    except UserError as error:
-        raise UserError(f"`train.start`: {error}: use {SCRATCH}") from None
 
 
 def load_start_bundle(start: str, task: str, root: Path = Path()) -> Bundle | None:

@@ -1,4 +1,4 @@
-"""Models by the name of a task: the pipeline's own, or the pretrained one inside the package."""
+"""Models by name: a task's own of the pipeline, its pretrained one, and those of `train.start`."""
 
 from pathlib import Path
 
@@ -7,6 +7,8 @@ from chimle.tasks import TASKS, get_task
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 """Folder of the package with a bundle `TASK.zip` per pretrained task."""
+SCRATCH, PACKAGED = "scratch", "pretrained"
+"""Values of `train.start`: no model, and the task's pretrained one."""
 PRETRAINED_PREFIX = "pretrained:"
 """Begins the address `pretrained:TASK` of a bundle in that folder."""
 
@@ -51,6 +53,22 @@ def named_model(address: str, project: Path = Path()) -> str:
     if address in TASKS and not (project / address).exists():
         return str(task_model(address, project))
     return address
+
+
+def start_address(start: str, task: str, root: Path = Path()) -> Path | None:
+    """The bundle that `train.start` names; None: training starts from scratch.
+
+    Raises:
+        UserError: there is no such pretrained model.
+    """
+    if start == SCRATCH:
+        return None
+    if start != PACKAGED and not start.startswith(PRETRAINED_PREFIX):
+        return root / start
+    try:
+        return packaged_model(task if start == PACKAGED else start.removeprefix(PRETRAINED_PREFIX))
+    except UserError as error:
+        raise UserError(f"`train.start`: {error}: use {SCRATCH}") from None
 
 
 def _none_packaged(task: str) -> str:

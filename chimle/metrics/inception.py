@@ -12,7 +12,8 @@ from torch import nn
 from chimle.errors import UserError
 from chimle.io.files import no_file_reason
 from chimle.perceptual.torchvision_compat import import_torchvision
-from chimle.perceptual.weights import OFFICIAL_NAME, Origin, official_file
+from chimle.perceptual.weights import Origin, official_file
+from chimle.settings.perceptual import OFFICIAL_NAME
 
 PARAMETER = "evaluate.inception"
 """What messages call the setting that names weights, unless a caller calls it otherwise."""

@@ -21,8 +21,8 @@ from chimle.images.resample import enlarged
 from chimle.perceptual.distance import Distance, Features
 from chimle.perceptual.normalised_distance import normalised, normalised_distance
 from chimle.perceptual.torchvision_compat import import_torchvision
-from chimle.perceptual.weights import PARAMETER, RANDOM_NAME, Backbone, Origin, find_weights
-from chimle.settings.perceptual import PerceptualSettings
+from chimle.perceptual.weights import PARAMETER, Backbone, Origin, find_weights
+from chimle.settings.perceptual import RANDOM_NAME, PerceptualSettings
 
 SMALLEST_SIDE: dict[str, int] = {"vgg": 16, "alex": 32, "squeeze": 32}
 """Smaller images are enlarged bilinearly by a whole factor: a backbone reduces what it sees 8 to

@@ -17,14 +17,13 @@ from chimle.errors import UserError, first_line
 from chimle.io.files import no_file_reason, sha256_of
 from chimle.io.tensor_files import read_tensors
 from chimle.perceptual.torch_cache import cached_download
+from chimle.settings.perceptual import OFFICIAL_NAME, RANDOM_NAME
 
 Backbone = Literal["vgg", "alex", "squeeze"]
 Origin = Literal["official", "random", "file"]
 
 PARAMETER = "perceptual.weights"
 """What messages call the setting that names weights, unless a caller calls it otherwise."""
-OFFICIAL_NAME, RANDOM_NAME = "official", "random"
-"""Its values that are no file."""
 OFFICIAL: dict[str, str] = {
     "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
     "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",

@@ -6,6 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from chimle.settings.settings_base import Settings
 
+OFFICIAL_NAME, RANDOM_NAME = "official", "random"
+"""Values of `perceptual.weights` that are no file."""
+
 
 class PerceptualSettings(Settings):
     """The distance that search and training minimise, and that evaluation scores with."""
@@ -30,6 +33,11 @@ class PerceptualSettings(Settings):
     turn: bool = False
     """Flip and turn images and targets together, at random, before they are compared in a gradient
     step: a backbone's filters else favour textures along one diagonal."""
+
+    @property
+    def weights_file(self) -> str | None:
+        """The file that `weights` names; None: it names none."""
+        return None if self.weights in (OFFICIAL_NAME, RANDOM_NAME) else self.weights
 
     @property
     def random_views(self) -> bool:

@@ -8,8 +8,8 @@ import torch
 
 import chimle
 from chimle.api.train_images import SECTIONS
-from chimle.bundles.start_weights import load_start, start_address
-from chimle.bundles.task_models import pretrained_tasks
+from chimle.bundles.start_weights import load_start
+from chimle.bundles.task_models import pretrained_tasks, start_address
 from chimle.cli.describe import describe
 from chimle.errors import UserError
 from chimle.settings.model_settings import ModelSettings

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from chimle.bundles.weights_record import write_weights_record
 from chimle.errors import UserError
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import PRESET_SECTIONS, load_settings
@@ -28,6 +29,12 @@ READS = {
     "evaluate": ("perceptual", "evaluate"),
 }
 """Sections of the settings that a stage loads."""
+
+
+WEIGHTS = "data/weights/${item.task}.json"
+"""Record of the files of weights that settings name."""
+READ_WEIGHTS = {"train": ["perceptual", "start"], "evaluate": ["perceptual"]}
+"""Settings of a stage that may name such a file."""
 
 
 def read(path: Path) -> Any:
@@ -109,6 +116,7 @@ def test_a_stage_depends_on_the_sections_that_it_loads(stage: str) -> None:
     presets = {name: fields for file in files for name, fields in file.items()}
     sections = [section for section in READS[stage] if section in PRESET_SECTIONS]
     expected = [*sections, *(f"tasks.${{item.task}}.{section}" for section in sections)]
+    assert presets.pop(WEIGHTS, []) == READ_WEIGHTS.get(stage, [])
     assert presets == ({"presets/${preset}.yaml": expected} if expected else {})
 
 
@@ -120,7 +128,15 @@ def test_the_comparison_depends_on_the_sections_that_it_loads() -> None:
     assert files == {
         "../params.yaml": ["preset", "seed", *of_task],
         "../presets/${preset}.yaml": [*sections, *of_task],
+        f"../{WEIGHTS}": ["perceptual"],  # No run of it starts from weights.
     }
+
+
+def test_the_records_of_weights_are_those_of_the_parameters(tmp_path: Path) -> None:
+    for task in read(ROOT / "params.yaml")["tasks"]:
+        write_weights_record(load_settings(ModelSettings, task, ROOT), tmp_path)
+        name = f"data/weights/{task}.json"
+        assert (tmp_path / name).read_text() == (ROOT / name).read_text(), "run stages.check"
 
 
 SHOW = """\

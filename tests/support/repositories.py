@@ -68,7 +68,8 @@ def tiny_repository(root: Path, train: dict[str, Any] | None = None) -> Path:
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, root / name)
-    shutil.copytree(ROOT / "data" / "sources", root / "data" / "sources")
+    for name in ("sources", "weights"):
+        shutil.copytree(ROOT / "data" / name, root / "data" / name)
     (root / ".dvc").mkdir()
     for name in ("config", ".gitignore"):
         shutil.copy(ROOT / ".dvc" / name, root / ".dvc" / name)

@@ -11,7 +11,7 @@ from typing import Any
 from chimle.data.fetch.catalogue import resolve
 from chimle.data.fetch.sources import open_source
 from chimle.data.fetch.sources.protocol import Workspace
-from chimle.io.files import write_text
+from chimle.io.files import write_other_text
 from chimle.settings.source import FetchStageSettings
 
 
@@ -40,8 +40,4 @@ def source_record(settings: FetchStageSettings, root: Path, accept: bool = False
 def write_record(root: Path, task: str, record: dict[str, Any]) -> bool:
     """Write a task's record where it is another one; returns whether it was."""
     path = root / "data" / "sources" / f"{task}.json"
-    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
-    if path.is_file() and path.read_bytes() == text.encode():
-        return False
-    write_text(path, text)
-    return True
+    return write_other_text(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
