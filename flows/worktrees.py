@@ -16,6 +16,7 @@ from configobj import ConfigObj, ConfigObjError
 from dvc.config import Config, ConfigError
 
 from chimle.errors import TransientError, UserError
+from chimle.io.dvc_config import checked_value
 from chimle.io.files import locked
 from chimle.provenance import digest
 from flows.command import environment
@@ -113,7 +114,7 @@ def _dvc_config(folder: Path) -> Iterator[Config]:
     """
     try:
         yield Config(str(folder / ".dvc"))
-    except ConfigError as error:
+    except (ConfigError, ConfigObjError) as error:  # The second of `%(name)s` in a value.
         raise UserError(f"DVC's configuration in {folder}: {error}") from None
 
 
@@ -141,8 +142,9 @@ def _local_config(tree: Path) -> Iterator[ConfigObj]:
 
 
 def _share_cache(root: Path, tree: Path) -> None:
+    cache = checked_value(str(cache_folder(root)))
     with _local_config(tree) as local:
-        local.setdefault("cache", {})["dir"] = str(cache_folder(root))
+        local.setdefault("cache", {})["dir"] = cache
 
 
 def set_default_remote(tree: Path, name: str) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from chimle.errors import UserError
 from chimle.io import s3
 from chimle.io.download import LATER
+from chimle.io.dvc_config import checked_value, reference
 from chimle.io.files import resolved
 from chimle.io.git_environment import without_repository
 from chimle.io.git_progress import without_progress
@@ -143,9 +144,11 @@ def _remotes(folder: Path) -> tuple[str | None, Remotes]:
 
 
 def _write_config(folder: Path, default: str | None, remotes: Remotes) -> None:
+    # With a reference in one of them, DVC would read none.
+    kept = {name: own for name, own in remotes.items() if not any(map(reference, own.values()))}
     lines = ["[core]", "analytics = false", "check_update = false"]
-    lines += [f"remote = {default}"] if default else []
-    for name, values in remotes.items():
+    lines += [f"remote = {default}"] if default in kept else []
+    for name, values in kept.items():
         lines += [
             f"['remote \"{name}\"']",
             *(f'{key} = "{value}"' for key, value in values.items()),
@@ -169,6 +172,8 @@ def _own_cache(source: Path) -> Path:
 
 def _restrict(clone: Path, repository: str) -> Iterator[str | None]:
     """Keep of DVC's configuration only remotes; yields those to try, the address of each."""
+    main = clone / ".dvc"
+    default, remotes = _remotes(main)
     for folder in clone.rglob(".dvc"):
         if folder.is_dir():
             nested = _remotes(folder)
@@ -179,19 +184,19 @@ def _restrict(clone: Path, repository: str) -> Iterator[str | None]:
         # An import brings the configuration of yet another repository.
         if file.is_file() and _is_import(file):
             file.unlink()
-    main = clone / ".dvc"
     if not main.is_dir():
         _remove(main)
         main.mkdir()
-    default, remotes = _remotes(main)
     source = Path(repository)
     if (source / ".dvc").is_dir():
         default, remotes = _remotes(source / ".dvc")
         remotes = _absolute(remotes, source / ".dvc")
         cache = _own_cache(source)
         if cache.is_dir():
-            _write_config(main, _CACHE, {_CACHE: {"url": str(cache)}})
+            _write_config(main, _CACHE, {_CACHE: {"url": checked_value(str(cache))}})
             yield str(cache)
+    for value in remotes[default].values() if default else ():
+        checked_value(value)
     _write_config(main, default, remotes)
     yield f"DVC remote `{default}`, {remotes[default].get('url')}" if default else None
 

@@ -59,6 +59,21 @@ def test_odd_files_of_dvc_s_are_no_obstacle(copy: Path, name: str) -> None:
     assert chimle.load(f"git+{copy.as_uri()}@HEAD:models/{TASK}").levels == 4
 
 
+def test_a_remote_that_dvc_takes_for_the_name_of_a_setting_is_named(copy: Path) -> None:
+    """Of a remote that is not used, it is no obstacle."""
+    config = copy / ".dvc" / "config"
+    text = config.read_text()
+    other = "['remote \"other\"']\n    url = s3://bucket/%(x)s\n"
+    config.write_text(text + other)
+    commit(copy, "another remote")
+    assert chimle.load(f"git+{copy.as_uri()}@HEAD:models/{TASK}").levels == 4
+    config.write_text(text.replace("remote = store", "remote = other") + other)
+    commit(copy, "the other remote")
+    words = r"cannot be read \(DVC takes `%\(x\)s` in s3://bucket/%\(x\)s for the name of a setting"
+    with pytest.raises(UserError, match=words):
+        chimle.load(f"git+{copy.as_uri()}@HEAD:models/{TASK}")
+
+
 def test_a_file_in_place_of_dvc_s_folder_is_no_obstacle(tmp_path: Path) -> None:
     tiny_bundle(tmp_path / "project" / "model", TASK)
     run(tmp_path / "project", "git", "init", "-q")

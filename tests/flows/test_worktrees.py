@@ -9,7 +9,13 @@ import yaml
 
 from chimle.errors import UserError
 from flows.command import environment
-from flows.worktrees import ask_dvc, remove_orphaned, set_default_remote, work_tree
+from flows.worktrees import (
+    ask_dvc,
+    cache_folder,
+    remove_orphaned,
+    set_default_remote,
+    work_tree,
+)
 from tests.support.repositories import commit, run, stages_run, tiny_repository
 
 
@@ -53,6 +59,21 @@ def test_a_checkout_may_lie_in_a_folder_of_any_name(tmp_path: Path, name: str) -
         assert (tree.path / ".dvc" / cache).resolve() == (root / ".dvc" / "cache").resolve()
         assert ask_dvc(tree.path, "config", "core.remote") == "store"
         assert ask_dvc(tree.path, "config", "core.analytics") == "true"
+
+
+def test_what_dvc_takes_for_the_name_of_a_setting_is_one_sentence(tmp_path: Path) -> None:
+    """A folder's name that it cannot read, and a value that the user has written so."""
+    (root := tmp_path / "50%(x)s").mkdir()
+    run(root, "git", "init", "-q")
+    run(root, "dvc", "init", "-q")
+    commit(root, "start")
+    words = r"DVC takes `%\(x\)s` in .*/50%\(x\)s/\.dvc/cache for the name of a setting: rename it"
+    with pytest.raises(UserError, match=words), work_tree(root, "one", "HEAD"):
+        pass
+    (root / ".dvc" / "config.local").write_text("[cache]\n    dir = /tmp/%(y)s\n")
+    with pytest.raises(UserError, match=r'^DVC\'s configuration in .*"y" in interpolation'):
+        cache_folder(root)
+    assert trees(root) == 0
 
 
 def test_the_user_s_own_images_and_weights_are_there(root: Path) -> None:
