@@ -11,7 +11,7 @@ from torch import Tensor
 from chimle.bundles.start_weights import StartWeights
 from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
-from chimle.device import arithmetic, free_bytes
+from chimle.device import arithmetic, deterministic, free_bytes
 from chimle.perceptual.distance import Distance, Features
 from chimle.perceptual.random_view import draw_view, viewed
 from chimle.search.adaptive import came_nearer
@@ -114,7 +114,8 @@ class ImleTrainer(BaseTrainer):
         tower.scale_noise(train.noise_strength)
         tower.scale_styles(train.style_strength)
         if train.equaliser is not None:
-            fit_equaliser(tower, self.settings.definition, self.pairs, train.equaliser)
+            with deterministic(self.device, train.deterministic):
+                fit_equaliser(tower, self.settings.definition, self.pairs, train.equaliser)
         return tower
 
     def columns(self) -> list[str]:

@@ -112,6 +112,22 @@ def test_the_model_has_the_filter_and_the_state_has_not(tmp_path: Path) -> None:
     assert bundle.tower.equaliser is not None, "the bundle itself keeps its filter"
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_filter_is_fitted_as_deterministically_as_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    during: list[bool] = []
+    monkeypatch.setattr(
+        "chimle.training.imle_trainer.fit_equaliser",
+        lambda *_: during.append(torch.are_deterministic_algorithms_enabled()),
+    )
+    run = finished_run(tmp_path, equaliser=0.5, deterministic=wanted)
+    run.device = torch.device("cuda")  # On a CPU there is nothing to ask for.
+    run.finished()
+    assert during == [wanted]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_colourization_has_no_use_for_it() -> None:
     values = known_settings().model_dump(mode="json")
     values["task"] = "colourization"
