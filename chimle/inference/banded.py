@@ -64,7 +64,8 @@ class BandedTower:
         jpeg: quantisation of the input, where it is a decoded JPEG image.
 
     Attributes:
-        finite: whether all outputs so far were finite numbers, () bool on the tower's device.
+        finite: whether the finest output was finite numbers, () bool on the tower's device. What
+            is no number at a coarser level is none there: normalisation spreads it over the image.
     """
 
     def __init__(
@@ -142,13 +143,14 @@ class BandedTower:
 
         return rows
 
-    def _draw(self, level: Level, source: Rows, size: tuple[int, int]) -> Tensor:
-        """The raw image (N, 2 or 3, H, W) in [-1, 1]."""
+    def _draw(self, level: Level, source: Rows, size: tuple[int, int], finest: bool) -> Tensor:
+        """The raw image (N, 2 or 3, H, W) in [-1, 1]; of the finest level, `finite` is noted."""
         borders = self._borders(level, *size, ENTRY_REACH)
 
         def rows(top: int, bottom: int) -> Tensor:
             raw = level.draw(source(top, bottom))
-            self.finite &= raw.isfinite().all()  # Read once, at the end: no band waits for it.
+            if finest:
+                self.finite &= raw.isfinite().all()  # Read once, at the end: no band waits for it.
             return raw
 
         return by_bands(rows, borders, ENTRY_REACH)
@@ -178,7 +180,8 @@ class BandedTower:
             if chained or number == last:
                 factor = 2 if chained else 1
                 source = below if level.draws_after_up and below else partial(rows_of, feature)
-                drawn = self._draw(level, source, (factor * height, factor * width))
+                size = (factor * height, factor * width)
+                drawn = self._draw(level, source, size, finest=number == last)
                 if number == last and tower.equaliser is not None:
                     drawn = self._equalised(drawn, tower.equaliser)
                 if chained and self.exact:

@@ -37,23 +37,31 @@ def build(wiring: Wiring) -> Tower:
     return Tower(sizes, wiring).eval()
 
 
+def some_inputs(wiring: Wiring, height: int, width: int) -> list[Tensor]:
+    """Conditioning images of one size."""
+    generator = torch.Generator().manual_seed(1)
+    channels = 1 if wiring is Wiring.COLOURIZATION else 3
+    shifts = (0,) if wiring is Wiring.SUPER_RESOLUTION else (2, 1, 0)
+    return [torch.rand((1, channels, height >> s, width >> s), generator=generator) for s in shifts]
+
+
+def codes_of(tower: Tower, inputs: list[Tensor]) -> Codes:
+    """Codes of the samples `NAMES`."""
+    shapes = tower.code_shapes_for(inputs)
+    return Codes([mixture_of(n) for n in NAMES], shapes, 99, 0, torch.device("cpu"))
+
+
 def whole_and_banded(
     wiring: Wiring, height: int, width: int, equaliser: Tensor | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images of one forward pass and of the banded evaluation, for inputs of one size."""
-    tower, generator = build(wiring), torch.Generator().manual_seed(1)
+    tower, inputs = build(wiring), some_inputs(wiring, height, width)
     tower.equaliser = equaliser
-    channels = 1 if wiring is Wiring.COLOURIZATION else 3
-    shifts = (0,) if wiring is Wiring.SUPER_RESOLUTION else (2, 1, 0)
-    inputs = [
-        torch.rand((1, channels, height >> s, width >> s), generator=generator) for s in shifts
-    ]
-    shapes = tower.code_shapes_for(inputs)
-    codes = Codes([mixture_of(n) for n in NAMES], shapes, 99, 0, torch.device("cpu"))
+    codes = codes_of(tower, inputs)
     plain = [
         draw(shape, [99], torch.tensor([[n.numbers[level] for n in NAMES]]), level=level, seed=0,
              purpose="sample")
-        for level, shape in enumerate(shapes)
+        for level, shape in enumerate(codes.shapes)
     ]  # fmt: skip
     with torch.no_grad():
         whole = to_uint8(tower(inputs, plain)[-1])
@@ -71,6 +79,30 @@ def test_many_bands_equal_one_pass(
     # A value half way between two steps may be rounded either way.
     assert np.abs(in_bands.astype(int) - whole).max() <= 1
     assert (in_bands != whole).mean() < 1e-3
+
+
+@pytest.mark.parametrize("level", [None, 0, 1, 2])
+@pytest.mark.parametrize("wiring", list(Wiring))
+def test_what_is_no_number_at_any_level_is_noticed_once(
+    monkeypatch: pytest.MonkeyPatch, wiring: Wiring, level: int | None
+) -> None:
+    monkeypatch.setitem(banded.BAND_BYTES, "cpu", 1)
+    tower, inputs, looked = build(wiring), some_inputs(wiring, 96, 8), 0
+    if level is not None:
+        tower.level(level).body.last.bias.data[0] = torch.nan
+    isfinite = Tensor.isfinite
+
+    def counted(values: Tensor) -> Tensor:
+        nonlocal looked
+        looked += values.numel()
+        return isfinite(values)
+
+    monkeypatch.setattr(Tensor, "isfinite", counted)
+    drawing = BandedTower(tower, inputs, codes_of(tower, inputs))
+    images = drawing.images()
+    assert bool(drawing.finite) is (level is None)
+    channels = 2 if wiring is Wiring.COLOURIZATION else 3
+    assert images[..., 0].size * channels <= looked < 1.4 * images[..., 0].size * channels
 
 
 @settings(max_examples=30)
