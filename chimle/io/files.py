@@ -1,6 +1,7 @@
 """Atomic writes of files and folders, hashes, and file locks."""
 
 import errno
+import glob
 import hashlib
 import io
 import os
@@ -104,6 +105,15 @@ def replaced_file(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what processes that were killed left of writing `path` with `replaced_file`.
+
+    Only for who holds a lock on it: another process may be writing it.
+    """
+    for left in path.parent.glob(f"{glob.escape(_hidden_name(path, ''))}*"):
+        left.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

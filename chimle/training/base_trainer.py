@@ -16,6 +16,7 @@ from chimle.data.batch import Batch
 from chimle.data.dataset import Pair
 from chimle.device import deterministic
 from chimle.errors import UserError
+from chimle.io.files import remove_unfinished
 from chimle.settings.model_settings import ModelSettings
 from chimle.training.execution import Execution
 from chimle.training.progress import Progress
@@ -106,6 +107,8 @@ class BaseTrainer(ABC):
         train = self.settings.train
         size = min(train.batch_size, train.images_per_round, len(self.pairs))
         self.ranks.check_batch(size, train.micro_batches)
+        if self.ranks.first:
+            remove_unfinished(self.state_file)
         if self.state_file.exists():
             self.state.restore(self.state_file, self.device)
             self.progress.resumed(self.state.position.round, self.state.position.step)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from chimle.baselines.known_modes.mode_problem import Layout, known_pairs, known_settings
 from chimle.data.batch import Batch
+from chimle.io.files import replaced_file
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
 from chimle.training.base_trainer import BaseTrainer
@@ -66,6 +67,16 @@ def test_no_rank_is_due_to_save_again_at_once(tmp_path: Path, ranks: Ranks) -> N
     run.save()
     assert time.monotonic() - run.saved < 1000
     assert run.state_file.exists() is ranks.first
+
+
+def test_what_a_killed_process_left_of_a_state_is_removed(tmp_path: Path) -> None:
+    with replaced_file(tmp_path / "other.pt"):
+        run = trainer(tmp_path, {"rounds": 1})
+        unfinished = tmp_path / ".state.pt.k2_x9w4a"  # As `replaced_file` names it.
+        unfinished.write_bytes(b"half a state")
+        others = {path for path in tmp_path.iterdir() if path != unfinished}
+        run.run_rounds()
+        assert set(tmp_path.iterdir()) == others | {run.state_file}
 
 
 @pytest.mark.parametrize("written", [True, False])
