@@ -102,7 +102,8 @@ class BaseTrainer(ABC):
         """Train to the end.
 
         Raises:
-            UserError: the loss stops being finite, or the ranks cannot share a step's images.
+            UserError: the loss or a weight stops being finite, or the ranks cannot share a step's
+                images.
         """
         train = self.settings.train
         size = min(train.batch_size, train.images_per_round, len(self.pairs))
@@ -125,8 +126,9 @@ class BaseTrainer(ABC):
             self.batches.close()
 
     def save(self) -> None:
-        """Keep the state, whole or not at all; `UserError` where a loss was not finite."""
+        """Keep the state, whole or not at all; `UserError` where a loss or weight is not finite."""
         self._check_finite()
+        self._check_weights()
         if not self.ranks.first:
             self.saved = time.monotonic()  # Else every later step would look at its losses.
             return
@@ -215,14 +217,27 @@ class BaseTrainer(ABC):
 
     def _check_finite(self) -> None:
         """`UserError` where a loss was not finite since the last state was saved."""
-        number = int(self.first_bad)
-        if number:
-            round_, step = divmod(number - 1, self.settings.train.steps_per_round)
-            kept = f"; the last good state is kept in {self.state_file}" if self.kept else ""
-            raise UserError(
-                f"task {self.settings.task}: the loss became infinite or no number in round "
-                f"{round_ + 1}, step {step + 1}: lower `train.learning_rate`{kept}"
-            )
+        if number := int(self.first_bad):
+            raise self._diverged("the loss", number)
+
+    def _check_weights(self) -> None:
+        """`UserError` where the last step made a weight infinite or no number.
+
+        A finite loss may have such a gradient, and of a run's last step no loss would show it.
+        """
+        finite = [weight.isfinite().all() for weight in self.state.network.parameters()]
+        if not torch.stack(finite).all():
+            position, steps = self.state.position, self.settings.train.steps_per_round
+            raise self._diverged("a weight", position.round * steps + position.step)
+
+    def _diverged(self, what: str, number: int) -> UserError:
+        """The error of a run of which `what` is not finite since step `number`."""
+        round_, step = divmod(number - 1, self.settings.train.steps_per_round)
+        kept = f"; the last good state is kept in {self.state_file}" if self.kept else ""
+        return UserError(
+            f"task {self.settings.task}: {what} became infinite or no number in round "
+            f"{round_ + 1}, step {step + 1}: lower `train.learning_rate`{kept}"
+        )
 
     def _means(self, losses: Tensor) -> Tensor:
         """Over all of a step's images; a process alone has seen all."""

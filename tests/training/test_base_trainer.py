@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from chimle.baselines.known_modes.mode_problem import Layout, known_pairs, known_settings
 from chimle.data.batch import Batch
+from chimle.errors import UserError
 from chimle.io.files import replaced_file
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings
@@ -67,6 +68,28 @@ def test_no_rank_is_due_to_save_again_at_once(tmp_path: Path, ranks: Ranks) -> N
     run.save()
     assert time.monotonic() - run.saved < 1000
     assert run.state_file.exists() is ranks.first
+
+
+@pytest.mark.parametrize("bad", [25, 50])
+def test_no_state_and_no_model_hold_what_is_no_number(tmp_path: Path, bad: int) -> None:
+    """A finite loss may have a gradient that is none, in the last step before a state, too."""
+
+    class Overflowing(OneWeight):
+        def step(self, batch: Batch, members: np.ndarray, number: int) -> Tensor:
+            losses = super().step(batch, members, number)
+            if number == bad:
+                for weight in self.state.network.parameters():
+                    weight.grad = torch.full_like(weight, torch.nan)
+            return losses
+
+    run = trainer(tmp_path, {"rounds": 2}, kind=Overflowing)
+    said = f"a weight became infinite or no number in round {bad // 25}, step 25: lower"
+    with pytest.raises(UserError, match=said):
+        run.run_rounds()
+    assert bad == 25 or run.state_file.exists()
+    if run.state_file.exists():
+        run.state.restore(run.state_file, CPU)
+        assert all(weight.isfinite().all() for weight in run.state.network.parameters())
 
 
 def test_what_a_killed_process_left_of_a_state_is_removed(tmp_path: Path) -> None:
