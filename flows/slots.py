@@ -13,9 +13,10 @@ from pathlib import Path
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 
-from chimle.errors import UserError
+from chimle.errors import TransientError, UserError
 from chimle.io.files import locked
 from flows.flow_settings import SlotSettings
+from flows.server_errors import server_errors
 
 _POLL_SECONDS = 2.0
 _SAY_SECONDS = 5.0
@@ -90,6 +91,7 @@ def slot(settings: SlotSettings, say: Callable[[str], None]) -> Iterator[Slot]:
 
     Raises:
         UserError: the server has no such limit; without one everything would run at once.
+        TransientError: the server does not answer.
     """
     with ExitStack() as held:
         message = f"no slot of `{settings.limit}` is free: waiting for one"
@@ -108,7 +110,8 @@ def slot(settings: SlotSettings, say: Callable[[str], None]) -> Iterator[Slot]:
             )
         except ConcurrencySlotAcquisitionError as error:
             if _NO_LIMIT not in str(error):
-                raise
+                with server_errors(settings.limit, later=TransientError):
+                    raise (error.__cause__ or error) from None
             raise UserError(
                 f"the Prefect server has no concurrency limit `{settings.limit}`: "
                 "run `make server-setup`"

@@ -20,6 +20,7 @@ from flows.command import CommandError
 from flows.flow_settings import RetrySettings
 from flows.git_remotes import check_remote, fetch
 from flows.project import Project, Say, Span, done_by, noting_stages, now
+from flows.server_errors import server_errors
 from flows.slots import slot
 from flows.training_progress import TrainingProgress
 from flows.worktrees import WorkTree
@@ -49,12 +50,17 @@ for _name in ("prefect.flow_runs", "prefect.task_runs"):
 
 
 def fail_with_message(function: Callable[P, R]) -> Callable[P, R | State]:
-    """Turn errors that a user can fix into a failed state with a one-line message."""
+    """Turn errors that a user can fix into a failed state with a one-line message.
+
+    Raises:
+        TransientError: also where the Prefect server does not answer, as while it starts again.
+    """
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | State:
         try:
-            return function(*args, **kwargs)
+            with server_errors(later=TransientError):
+                return function(*args, **kwargs)
         except (UserError, CommandError, FailedRun, OSError) as error:
             text = describe_os_error(error) if isinstance(error, OSError) else str(error)
             get_run_logger().error("%s", text)

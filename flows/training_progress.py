@@ -8,7 +8,9 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+from chimle.errors import UserError
 from chimle.io.durations import duration
+from flows.server_errors import server_errors
 
 _ROUND = re.compile(
     r"(?P<task>\w+): round (?P<round>\d+)/(?P<rounds>\d+): loss per level (?P<loss>[\d. einfa+-]+),"
@@ -33,7 +35,7 @@ class Round:
 
 def read_round(line: str) -> Round | None:
     """The round that a line of training's output reports; None if it reports none."""
-    found = _ROUND.fullmatch(line) or _ROUND.match(line)
+    found = _ROUND.match(line)
     return found and Round(int(found["round"]), int(found["rounds"]), found["loss"].strip())
 
 
@@ -59,7 +61,10 @@ class TrainingProgress:
         return f"{text}, {duration(left)} left"
 
     def read(self, line: str) -> None:
-        """Read one line of training's output; update the artifact if a round ended."""
+        """Read one line of training's output; update the artifact if a round ended.
+
+        A training goes on where the server cannot show it.
+        """
         if resumed := _RESUMED.match(line):
             # The rate of the earlier process does not count.
             self.first = (self.clock(), int(resumed["round"]) - 1)
@@ -68,6 +73,13 @@ class TrainingProgress:
             return
         share = 100 * done.number / done.rounds
         text = self.describe(done)
+        try:
+            with server_errors(missing="the artifact was removed"):
+                self._show(share, text)
+        except UserError:
+            self.artifact = None  # The next round makes another one.
+
+    def _show(self, share: float, text: str) -> None:
         if self.artifact is None:
             key = f"training-{self.task.replace('_', '-')}"
             self.artifact = create_progress_artifact(share, key=key, description=text)  # type: ignore[assignment]

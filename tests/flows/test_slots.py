@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from prefect import flow, get_client, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from chimle.errors import TransientError, UserError
 from flows.command import CommandError
@@ -18,6 +20,7 @@ from flows.flow_settings import RetrySettings, SlotSettings
 from flows.setup_server import set_slots
 from flows.slots import Slot, list_devices, slot, take_device
 from flows.steps import fail_with_message, retried
+from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
 SEEN = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"
@@ -113,11 +116,18 @@ def test_a_missing_limit_is_an_error_and_setup_makes_it() -> None:
         )
 
 
+def test_a_server_that_is_away_is_asked_for_a_slot_again() -> None:
+    away = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
+    with temporary_settings(away), pytest.raises(TransientError, match="does not answer"):
+        ExitStack().enter_context(slot(SlotSettings(limit="of-no-server"), quiet))
+
+
 @pytest.mark.usefixtures("api")
 @pytest.mark.parametrize(
     ("error", "attempts"),
     [
         (TransientError("S3 answers 503"), 3),
+        (httpx.ConnectError("all connection attempts failed"), 3),
         (UserError("a learning rate below zero"), 1),
         (CommandError("exit code 1"), 1),
         (ZeroDivisionError("a fault of the program"), 1),
