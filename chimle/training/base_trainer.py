@@ -105,6 +105,17 @@ class BaseTrainer(ABC):
             UserError: the loss or a weight stops being finite, or the ranks cannot share a step's
                 images.
         """
+        try:
+            self._begin()
+            with deterministic(self.device, self.settings.train.deterministic):
+                while not self._ended():
+                    self._round()
+        finally:
+            self.progress.close()
+            self.batches.close()
+
+    def _begin(self) -> None:
+        """Go on from the saved state, if there is one."""
         train = self.settings.train
         size = min(train.batch_size, train.images_per_round, len(self.pairs))
         self.ranks.check_batch(size, train.micro_batches)
@@ -116,14 +127,7 @@ class BaseTrainer(ABC):
         position = self.state.position
         # Before the first of them writes another state.
         self.ranks.check_same(torch.tensor([position.round, position.step], device=self.device))
-        self.timer.resume(self.state.position.seconds)
-        try:
-            with deterministic(self.device, train.deterministic):
-                while not self._ended():
-                    self._round()
-        finally:
-            self.progress.close()
-            self.batches.close()
+        self.timer.resume(position.seconds)
 
     def save(self) -> None:
         """Keep the state, whole or not at all; `UserError` where a loss or weight is not finite."""

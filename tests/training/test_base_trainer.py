@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from chimle.training.distributed import Ranks
 from chimle.training.ema import WeightAverage
 from chimle.training.execution import Execution
 from chimle.training.training_state import Position, TrainingState
+from tests.support.waiting import wait_until
 
 CPU = torch.device("cpu")
 
@@ -68,6 +70,19 @@ def test_no_rank_is_due_to_save_again_at_once(tmp_path: Path, ranks: Ranks) -> N
     run.save()
     assert time.monotonic() - run.saved < 1000
     assert run.state_file.exists() is ranks.first
+
+
+def test_a_run_that_cannot_begin_leaves_the_terminal_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    run = trainer(tmp_path, {})
+    assert run.progress.live is not None
+    run.state_file.write_bytes(b"no state")
+    threads = threading.active_count()
+    with pytest.raises(UserError, match="delete it to train anew"):
+        run.run_rounds()
+    wait_until(lambda: threading.active_count() < threads, 30)  # That of the live line ends.
 
 
 @pytest.mark.parametrize("bad", [25, 50])
