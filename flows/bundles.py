@@ -90,7 +90,8 @@ def upload(file: Path, task: str, address: str) -> Published:
         if stored is None:
             config = TransferConfig(multipart_threshold=_CHUNK, multipart_chunksize=_CHUNK)
             extra = {"Metadata": {"sha256": sha256}}
-            client.upload_file(str(file), bucket, key, Config=config, ExtraArgs=extra)
+            with file.open("rb") as stream:  # `upload_file` hides what the store says.
+                client.upload_fileobj(stream, bucket, key, Config=config, ExtraArgs=extra)
             stored = _stored_hash(client, bucket, key)
             if stored != sha256:
                 raise TransientError(

@@ -133,6 +133,60 @@ def test_what_cannot_be_written_is_a_sentence(
     assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
 
 
+def read_only(status: int, code: str) -> type[BaseHTTPRequestHandler]:
+    """An empty store that answers a writer with this status and code."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self, status: int, code: str) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            content = f"<Error><Code>{code}</Code></Error>".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_GET(self) -> None:
+            self._answer(404, "NoSuchKey")
+
+        def do_PUT(self) -> None:
+            self._answer(status, code)
+
+        def do_POST(self) -> None:
+            self._answer(status, code)
+
+        def log_message(self, *words: object) -> None:
+            """Print nothing."""
+
+    return Handler
+
+
+@pytest.mark.parametrize("size", [1000, 9 * 2**20])
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "reason"),
+    [
+        (503, "SlowDown", TransientError, "its server is busy"),
+        (403, "AccessDenied", UserError, "access is denied"),
+    ],
+)
+def test_what_a_store_says_to_a_writer_decides_whether_it_is_asked_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    status: int,
+    code: str,
+    kind: type[Exception],
+    reason: str,
+) -> None:
+    file = tmp_path / "a.zip"
+    file.write_bytes(bytes(size))
+    with ThreadingHTTPServer(("127.0.0.1", 0), read_only(status, code)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(kind, match=f"cannot be written .{reason}"):
+            upload(file, "task", f"s3://{BUCKET}")
+        server.shutdown()
+
+
 @pytest.mark.parametrize("address", ["bucket", "s3://", "s3:///x", "https://a/b"])
 def test_addresses_are_checked(address: str) -> None:
     with pytest.raises(UserError, match="write s3://BUCKET/PREFIX"):
