@@ -11,7 +11,7 @@ from flows.bundles import Published, check_address, list_artifacts, upload
 from flows.git import find_commit
 from flows.git_remotes import push
 from flows.project import Project, Say
-from flows.revisions import commit_results, move, results_ref, same_content
+from flows.revisions import check_branch, commit_results, move, results_ref, same_content
 from flows.worktrees import WorkTree
 
 
@@ -79,13 +79,19 @@ def _upload_bundles(
 def _commit_branch(
     project: Project, tree: WorkTree, revision: str, options: PublishOptions
 ) -> str | None:
-    """Commit on the branch; None if its tip holds the same already."""
+    """Commit on the branch; None if its tip holds the same already.
+
+    Raises:
+        UserError: it has been checked out since the run began.
+    """
+    assert options.branch
     root, reference = project.root, f"refs/heads/{options.branch}"
     tip = find_commit(root, reference)
     parents = [tip, revision] if tip and tip != revision else [revision]
     made = commit_results(tree.path, parents, f"Results of {revision[:12]}")
     if tip and same_content(root, tip, made):
         return None
+    check_branch(root, options.branch)
     move(root, reference, made, tip)
     return made
 

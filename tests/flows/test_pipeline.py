@@ -65,3 +65,19 @@ def test_a_base_that_cannot_be_read_is_no_base_without_metrics(root: Path, broke
     assert (change.base, change.now) == (None, 1)
     with pytest.raises(UserError, match=f"DVC cannot read {metrics} of {bad[:12]}"):
         project.changes(tree, bad, ["colourization"])
+
+
+def test_a_branch_that_was_checked_out_during_a_run_is_left_alone(root: Path) -> None:
+    """Else all that its commits changed would be undone in the files of who works there."""
+    head, options = get_commit(root, "HEAD"), publish.PublishOptions(branch="nightly")
+    run(root, "git", "branch", "nightly")
+    with work_tree(root, "one", head) as tree:
+        (tree.path / "metrics" / "colourization.json").write_text('{"lpips": 7}')
+        project = Project(root, FlowSettings())
+        run(root, "git", "checkout", "-q", "nightly")
+        with pytest.raises(UserError, match="branch `nightly` is checked out"):
+            publish.publish(project, tree, [], head, options, print)
+        assert get_commit(root, "nightly") == head
+        run(root, "git", "checkout", "-q", "main")
+        released = publish.publish(project, tree, [], head, options, print)
+    assert get_commit(root, "nightly") == released.branch_commit != head
