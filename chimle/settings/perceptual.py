@@ -27,9 +27,9 @@ class PerceptualSettings(Settings):
     """Whole factors by which images are enlarged before the backbone, in training and search; the
     distance is the mean over them. (1,): LPIPS itself."""
     shift: int = Field(0, ge=0)
-    """Pixels by which images and targets are shifted together, at random up to this many in each
-    direction and reflected at the border, before they are compared in a gradient step: a strided
-    backbone else sees one phase of its stride. 0: never."""
+    """Pixels by which images and targets are shifted together, at random up to this many down and
+    to the right and reflected at the border, before they are compared in a gradient step: a
+    strided backbone else sees one phase of its stride. 0: never."""
     turn: bool = False
     """Flip and turn images and targets together, at random, before they are compared in a gradient
     step: a backbone's filters else favour textures along one diagonal."""

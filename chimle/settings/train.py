@@ -84,7 +84,8 @@ class TrainSettings(Settings):
     """On a CUDA device, use only algorithms that give the same bits each time, so that a resumed
     run is the same run."""
     checkpoint_seconds: float = Field(30.0, ge=0)
-    """Seconds of work at most that a crash may lose."""
+    """Seconds of steps between two states: so much work may a crash lose. It is more where a state
+    takes over a twentieth of them to write; a search that is interrupted begins anew."""
     augment: bool = True
     """Random flips, transposition and quarter turns, the same for input and target. Switch it off
     where mirrored images would be wrong, as those of text."""
