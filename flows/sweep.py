@@ -20,6 +20,7 @@ from chimle.io.files import locked, write_text
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
 from flows.git import find_commit, git
+from flows.own_files import link_own_files
 from flows.project import Project, open_project
 from flows.revisions import get_commit
 from flows.run_states import emit_end_event, skip_if_ended
@@ -87,15 +88,18 @@ def with_point(text: str, name: str, point: Point) -> str:
     return out.getvalue()
 
 
-def set_point(root: Path, name: str, point: Point) -> None:
-    """Write a point into a task's sections of `params.yaml`.
+def set_point(root: Path, tree: Path, name: str, point: Point) -> None:
+    """Write a point into a task's sections of `params.yaml` in a work tree of `root`.
+
+    The user's own files that its values name are linked into the tree.
 
     Raises:
         UserError: a field is unknown or a value out of range.
     """
-    file = root / "params.yaml"
+    file = tree / "params.yaml"
     write_text(file, with_point(file.read_text(encoding="utf-8"), name, point))
-    load_settings(RunSettings, name, root)
+    link_own_files(root, tree)
+    load_settings(RunSettings, name, tree)
 
 
 def experiment_ref(root: Path, commit: str, experiment: str) -> str:
@@ -158,7 +162,7 @@ def run_point(
     say = logged(TrainingProgress(experiment).read)
     with ExitStack() as held:
         tree = held.enter_context(project.tree(experiment, commit))
-        set_point(tree.path, name, point)
+        set_point(project.root, tree.path, name, point)
         lock = held.enter_context(project.training_lock(tree, name, say))
         place = held.enter_context(slot(project.settings.slots, say)).with_lock(lock)
         stall = project.stall_limit(name)

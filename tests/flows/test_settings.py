@@ -209,9 +209,9 @@ def test_bad_grids_are_refused(grid: dict[str, list[Value]], sentence: str) -> N
 
 def test_a_point_is_written_and_checked(tmp_path: Path) -> None:
     root = write_project(tmp_path, {"colourization": {"source": {"kind": "builtin"}}})
-    set_point(root, "colourization", {"train.learning_rate": 0.5, "search.memory": 8})
+    set_point(root, root, "colourization", {"train.learning_rate": 0.5, "search.memory": 8})
     written = yaml.safe_load((root / "params.yaml").read_text())["tasks"]["colourization"]
     assert written["train"] == {"learning_rate": 0.5}
     assert written["search"] == {"memory": 8}
     with pytest.raises(UserError, match="learning_rat"):
-        set_point(root, "colourization", {"train.learning_rat": 0.5})
+        set_point(root, root, "colourization", {"train.learning_rat": 0.5})

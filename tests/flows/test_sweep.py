@@ -1,5 +1,6 @@
 """A sweep never overwrites another one's experiments."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import yaml
 
 from chimle.errors import UserError
 from flows.git import git
-from flows.sweep import experiment_ref, refuse_other, with_point
+from flows.sweep import experiment_ref, refuse_other, set_point, with_point
+from tests.support.helpers import ROOT
 from tests.support.repositories import TASKS, commit, outputs, run, tiny_repository
 from tests.support.stack import add_flows
 
@@ -51,6 +53,16 @@ def test_a_field_below_a_number_is_one_sentence(field: str) -> None:
         with_point(PARAMS, TASK, {field: 1})
     with pytest.raises(UserError, match="cannot be set"):
         with_point("tasks: {", TASK, {"train.rounds": 1})
+
+
+def test_files_that_a_point_names_are_in_its_work_tree(tmp_path: Path) -> None:
+    root, tree = tmp_path / "root", tmp_path / "tree"
+    shutil.copytree(ROOT / "presets", tree / "presets")
+    (tree / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (root / "own").mkdir(parents=True)
+    (root / "own" / "model.zip").write_bytes(b"a model")
+    set_point(root, tree, TASK, {"train.start": "own/model.zip", "train.rounds": 3})
+    assert (tree / "own" / "model.zip").read_bytes() == b"a model"
 
 
 @pytest.mark.slow
