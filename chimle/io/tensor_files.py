@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from chimle.errors import UserError, first_line
+from chimle.errors import UserError, first_line, is_memory_full
 
 
 def read_tensors(path: Path, advice: str, mapped: bool = False) -> Any:
@@ -24,9 +24,11 @@ def read_tensors(path: Path, advice: str, mapped: bool = False) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (OSError, MemoryError):
+    except OSError:
         raise
-    except Exception as error:  # noqa: BLE001 - torch raises almost anything on damaged files
+    except Exception as error:  # Torch raises almost anything on damaged files.
+        if is_memory_full(error):
+            raise
         # Torch's own message advises to run whatever code the file holds.
         if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
             reason = "holds more than tensors, or none at all, and is not unpickled"

@@ -13,7 +13,7 @@ from typing import Literal
 from safetensors.torch import load_file
 from torch import Tensor
 
-from chimle.errors import UserError, first_line
+from chimle.errors import UserError, first_line, is_memory_full
 from chimle.io.files import no_file_reason, sha256_of
 from chimle.io.tensor_files import read_tensors
 from chimle.perceptual.torch_cache import cached_download
@@ -51,9 +51,11 @@ def _parse(path: Path) -> dict[str, Tensor]:
             advice = "give a file of torchvision's weights"
             state = read_tensors(path, advice, mapped=zipfile.is_zipfile(path))
         return {k: v.float() for k, v in state.items() if k.startswith("features.")}
-    except (UserError, MemoryError):
+    except UserError:
         raise
-    except Exception as error:  # noqa: BLE001 - a damaged file raises almost anything
+    except Exception as error:  # A damaged file raises almost anything.
+        if is_memory_full(error):
+            raise
         raise UserError(f"{path} holds no readable weights ({first_line(error)})") from None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chimle.errors import UserError, first_line
+from chimle.errors import UserError, first_line, is_memory_full
 from chimle.io.files import replaced_file
 from chimle.io.tensor_files import read_tensors
 from chimle.search.hierarchical import Choice
@@ -99,7 +99,9 @@ class TrainingState:
             for name, part in self._parts().items():
                 part.load_state_dict(saved[name])
             self.position = Position(**saved["position"])
-        except Exception as error:  # noqa: BLE001 - a damaged file raises almost anything
+        except Exception as error:  # A damaged file raises almost anything.
+            if is_memory_full(error):
+                raise  # The file is good, and must not be deleted.
             reason = first_line(error)
             raise UserError(
                 f"{path} is no readable training state ({reason}): delete it to train anew"

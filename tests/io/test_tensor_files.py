@@ -2,6 +2,8 @@
 
 import io
 import pickle
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -99,3 +101,45 @@ def test_tensors_are_read(tmp_path: Path, mapped: bool) -> None:
     assert found["b"] == others
     with pytest.raises(UserError, match="does not exist"):
         read_tensors(tmp_path / "none.pth", "write it again")
+
+
+READ_WITH_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from chimle.errors import is_memory_full
+from chimle.io.tensor_files import read_tensors
+from chimle.perceptual.weights import find_weights
+
+path = Path(sys.argv[1])
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + 2**26, resource.RLIM_INFINITY))
+for read in (lambda: read_tensors(path, "delete it"), lambda: find_weights("vgg", str(path), path)):
+    try:
+        read()
+    except (MemoryError, RuntimeError) as error:
+        assert is_memory_full(error), error
+        print("memory is full")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells and limits its memory so")
+def test_a_good_file_that_memory_cannot_hold_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    torch.save({"features.0.weight": torch.zeros(2**26, dtype=torch.float16)}, path)
+    command = [sys.executable, "-c", READ_WITH_LITTLE_MEMORY, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.count("memory is full") == 2, done.stderr
+
+
+def test_a_good_state_that_memory_cannot_hold_is_not_called_damaged(tmp_path: Path) -> None:
+    class Full(torch.nn.Module):
+        def load_state_dict(self, *_: object, **_named: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    network = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(network.parameters())
+    state = TrainingState(network, WeightAverage(network, 0.9), optimizer, Position())
+    state.others["more"] = Full()
+    state.save(tmp_path / "state.pt")
+    with pytest.raises(torch.OutOfMemoryError):
+        state.restore(tmp_path / "state.pt", torch.device("cpu"))
