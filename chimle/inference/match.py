@@ -14,10 +14,9 @@ from chimle.images.pyramid import resize, to_tensor, to_uint8
 from chimle.inference.inputs import conditioning_for, image_key, padded
 from chimle.inference.sample_names import Name
 from chimle.perceptual.lpips import Perceptual, load_perceptual
-from chimle.perceptual.weights import OFFICIAL_NAME, RANDOM_NAME
 from chimle.search.chunking import plan_chunks
 from chimle.search.hierarchical import search
-from chimle.settings.perceptual import PerceptualSettings
+from chimle.settings.perceptual import OFFICIAL_NAME, RANDOM_NAME, PerceptualSettings
 
 LARGEST_SIDE = 1024
 """Longest side of a target, pixels: every candidate is a whole image in memory."""
