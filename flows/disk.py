@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chimle.errors import guarded
-from chimle.io.files import is_held
+from chimle.io.file_locks import is_held
 from flows.git import git
 from flows.own_files import OUTPUTS
 from flows.revisions import RESULTS, project_root

@@ -12,7 +12,7 @@ from prefect.exceptions import MissingContextError
 from pydantic import BaseModel
 
 from chimle.errors import TransientError, UserError
-from chimle.io.files import locked
+from chimle.io.file_locks import locked
 from flows.command import CommandError, Commands
 from flows.compare import MetricChange, read_changes
 from flows.flow_settings import FlowSettings, load_flow_settings

@@ -14,7 +14,7 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 
 from chimle.errors import TransientError, UserError
-from chimle.io.files import locked
+from chimle.io.file_locks import locked
 from flows.flow_settings import SlotSettings
 from flows.server_errors import server_errors
 

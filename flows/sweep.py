@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from chimle.errors import UserError
-from chimle.io.files import locked, write_text
+from chimle.io.file_locks import locked
+from chimle.io.files import write_text
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
 from flows.git import find_commit, git

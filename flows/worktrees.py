@@ -17,7 +17,7 @@ from dvc.config import Config, ConfigError
 
 from chimle.errors import TransientError, UserError
 from chimle.io.dvc_config import checked_value
-from chimle.io.files import locked
+from chimle.io.file_locks import locked
 from chimle.provenance import digest
 from flows.command import environment
 from flows.git import find_commit, git

@@ -25,7 +25,8 @@ from chimle.bundles.start_weights import StartWeights, load_start
 from chimle.data.dataset import PairIndex, pairs_hash, read_manifest
 from chimle.device import choose_device, device_identity
 from chimle.errors import UserError
-from chimle.io.files import locked, write_text
+from chimle.io.file_locks import locked
+from chimle.io.files import write_text
 from chimle.loggers.log_run import chosen_loggers, log_run
 from chimle.loggers.logger import Run
 from chimle.loggers.preview import Preview

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chimle.io.files import locked
+from chimle.io.file_locks import locked
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from chimle.errors import TransientError, UserError
-from chimle.io.files import locked, names_written, sha256_of, write_text
+from chimle.io.file_locks import locked
+from chimle.io.files import names_written, sha256_of, write_text
 from chimle.io.versions import Known, Version
 
 T = TypeVar("T")

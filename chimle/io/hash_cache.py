@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from chimle.io.files import locked, sha256_of, write_text
+from chimle.io.file_locks import locked
+from chimle.io.files import sha256_of, write_text
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chimle.errors import UserError
-from chimle.io.files import locked
+from chimle.io.file_locks import locked
 from chimle.io.lock_holder import clear_holder, read_holder, write_holder
 
 LOCK = ".lock"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chimle.io.files import locked
+from chimle.io.file_locks import locked
 from flows.disk import old_scratch, trim_scratch
 from tests.support.repositories import run
 

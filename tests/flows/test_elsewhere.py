@@ -12,7 +12,7 @@ import boto3
 import psutil
 import pytest
 
-from chimle.io.files import locked
+from chimle.io.file_locks import locked
 from flows.worktrees import training_key
 from tests.support.repositories import TASKS, environment, outputs, run, stages_run, tiny_repository
 from tests.support.servers import CREDENTIALS, free_port, s3_server

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from chimle.io.files import locked
+from chimle.io.file_locks import locked
 from flows.command import NOTIFY
 from flows.run_states import NOT_PUBLISHED
 from flows.serve import LATE

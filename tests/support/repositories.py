@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from chimle.io.files import locked
+from chimle.io.file_locks import locked
 from chimle.settings.reading import PRESET_SECTIONS
 from tests.support.helpers import ROOT
 from tests.support.projects import TINY

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chimle.errors import UserError
-from chimle.io.files import locked
+from chimle.io.file_locks import locked
 from chimle.training.run_lock import LOCK, WAIT, run_lock
 from tests.support.helpers import ROOT
 from tests.training.test_training import TASK, make_project, outputs, save_times, start, train

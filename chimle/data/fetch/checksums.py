@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from chimle.errors import UserError
-from chimle.io.files import locked, write_text
+from chimle.io.file_locks import locked
+from chimle.io.files import write_text
 from chimle.io.versions import Known, Version
 
 _SHA256 = re.compile("[0-9a-f]{64}")
