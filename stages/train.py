@@ -117,6 +117,7 @@ def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.devic
     states = root / "scratch" / "train" / settings.task
     scratch = states / digest([origin, device_identity(device)])[:16]
     with run_lock(scratch / LOCK, settings.task) if ranks.first else nullcontext():
+        ranks.barrier()  # A run that the first rank waits for may still write the state.
         if ranks.first:
             _remove_finished(states, scratch)
         with log_run(

@@ -108,6 +108,6 @@ def train_method(
         case TrainerKind.DIFFUSION:
             trainer = DiffusionTrainer(settings, pairs, tower_parameters(settings), execution)
     trainer.run_rounds()
-    position = trainer.state.position
+    spent, position = trainer.timer.spent, trainer.state.position
     steps = position.round * settings.train.steps_per_round + position.step
-    return TrainedMethod(method, settings, trainer.finished(), trainer.timer.spent, steps)
+    return TrainedMethod(method, settings, trainer.finished(), spent, steps)

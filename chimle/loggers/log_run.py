@@ -43,7 +43,8 @@ def chosen_loggers() -> list[str]:
 class LoggedRun:
     """Passes a run's curve and samples on to its loggers.
 
-    A logger that fails is named and left out from then on: training continues.
+    A logger that fails is named and left out from then on, and so are samples that cannot be drawn:
+    training continues.
 
     Args:
         loggers: by name.
@@ -61,7 +62,12 @@ class LoggedRun:
     def round_done(self, step: int, network: nn.Module) -> None:
         """Samples of the averaged tower."""
         if self.loggers and self.preview is not None and isinstance(network, Tower):
-            sheet = self.preview.sheet(network)
+            try:
+                sheet = self.preview.sheet(network)
+            except Exception as error:  # noqa: BLE001 - such as a device's memory that is full
+                self.preview = None
+                _say(f"no samples are shown from here on ({first_line(error)})")
+                return
             self._each(lambda logger: logger.samples(step, sheet))
 
     def close(self) -> None:
@@ -74,11 +80,11 @@ class LoggedRun:
                 run(logger)
             except Exception as error:  # noqa: BLE001 - a service's errors are its own
                 del self.loggers[name]
-                print(
-                    f"logger {name} failed and is left out from here on ({first_line(error)})",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                _say(f"logger {name} failed and is left out from here on ({first_line(error)})")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from chimle.errors import UserError
 from chimle.loggers.log_run import LOGGERS, LoggedRun, chosen_loggers
 from chimle.loggers.logger import Logger, Run, flat
 from chimle.loggers.mlflow_logger import MlflowLogger
+from chimle.loggers.preview import Preview
 from chimle.loggers.wandb_logger import WandbLogger
+from chimle.settings.tower import TowerSettings
+from chimle.tasks import Wiring
+from chimle.tower.generator import Tower
 from tests.training.test_training import TASK, make_project, outputs, train
 
 ROUNDS, STEPS, SIDE = 2, 6, 32
@@ -149,6 +154,23 @@ class Kept:
 
     def close(self) -> None:
         self.steps.append(-1)
+
+
+def test_samples_that_cannot_be_drawn_end_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: Preview, _tower: Tower) -> np.ndarray:
+        raise torch.OutOfMemoryError("the device's memory is full\nand more")
+
+    monkeypatch.setattr(Preview, "sheet", full)
+    logger, tower = Kept(fails_at=0), Tower(TowerSettings(), Wiring.GENERIC)
+    run = LoggedRun({"kept": logger}, Preview.__new__(Preview))
+    for step in (1, 2):
+        run.round_done(step, tower)
+        run.curve(step, {"step": step, "loss": 1.0})
+    assert logger.steps == [1, 2]
+    expected = "no samples are shown from here on (the device's memory is full)\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_a_logger_that_fails_is_named_and_left_out(capsys: pytest.CaptureFixture[str]) -> None:
