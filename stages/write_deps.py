@@ -79,9 +79,14 @@ def with_code_deps(file: Path, root: Path) -> str:
     return text.getvalue()
 
 
+def _is_preset(name: Any) -> bool:
+    """Whether a stage's parameters are those of a preset's file, `{file: keys}`."""
+    return isinstance(name, dict) and next(iter(name)).startswith("presets/")
+
+
 def _nested_names(names: list[Any]) -> list[Any]:
     """Files of parameters as a folder inside the project names them: it shares the presets."""
-    shared = [name for name in names if isinstance(name, dict) and "data/" not in min(name)]
+    shared = [name for name in names if _is_preset(name)]
     own = [name for name in names if name not in shared]
     return own + [{f"../{file}": keys for file, keys in entry.items()} for entry in shared]
 
