@@ -213,8 +213,7 @@ class Model(ModelInputs):
         counts = default_candidates(self.levels) if candidates is None else tuple(candidates)
         check_candidates(counts, self.levels)
         whole("seed", seed, 0, LARGEST_SEED)
-        trained_by = self.bundle.settings.perceptual
-        perceptual = match_distance(trained_by, weights, str(self.device))
+        perceptual = match_distance(self.bundle.settings.perceptual, weights, str(self.device))
         return self.nearest(image, target, perceptual, counts, seed, code)
 
     def nearest(
