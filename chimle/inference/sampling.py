@@ -34,7 +34,8 @@ def sample_pairs(
 ) -> Iterator[tuple[Pair, np.ndarray]]:
     """Draw S samples for the input of each pair, whose id determines the codes.
 
-    Memory holds one pair's samples at a time.
+    Memory holds one pair's samples at a time. Until the last one is drawn, the tower's weights may
+    not change.
 
     Args:
         tower: the generator.
@@ -52,19 +53,20 @@ def sample_pairs(
     """
     device = next(tower.parameters()).device
     names = plain_names(count, tower.settings.levels)
-    for pair in pairs:
-        levels, jpeg = pair_conditioning(task, tower.settings, [pair])
-        (images,), finite = sample(
-            tower,
-            [level.to(device) for level in levels],
-            [image_key(pair.id)],
-            names,
-            jpeg=None if jpeg is None else jpeg.to(device),
-            seed=seed,
-            batch_size=batch_size,
-        )
-        check_finite(bool(finite), f"for {task.name}")
-        yield pair, images
+    with materialised(tower):  # Once for all pairs; each call of `sample` would do it again.
+        for pair in pairs:
+            levels, jpeg = pair_conditioning(task, tower.settings, [pair])
+            (images,), finite = sample(
+                tower,
+                [level.to(device) for level in levels],
+                [image_key(pair.id)],
+                names,
+                jpeg=None if jpeg is None else jpeg.to(device),
+                seed=seed,
+                batch_size=batch_size,
+            )
+            check_finite(bool(finite), f"for {task.name}")
+            yield pair, images
 
 
 def stacked_samples(drawn: Iterable[tuple[Pair, np.ndarray]]) -> np.ndarray:

@@ -229,8 +229,8 @@ class BaseTrainer(ABC):
 
         A finite loss may have such a gradient, and of a run's last step no loss would show it.
         """
-        strange = [weight.isfinite().logical_not() for weight in self.state.network.parameters()]
-        if torch.stack([weight.any() for weight in strange]).any():
+        weights = self.state.network.parameters()
+        if torch.stack([weight.isfinite().all().logical_not() for weight in weights]).any():
             position, steps = self.state.position, self.settings.train.steps_per_round
             raise self._diverged("a weight", position.round * steps + position.step)
 

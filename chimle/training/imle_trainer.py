@@ -108,9 +108,8 @@ class ImleTrainer(BaseTrainer):
 
         The state keeps it as trained.
         """
-        tower = copy.deepcopy(self.state.average.module)
+        tower, train = copy.deepcopy(self.state.average.module), self.settings.train
         assert isinstance(tower, Tower)
-        train = self.settings.train
         tower.scale_noise(train.noise_strength)
         tower.scale_styles(train.style_strength)
         if train.equaliser is not None:
