@@ -116,7 +116,13 @@ def page(runs: Sequence[Run]) -> str:
             f"them; ± is over seeds. {TRAINED}: over features that CHIMLE "
             f"was trained on.\n\n{task_table(own)}"
         )
-    return "# Comparison\n\n" + "\n".join(parts)
+    return "# Comparison\n\n" + "\n".join([*parts, method_list(runs)])
+
+
+def method_list(runs: Sequence[Run]) -> str:
+    """What each method with runs is, as a list in Markdown."""
+    rows = (f"- {get_method(name).title}: {get_method(name).meaning}" for name in ordered(runs))
+    return "## Methods\n\n" + "\n".join(rows) + "\n"
 
 
 def numbers(runs: Sequence[Run]) -> dict[str, dict[str, dict[str, float]]]:

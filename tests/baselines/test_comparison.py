@@ -196,6 +196,14 @@ def test_a_change_is_relative_to_chimle_and_paired_by_input() -> None:
     assert "(+50%, +50% to +50%)" in page(runs)
 
 
+def test_the_page_says_what_each_method_with_runs_is() -> None:
+    methods = page([one_run("cimle", 0, [0.5], 1.0), one_run("chimle", 0, [0.5], 1.0)])
+    methods = methods.split("## Methods\n\n")[1]
+    assert methods == "".join(
+        f"- {METHODS[name].title}: {METHODS[name].meaning}\n" for name in ("chimle", "cimle")
+    )
+
+
 def test_an_interval_holds_what_it_estimates() -> None:
     generator = np.random.default_rng(0)
     other = generator.uniform(0.5, 1.5, 200)
