@@ -121,7 +121,8 @@ def page(runs: Sequence[Run]) -> str:
 
 def method_list(runs: Sequence[Run]) -> str:
     """What each method with runs is, as a list in Markdown."""
-    rows = (f"- {get_method(name).title}: {get_method(name).meaning}" for name in ordered(runs))
+    methods = (get_method(name) for name in ordered(runs))
+    rows = (f"- {method.title}: {method.meaning}" for method in methods)
     return "## Methods\n\n" + "\n".join(rows) + "\n"
 
 
