@@ -25,13 +25,16 @@ def import_command(
     check: Annotated[
         Path | None, typer.Option(help="Compare with inputs, codes and outputs recorded here.")
     ] = None,
-    license_: Annotated[str, typer.Option("--license", help="License of the weights.")] = "unknown",
+    license_: Annotated[
+        str | None,
+        typer.Option("--license", help="License of the weights; else unknown.", show_default=False),
+    ] = None,
     debug: DebugOption = False,
 ) -> None:
     """Make a model bundle of a published checkpoint; nothing in it is executed."""
 
     def run() -> None:
-        from chimle.bundles.bundle import save_bundle
+        from chimle.bundles.bundle import UNLICENSED, save_bundle
         from chimle.bundles.parity import compare
         from chimle.bundles.published_checkpoints import import_checkpoint, import_origin
         from chimle.cli.describe import describe
@@ -40,11 +43,13 @@ def import_command(
             raise UserError("name the bundle to write by `-o`, or a recording by `--check`")
         if out is not None:
             check_new(out)
+        elif license_ is not None:
+            raise UserError("`--license` changes nothing without `-o`: leave it out")
         tower, settings = import_checkpoint(checkpoint, task, resolution)
         if check is not None:
             emit(compare(tower, check))
         if out is not None:
-            save_bundle(out, tower, settings, import_origin(checkpoint), license_)
+            save_bundle(out, tower, settings, import_origin(checkpoint), license_ or UNLICENSED)
             print_values(describe(out))
 
     guarded(run, debug, SMALLER)

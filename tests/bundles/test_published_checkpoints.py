@@ -83,6 +83,12 @@ def test_the_wrong_task_is_refused(tmp_path: Path) -> None:
     assert "draw 3 channels" in result.stderr
 
 
+def test_a_license_without_a_bundle_is_refused(tmp_path: Path) -> None:
+    done = run("import", tmp_path / "w.pth", "--task", TASK, "--check", "r.pt", "--license", "mit")
+    assert done.returncode == 2
+    assert done.stderr == "error: `--license` changes nothing without `-o`: leave it out\n"
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
 def test_weights_that_are_no_finite_numbers_leave_no_bundle(tmp_path: Path, value: float) -> None:
     settings = build_settings(RunSettings, {**TINY, "task": TASK, "preset": "test"}, "test")
