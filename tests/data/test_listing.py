@@ -7,6 +7,7 @@ import pytest
 
 from chimle.data.fetch.fetching import fetch
 from chimle.data.fetch.source_record import source_record
+from chimle.data.fetch.sources.listing import MOST_FAILURES
 from chimle.errors import UserError
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
@@ -57,3 +58,33 @@ def test_names_that_differ_in_case_are_refused_before_anything_is_fetched(tmp_pa
     settings = settings_of(tmp_path, "a,http://nowhere.invalid/a.png", "A,b.png")
     with pytest.raises(UserError, match=r"line 3: A is there beside a, the same but for case"):
         source_record(settings, tmp_path)
+
+
+def test_all_images_that_cannot_be_fetched_are_named_and_the_others_kept(
+    site: Site, tmp_path: Path
+) -> None:
+    good = [site.put(f"/{name}.png", png()) for name in "abc"]
+    rows = [
+        f"a,{good[0]}",
+        f"x,{site.address}/gone.png",
+        f"b,{good[1]}",
+        "y,missing.png",
+        f"c,{good[2]}",
+    ]
+    with pytest.raises(UserError) as error:
+        fetched(tmp_path, *rows)
+    message = str(error.value)
+    assert message.startswith("2 images of list.csv cannot be fetched, what can be is kept: ")
+    assert "/gone.png cannot be fetched (the server answers 404 Not Found)" in message
+    assert "fix its address in `address` of list.csv; `address` of list.csv: " in message
+    assert message.endswith("missing.png does not exist")
+    before = [len(site.gets(f"/{name}.png")) for name in "abc"]
+    assert fetched(tmp_path, rows[0], rows[2], rows[4]) == ["a.png", "b.png", "c.png"]
+    assert [len(site.gets(f"/{name}.png")) for name in "abc"] == before == [1, 1, 1]
+
+
+def test_a_list_whose_server_is_gone_is_given_up(site: Site, tmp_path: Path) -> None:
+    rows = [f"{number},{site.address}/{number}.png" for number in range(MOST_FAILURES + 3)]
+    with pytest.raises(UserError, match=f"^at least {MOST_FAILURES} images of list.csv") as error:
+        fetched(tmp_path, *rows)
+    assert f"/{MOST_FAILURES}.png" not in str(error.value)

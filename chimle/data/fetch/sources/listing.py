@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chimle.data.fetch.source_addresses import file_name, local_path
-from chimle.data.fetch.sources.pinned import LocalFile, PinnedFile, RemoteFile
+from chimle.data.fetch.sources.pinned import FetchedFile, LocalFile, PinnedFile, RemoteFile
 from chimle.data.fetch.sources.protocol import Collection, Workspace
 from chimle.data.fetch.sources.selection import select
 from chimle.data.file_names import BadNameError, Names, printable, safe_name
@@ -19,6 +19,9 @@ from chimle.io.files import names_written, sha256_of
 from chimle.io.http import HttpFile
 from chimle.io.urls import plain
 from chimle.settings.source import ListingSettings, UrlSource
+
+MOST_FAILURES = 5
+"""After so many images that cannot be fetched, the rest of a list is not tried."""
 
 
 def read_listing(listing: ListingSettings, root: Path) -> dict[str, str]:
@@ -79,13 +82,12 @@ class Listing:
         return {"listing": sha256_of(self.workspace.root / self.listing.file)}
 
     def fetch(self, work: Path) -> Collection:
-        """Download all of them."""
+        """Download all of them; what could be fetched is kept when others could not."""
         tree, origins = work / "tree", dict[str, Mapping[str, str]]()
         shutil.rmtree(tree, ignore_errors=True)  # Links of a run that was killed.
         tree.mkdir(parents=True)
         files = []
-        for name, address, file in self._files():
-            fetched = file.fetch()
+        for name, address, file, fetched in self._fetched():
             files.append(file)
             path = tree / f"{name}{_extension(address, fetched.path)}"
             try:
@@ -101,17 +103,37 @@ class Listing:
 
         return replace(select(self.settings, tree, origins.__getitem__), record=record)
 
+    def _fetched(self) -> Iterator[tuple[str, str, PinnedFile, FetchedFile]]:
+        """Every image, fetched; raises in the end, and then names all that could not be."""
+        failures = list[str]()
+        for name, address, file in self._files():
+            try:
+                yield name, address, file, file.fetch()
+            except UserError as error:
+                failures.append(str(error))
+                if len(failures) == MOST_FAILURES:
+                    break
+        if len(failures) == 1:
+            raise UserError(failures[0])
+        if failures:
+            least = "at least " if len(failures) == MOST_FAILURES else ""
+            raise UserError(
+                f"{least}{len(failures)} images of {self.listing.file} cannot be fetched, what can "
+                f"be is kept: {'; '.join(failures)}"
+            )
+
     def forget(self) -> None:
         """Remove the recorded checksums of all images."""
         for _, _, file in self._files():
             file.forget()
 
     def _files(self) -> Iterator[tuple[str, str, PinnedFile]]:
+        field = f"`{self.listing.address_column}` of {self.listing.file}"
         for name, address in read_listing(self.listing, self.workspace.root).items():
             path = local_path(address, self.workspace.root)
             if path is not None:
-                yield name, address, LocalFile(address, path, None, self.workspace)
+                yield name, address, LocalFile(address, path, None, self.workspace, field)
                 continue
-            remote = HttpFile(address, self.settings.timeout_seconds)
+            remote = HttpFile(address, self.settings.timeout_seconds, field)
             limits = {"retries": self.settings.retries, "largest": self.settings.most_bytes}
             yield name, address, RemoteFile(remote, address, None, self.workspace, **limits)

@@ -80,8 +80,16 @@ def warn_unreachable(address: str, error: TransientError) -> None:
 class LocalFile:
     """A local file, used in place."""
 
-    def __init__(self, address: str, path: Path, sha256: str | None, workspace: Workspace) -> None:
+    def __init__(
+        self,
+        address: str,
+        path: Path,
+        sha256: str | None,
+        workspace: Workspace,
+        field: str = "`source.archives`",
+    ) -> None:
         self.address, self.path, self.sha256, self.workspace = address, path, sha256, workspace
+        self.field = field
         self.key, self.checksums = (
             checksum_key(address),
             ChecksumStore(workspace.checksums, workspace.scratch),
@@ -111,7 +119,7 @@ class LocalFile:
     def _checked(self) -> str:
         if not self.path.is_file():
             what = "is a folder: use `kind: folder`" if self.path.is_dir() else "does not exist"
-            raise UserError(f"`source.archives`: {self.path} {what}")
+            raise UserError(f"{self.field}: {self.path} {what}")
         found = sha256_of_unchanged(self.path, self.workspace.scratch)
         if self.sha256:
             if found != self.sha256:
