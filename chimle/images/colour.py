@@ -96,6 +96,12 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     return _gamma(_lab_to_linear(lab).clamp(0, 1)).clamp(0, 1)
 
 
+def _uncompressed(f: Tensor) -> Tensor:
+    """Lab's f to relative light: the cube, below `_CUBE_BELOW` its tangent."""
+    cubed = f.clamp_min(_CUBE_BELOW)
+    return torch.add(cubed * cubed * cubed, f - cubed, alpha=1 / _SLOPE)
+
+
 @torch.no_grad()
 def chroma_share(lightness: Tensor, ab: Tensor, halvings: int) -> Tensor:
     """The largest share of a chroma that stays in the sRGB gamut at its lightness and hue.
@@ -109,16 +115,31 @@ def chroma_share(lightness: Tensor, ab: Tensor, halvings: int) -> Tensor:
         (B, 1, H, W) in [0, 1]: 1 inside the gamut, else too small by a chroma of at most
         2^-halvings times `MOST_CHROMA`.
     """
+    # Every level of every candidate passes here. Planes one at a time, and what no share changes
+    # only once, take a third of the time that `_lab_to_linear` for each halving took.
+    fy = (lightness + 16) / 116
+    to_x, to_z = ab[:, :1] / 500, ab[:, 1:] / -200
+    y = _uncompressed(fy)
+    rows = [[w * white for w, white in zip(row, _WHITE, strict=True)] for row in _XYZ_TO_RGB]
+    of_y = [row[1] * y for row in rows]
 
     def fits(share: Tensor) -> Tensor:
-        linear = _lab_to_linear(torch.cat((lightness, share * ab), dim=1))
-        return ((linear >= -ROUNDING) & (linear <= 1 + GAMUT_SLACK)).all(dim=1, keepdim=True)
+        x = _uncompressed(torch.addcmul(fy, share, to_x))
+        z = _uncompressed(torch.addcmul(fy, share, to_z))
+        r, g, b = (
+            torch.add(torch.add(fixed, x, alpha=row[0]), z, alpha=row[2])
+            for row, fixed in zip(rows, of_y, strict=True)
+        )
+        darkest = torch.minimum(torch.minimum(r, g), b)
+        brightest = torch.maximum(torch.maximum(r, g), b)
+        return (darkest >= -ROUNDING) & (brightest <= 1 + GAMUT_SLACK)
 
     chroma = torch.linalg.vector_norm(ab, dim=1, keepdim=True)
     whole = torch.ones_like(lightness)
     low, step = torch.zeros_like(lightness), (MOST_CHROMA / chroma.clamp_min(MOST_CHROMA)) / 2
     for _ in range(halvings):
-        low = torch.where(fits(low + step), low + step, low)
+        middle = low + step
+        low = torch.where(fits(middle), middle, low)
         step = step / 2
     return torch.where(fits(whole), whole, low)
 
