@@ -2,7 +2,7 @@
 
 from pydantic import model_validator
 
-from chimle.settings.perceptual import PerceptualSettings
+from chimle.settings.perceptual import RANDOM_NAME, PerceptualSettings
 from chimle.settings.search import SearchSettings
 from chimle.settings.settings_base import SeededSettings
 from chimle.settings.tower import TowerSettings
@@ -54,6 +54,6 @@ class ModelSettings(SeededSettings):
                 f"task {self.task} enlarges {reduction} times, which takes "
                 f"{reduction.bit_length() - 1} tower levels, not {self.tower.levels}"
             )
-        if self.preset in ("small", "large", "paper") and self.perceptual.weights == "random":
+        if self.preset in ("small", "large", "paper") and self.perceptual.weights == RANDOM_NAME:
             raise ValueError(f"preset {self.preset} never uses random features")
         return self
