@@ -108,11 +108,13 @@ class Listing:
         failures = list[str]()
         for name, address, file in self._files():
             try:
-                yield name, address, file, file.fetch()
+                fetched = file.fetch()
             except UserError as error:
                 failures.append(str(error))
                 if len(failures) == MOST_FAILURES:
                     break
+            else:
+                yield name, address, file, fetched
         if len(failures) == 1:
             raise UserError(failures[0])
         if failures:
