@@ -81,12 +81,7 @@ class LocalFile:
     """A local file, used in place."""
 
     def __init__(
-        self,
-        address: str,
-        path: Path,
-        sha256: str | None,
-        workspace: Workspace,
-        field: str = "`source.archives`",
+        self, address: str, path: Path, sha256: str | None, workspace: Workspace, field: str
     ) -> None:
         self.address, self.path, self.sha256, self.workspace = address, path, sha256, workspace
         self.field = field

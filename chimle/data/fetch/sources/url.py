@@ -34,11 +34,11 @@ class Url:
             self._file(archive).forget()
 
     def _file(self, archive: ArchiveSettings) -> PinnedFile:
-        path = local_path(archive.address, self.workspace.root)
+        field, path = "`source.archives`", local_path(archive.address, self.workspace.root)
         if path is not None:
-            return LocalFile(archive.address, path, archive.sha256, self.workspace)
+            return LocalFile(archive.address, path, archive.sha256, self.workspace, field)
         return RemoteFile(
-            HttpFile(archive.address, self.settings.timeout_seconds),
+            HttpFile(archive.address, self.settings.timeout_seconds, field),
             archive.address,
             archive.sha256,
             self.workspace,
