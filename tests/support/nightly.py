@@ -44,7 +44,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, s3: dict[str, str]) -> Pat
     root = tiny_repository(tmp_path_factory.mktemp("nightly") / "project")
     run(root, "dvc", "remote", "add", "store", f"s3://{BUCKET}/dvc")
     run(root, "dvc", "remote", "modify", "store", "endpointurl", s3["AWS_ENDPOINT_URL"])
-    add_flows(root, retry={"delays_seconds": [1, 1, 1]})
+    # Two rounds: how near the best sample is may move by more than a tenth with the rounding.
+    add_flows(root, retry={"delays_seconds": [1, 1, 1]}, gate={"tolerance": 0.5})
     deploy_elsewhere(root, root.parent / "elsewhere")
     return root
 

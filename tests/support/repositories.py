@@ -108,7 +108,7 @@ def stages_run(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^'@]+)", output))
 
 
-def set_parameter(root: Path, task: str, section: str, **values: float) -> None:
+def set_parameter(root: Path, task: str, section: str, **values: float | str) -> None:
     """Write fields of one task's section into `params.yaml`."""
     path = root / "params.yaml"
     params = yaml.safe_load(path.read_text())
