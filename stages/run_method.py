@@ -1,7 +1,7 @@
 """Train one method on one task's pairs for the comparison's time and evaluate its samples."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from chimle.images.decode import write_png
 from chimle.io.files import replaced_folder, write_text
 from chimle.metrics.evaluator import EvaluationConfig, Scores, evaluate
 from chimle.metrics.metric_table import as_json, measured_with
-from chimle.metrics.prediction import predictions_of
+from chimle.metrics.prediction import Prediction
 from chimle.perceptual.training_distance import load_training_distance
 from chimle.provenance import code_version, digest
 from chimle.settings.comparison import load_comparison
@@ -59,13 +59,28 @@ def train(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_images(folder: Path, pairs: list[Pair], samples: np.ndarray, shown: int) -> None:
-    """Inputs, targets and samples of a few test pairs, evenly spaced over the sorted ids."""
-    for number, row in enumerate(evenly_spaced(len(pairs), shown)):
-        write_png(folder / f"{number}_input.png", pairs[row].input)
-        write_png(folder / f"{number}_target.png", pairs[row].target)
-        for sample, image in enumerate(samples[row, :SHOWN_SAMPLES]):
-            write_png(folder / f"{number}_sample_{sample}.png", image)
+def write_images(folder: Path, number: int, pair: Pair, samples: np.ndarray) -> None:
+    """Input, target and some of the samples (S, H, W, 3) of the test pair of that number."""
+    write_png(folder / f"{number}_input.png", pair.input)
+    write_png(folder / f"{number}_target.png", pair.target)
+    for sample, image in enumerate(samples[:SHOWN_SAMPLES]):
+        write_png(folder / f"{number}_sample_{sample}.png", image)
+
+
+def predictions_with_images(
+    drawn: Iterable[tuple[Pair, np.ndarray]], folder: Path, shown: Sequence[int]
+) -> Iterator[Prediction]:
+    """The predictions of pairs and their samples; images of the shown ones are written in passing.
+
+    Args:
+        drawn: test pairs in order, each with its samples.
+        folder: where images are written.
+        shown: positions of the shown pairs, ascending.
+    """
+    for position, (pair, samples) in enumerate(drawn):
+        if position in shown:
+            write_images(folder, shown.index(position), pair, samples)
+        yield Prediction(pair.id, samples, pair.target, pair.input)
 
 
 def run_record(
@@ -94,19 +109,17 @@ def main(task: str, name: str, seed: int, root: Path) -> None:
     comparison = load_comparison(root).run_method
     with train(name, seed, settings, root, device, comparison.seconds) as trained:
         index = PairIndex(root / "data" / "pairs" / task, "test")
-        pairs = [centre(p, settings.definition, settings.tower.resolution) for p in index]
-        ids, inputs = [pair.id for pair in pairs], [pair.input for pair in pairs]
+        held = (centre(p, settings.definition, settings.tower.resolution) for p in index)
         own = scoring.evaluate
-        samples = trained.sample(pairs, own.samples, seed, own.batch_size)
+        drawn = trained.sample_pairs(held, own.samples, seed, own.batch_size)
         config = load_evaluation(scoring, root, str(device), index.root)
         features = trained.trained_features(config.perceptual.info.name)
         config = replace(config, trained_features=features)
-        predictions = predictions_of(ids, samples, [p.target for p in pairs], inputs)
-        scores, _ = evaluate(predictions, config)
-        record = run_record(trained, seed, config, scores)
         with replaced_folder(root / "comparison" / "runs" / f"{task}-{name}-{seed}") as folder:
+            shown = list(evenly_spaced(len(index), comparison.shown))
+            scores, _ = evaluate(predictions_with_images(drawn, folder, shown), config)
+            record = run_record(trained, seed, config, scores)
             write_text(folder / "scores.json", as_json(record))
-            write_images(folder, pairs, samples, comparison.shown)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train a method for a given time, and draw its samples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from chimle.baselines.methods import Method, TrainerKind
 from chimle.baselines.parameter_matching import count_parameters, tower_parameters
 from chimle.data.batch import pair_conditioning
 from chimle.data.dataset import Pair, image_key
-from chimle.inference.sampling import sample_pairs, stacked_samples
+from chimle.inference.sampling import sample_pairs
 from chimle.metrics.seen_features import seen_features
 from chimle.perceptual.distance import Distance
 from chimle.settings.model_settings import ModelSettings
@@ -55,27 +55,41 @@ class TrainedMethod:
         filtered = self.settings.train.equaliser is not None
         return seen_features(self.settings.perceptual, network, filtered=filtered)
 
-    def sample(
-        self, pairs: Sequence[Pair], count: int, seed: int, batch_size: int = 16
-    ) -> np.ndarray:
-        """Draw S samples for the inputs of N pairs: (N, S, H, W, 3) uint8."""
-        settings, device = self.settings, next(self.network.parameters()).device
-        task, tower = settings.definition, settings.tower
+    def sample_pairs(
+        self, pairs: Iterable[Pair], count: int, seed: int, batch_size: int = 16
+    ) -> Iterator[tuple[Pair, np.ndarray]]:
+        """Draw samples for the input of each pair; memory holds one pair's at a time.
+
+        Args:
+            pairs: of the method's resolution.
+            count: S, samples of each input.
+            seed: of the samples.
+            batch_size: samples in one forward pass.
+
+        Yields:
+            Each pair with its samples (S, H, W, 3) uint8.
+        """
         if isinstance(self.network, Tower):
-            return stacked_samples(
-                sample_pairs(self.network, task, pairs, count, seed=seed, batch_size=batch_size)
-            )
-        levels, _ = pair_conditioning(task, tower, pairs)
-        return sample_diffusion(
+            task = self.settings.definition
+            return sample_pairs(self.network, task, pairs, count, seed=seed, batch_size=batch_size)
+        return ((pair, self._diffused(pair, count, seed, batch_size)) for pair in pairs)
+
+    def _diffused(self, pair: Pair, count: int, seed: int, batch_size: int) -> np.ndarray:
+        """(S, H, W, 3) uint8 samples of the diffusion model for a pair's input."""
+        task, tower = self.settings.definition, self.settings.tower
+        levels, _ = pair_conditioning(task, tower, [pair])
+        drawn = sample_diffusion(
             self.network,
             task,
-            levels[-1].to(device),
-            [image_key(pair.id) for pair in pairs],
+            levels[-1].to(next(self.network.parameters()).device),
+            [image_key(pair.id)],
             count,
             tower.resolution,
             seed=seed,
             batch_size=batch_size,
         )
+        samples: np.ndarray = drawn[0]
+        return samples
 
 
 def train_method(

@@ -1,7 +1,6 @@
 """Prediction: the samples for one input, with its target."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,14 +85,3 @@ class Prediction:
                 state.update(repr(image.shape).encode())
                 state.update(np.ascontiguousarray(image).tobytes())
         return state.hexdigest()
-
-
-def predictions_of(
-    ids: Sequence[str],
-    samples: np.ndarray,
-    targets: Sequence[np.ndarray],
-    inputs: Sequence[np.ndarray],
-) -> Iterator[Prediction]:
-    """Predictions of (N, S, H, W, 3) samples, N targets (H, W, 3) and N inputs (h, w, 3), uint8."""
-    for parts in zip(ids, samples, targets, inputs, strict=True):
-        yield Prediction(*parts)

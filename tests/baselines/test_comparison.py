@@ -104,10 +104,11 @@ def test_inputs_and_samples_of_the_grid_belong_together(
     """Of twelve pairs, whose numbers sort otherwise than their names; pair n has the grey 9 n."""
     greys = [np.full((8, 8, 3), 9 * number, np.uint8) for number in range(12)]
     pairs = [Pair(f"{number:02}", grey, grey) for number, grey in enumerate(greys)]
-    samples = np.stack(greys)[:, None].repeat(2, axis=1)
+    drawn = [(pair, pair.input[None].repeat(2, axis=0)) for pair in pairs]
     folder = tmp_path / "comparison" / "runs" / f"{TASK}-chimle-0"
     folder.mkdir(parents=True)
-    run_method.write_images(folder, pairs, samples, 12)
+    predictions = list(run_method.predictions_with_images(drawn, folder, range(12)))
+    assert [one.id for one in predictions] == [pair.id for pair in pairs]
 
     def checked(inputs: Any, targets: Any, samples: Any) -> np.ndarray:
         for number, (image, target) in enumerate(zip(inputs, targets, strict=True)):

@@ -21,6 +21,7 @@ from chimle.baselines.known_modes.mode_problem import (
 from chimle.baselines.methods import adapt, get_method
 from chimle.baselines.run_method import TrainedMethod
 from chimle.data.dataset import Pair
+from chimle.inference.sampling import stacked_samples
 from chimle.training.execution import Execution
 from chimle.training.imle_trainer import ImleTrainer
 
@@ -94,7 +95,7 @@ def trained(name: str, layout: Layout, tmp_path: Path) -> TrainedMethod:
 
 def sampled(trained: TrainedMethod, inputs: list[np.ndarray], count: int) -> np.ndarray:
     pairs = [Pair(str(number), image, image) for number, image in enumerate(inputs)]
-    return trained.sample(pairs, count, 5)
+    return stacked_samples(trained.sample_pairs(pairs, count, 5))
 
 
 def test_chimle_covers_every_mode_and_regression_none(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from chimle.baselines.parameter_matching import tower_parameters
 from chimle.baselines.run_method import train_method
 from chimle.data.batch import make_batch
 from chimle.errors import UserError
+from chimle.inference.sampling import stacked_samples
 from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import build_settings, load_settings
 from chimle.tower.generator import LevelCode, Tower
@@ -40,16 +41,16 @@ def test_every_method_trains_within_its_time_and_draws_samples(name: str, tmp_pa
     trained = train_method(METHODS[name], settings, pairs, PixelDistance(), state, CPU, 0.5)
     assert trained.seconds >= 0.5
     assert trained.steps > 0
-    samples = trained.sample(pairs[:2], 3, seed=1)
+    samples = stacked_samples(trained.sample_pairs(pairs[:2], 3, seed=1))
     assert samples.shape == (2, 3, 16, 16, 3)
     assert samples.dtype == np.uint8
-    assert np.array_equal(samples, trained.sample(pairs[:2], 3, seed=1))
+    assert np.array_equal(samples, stacked_samples(trained.sample_pairs(pairs[:2], 3, seed=1)))
     one_sample = (samples == samples[:, :1]).all()
     assert one_sample == (name == "regression")
     # Its time is up: begun again from its state it does not take another step.
     again = train_method(METHODS[name], settings, pairs, PixelDistance(), state, CPU, 0.5)
     assert again.steps == trained.steps
-    assert np.array_equal(samples, again.sample(pairs[:2], 3, seed=1))
+    assert np.array_equal(samples, stacked_samples(again.sample_pairs(pairs[:2], 3, seed=1)))
 
 
 def test_an_unknown_method_is_a_sentence() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from chimle.metrics.evaluator import EvaluationConfig, evaluate, flat_values
-from chimle.metrics.prediction import Prediction, predictions_of
+from chimle.metrics.prediction import Prediction
 
 
 def noise_images(*shape: int, seed: int = 0, side: int = 32) -> np.ndarray:
@@ -14,8 +14,8 @@ def noise_images(*shape: int, seed: int = 0, side: int = 32) -> np.ndarray:
 def noise_predictions(count: int = 8, samples: int = 3, input_side: int = 32) -> list[Prediction]:
     """Predictions whose samples, targets and inputs are noise."""
     targets, inputs = noise_images(count, seed=1), noise_images(count, seed=2, side=input_side)
-    ids = [f"image_{number}" for number in range(count)]
-    return list(predictions_of(ids, noise_images(count, samples), list(targets), list(inputs)))
+    parts = zip(noise_images(count, samples), targets, inputs, strict=True)
+    return [Prediction(f"image_{number}", *part) for number, part in enumerate(parts)]
 
 
 def numbers(predictions: list[Prediction], config: EvaluationConfig) -> dict[str, float]:

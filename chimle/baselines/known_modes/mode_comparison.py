@@ -15,6 +15,7 @@ from chimle.baselines.known_modes.mode_problem import (
 )
 from chimle.baselines.methods import Method, adapt
 from chimle.baselines.run_method import train_method
+from chimle.inference.sampling import stacked_samples
 from chimle.settings.comparison import KnownModesSettings
 
 UNSEEN = 2**20
@@ -47,7 +48,8 @@ def run_on_known_modes(
     )
     unseen = known_pairs(layout, settings.inputs, seed + UNSEEN)
     inputs = [pair.input for pair in unseen]
-    samples = trained.sample(unseen, settings.samples, seed, BATCH_SIZE)
+    drawn = trained.sample_pairs(unseen, settings.samples, seed, BATCH_SIZE)
+    samples = stacked_samples(drawn)
     return {
         **asdict(mode_coverage(samples, inputs, layout)),
         "seconds": round(trained.seconds, 1),
