@@ -118,7 +118,7 @@ class BaseTrainer(ABC):
         """Go on from the saved state, if there is one."""
         train = self.settings.train
         size = min(train.batch_size, train.images_per_round, len(self.pairs))
-        self.ranks.check_batch(size, train.micro_batches)
+        self.ranks.check_batch(size, train.micro_batches, train.batch_size)
         if self.ranks.first:
             remove_unfinished(self.state_file)
         if self.state_file.exists():

@@ -42,12 +42,19 @@ class Ranks:
         """Its part of `length` rows: contiguous, and as long as the others' or one off."""
         return slice(self.rank * length // self.count, (self.rank + 1) * length // self.count)
 
-    def check_batch(self, size: int, micro_batches: int = 1) -> None:
-        """`UserError` unless steps of so many images can be split and shared out equally."""
+    def check_batch(self, size: int, micro_batches: int, batch_size: int) -> None:
+        """`UserError` unless a step's images can be split and shared out equally.
+
+        Args:
+            size: images of a step.
+            micro_batches: parts that a step is computed in, one after the other.
+            batch_size: images of a step that were asked for; a round or a split may have fewer.
+        """
+        bound = "" if size == batch_size else f" of at most {size}, as there are no more images"
         if size % micro_batches:
             raise UserError(
                 f"a step's {size} images cannot be split into {micro_batches} equal parts: make "
-                f"`train.batch_size` a multiple of `train.micro_batches`"
+                f"`train.batch_size` a multiple of `train.micro_batches`{bound}"
             )
         if micro_batches > 1 and micro_batches % self.count:
             raise UserError(
@@ -57,7 +64,7 @@ class Ranks:
         if size % self.count:
             raise UserError(
                 f"a step's {size} images cannot be shared by {self.count} processes: make "
-                f"`train.batch_size` a multiple of {self.count}, or start fewer"
+                f"`train.batch_size` a multiple of {self.count}{bound}, or start fewer"
             )
 
     def check_same(self, values: Tensor) -> None:

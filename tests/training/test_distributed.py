@@ -114,16 +114,25 @@ def test_two_ranks_search_again_for_the_same_images_as_one(tmp_path: Path) -> No
         assert all(torch.equal(found[name], alone[name]) for name in found)
 
 
-@given(size=st.integers(1, 40), micro_batches=st.integers(1, 8), count=st.integers(1, 8))
-def test_a_step_is_split_equally_or_refused(size: int, micro_batches: int, count: int) -> None:
+@given(
+    size=st.integers(1, 40),
+    micro_batches=st.integers(1, 8),
+    count=st.integers(1, 8),
+    more=st.integers(0, 3),
+)
+def test_a_step_is_split_equally_or_refused(
+    size: int, micro_batches: int, count: int, more: int
+) -> None:
     ranks = Ranks(0, count)
     equal = size % micro_batches == 0 and size % count == 0
     if equal and (micro_batches == 1 or micro_batches % count == 0):
-        ranks.check_batch(size, micro_batches)
+        ranks.check_batch(size, micro_batches, size + more)
         assert size // count % max(1, micro_batches // count) == 0
     else:
-        with pytest.raises(UserError, match=r"`train\.(batch_size|micro_batches)`"):
-            ranks.check_batch(size, micro_batches)
+        with pytest.raises(UserError, match=r"`train\.(batch_size|micro_batches)`") as refused:
+            ranks.check_batch(size, micro_batches, size + more)
+        if "`train.batch_size`" in str(refused.value):
+            assert (f"at most {size}, as" in str(refused.value)) == (more > 0)
 
 
 def wait_for_states(folder: Path, process: subprocess.Popen[str], count: int) -> bool:
