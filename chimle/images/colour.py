@@ -74,6 +74,12 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     return torch.cat((116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)), dim=1)
 
 
+def _uncompressed(f: Tensor) -> Tensor:
+    """Lab's f to relative light: the cube, below `_CUBE_BELOW` its tangent."""
+    cubed = f.clamp_min(_CUBE_BELOW)
+    return torch.add(cubed * cubed * cubed, f - cubed, alpha=1 / _SLOPE)
+
+
 def _lab_to_linear(lab: Tensor, lowest_z: float | None = None) -> Tensor:
     """(B, 3, H, W) Lab to linear light, outside [0, 1] where Lab leaves the gamut.
 
@@ -87,19 +93,12 @@ def _lab_to_linear(lab: Tensor, lowest_z: float | None = None) -> Tensor:
     if lowest_z is not None:
         fz = fz.clamp_min(lowest_z)
     f = torch.cat((fy + a / 500, fy, fz), dim=1)
-    relative = torch.where(f > _CUBE_BELOW, f**3, (f - 4.0 / 29.0) / _SLOPE)
-    return _mix(relative * _constant(_WHITE, f.device).view(1, 3, 1, 1), _XYZ_TO_RGB)
+    return _mix(_uncompressed(f) * _constant(_WHITE, f.device).view(1, 3, 1, 1), _XYZ_TO_RGB)
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
     """(B, 3, H, W) Lab to sRGB, clamped to [0, 1] where Lab leaves the gamut."""
     return _gamma(_lab_to_linear(lab).clamp(0, 1)).clamp(0, 1)
-
-
-def _uncompressed(f: Tensor) -> Tensor:
-    """Lab's f to relative light: the cube, below `_CUBE_BELOW` its tangent."""
-    cubed = f.clamp_min(_CUBE_BELOW)
-    return torch.add(cubed * cubed * cubed, f - cubed, alpha=1 / _SLOPE)
 
 
 @torch.no_grad()
