@@ -11,7 +11,7 @@ from chimle.bundles.addresses import is_remote, open_bundle
 from chimle.bundles.bundle import DESCRIPTION, METRICS, Bundle, read_member
 from chimle.bundles.published_checkpoints import draws_chroma, infer_settings, read_checkpoint
 from chimle.bundles.task_models import named_model
-from chimle.cli.output_folder import MANIFEST, folder_read
+from chimle.cli.output_folder import folder_read
 from chimle.data.dataset import PairIndex, read_manifest
 from chimle.data.manifests import PAIRS, SOURCE, read_header, read_records
 from chimle.data.pair.summary import pair_counts
@@ -149,10 +149,10 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
     }
 
 
-def _pairs_folder(path: Path) -> Path | None:
-    """The folder of pairs at `path`, which may be its manifest; None where there is none."""
-    folder = folder_read(path)
-    return folder if (folder / MANIFEST).is_file() else None
+def _named(address: str | Path) -> str:
+    """The address of a task's model, or of the folder that a file says the contents of."""
+    named = named_model(str(address))
+    return named if is_remote(named) else str(folder_read(named))
 
 
 def _is_bundle(address: str) -> bool:
@@ -164,19 +164,19 @@ def describe(address: str | Path) -> dict[str, Any]:
     """Plain values about what an address holds.
 
     Args:
-        address: of a bundle, or its task's name; or a folder of pairs, their manifest, a fetched
-            source, a project's folder `data`, or a checkpoint.
+        address: of a bundle, or its task's name; or a folder of pairs, a fetched source, the file
+            that says what one of these holds, a project's folder `data`, or a checkpoint.
 
     Raises:
         UserError: the address holds none of these, or it is damaged.
     """
-    address = named_model(str(address))
+    address = _named(address)
     path = Path(address)
     if _is_bundle(address):
         metrics = {} if is_remote(address) else _packed_metrics(path)
         return {**_describe_bundle(open_bundle(address)), **metrics}
-    if folder := _pairs_folder(path):
-        return _describe_pairs(folder)
+    if (path / PAIRS).is_file():
+        return _describe_pairs(path)
     if (path / SOURCE).is_file():
         return _describe_source(path)
     if (path / "pairs").is_dir() or (path / "raw").is_dir():
@@ -209,12 +209,12 @@ def draw(address: str | Path, out: Path) -> None:
     Raises:
         UserError: the address, which may be a task's name, holds neither.
     """
-    address = named_model(str(address))
+    address = _named(address)
     if _is_bundle(address):
         rows = _sample_rows(address)
         names = ["input", *(f"sample {i}" for i in range(_SAMPLES_SHOWN)), "target"]
-    elif folder := _pairs_folder(Path(address)):
-        pairs = PairIndex(folder, "train")[:_PAIRS_SHOWN]
+    elif (Path(address) / PAIRS).is_file():
+        pairs = PairIndex(Path(address), "train")[:_PAIRS_SHOWN]
         rows, names = [[pair.input, pair.target] for pair in pairs], ["input", "target"]
     else:
         raise UserError(f"{address} has no images to draw: import it first")

@@ -6,8 +6,8 @@ from pathlib import Path
 from chimle.errors import UserError
 from chimle.io.files import resolved
 
-MANIFEST = "manifest.json"
-"""A file that stands for its folder."""
+_HEADERS = frozenset({"manifest.json", "source.json", "bundle.json"})
+"""Files that stand for their folders: of pairs, of a fetched source, of a model."""
 
 
 def check_folder(folder: Path) -> None:
@@ -28,9 +28,9 @@ def check_new(out: Path) -> None:
 
 
 def folder_read(address: str | Path) -> Path:
-    """The path that an address names; of a manifest the folder that it stands for."""
+    """The path that an address names; of a file that says what a folder holds, that folder."""
     path = Path(address)
-    return path.parent if path.name == MANIFEST else path
+    return path.parent if path.name in _HEADERS and path.is_file() else path
 
 
 def check_outside(out: Path, address: str) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from chimle.bundles.bundle import METRICS
+from chimle.bundles.bundle import DESCRIPTION, METRICS
 from chimle.cli.describe import describe, draw
-from chimle.data.manifests import SOURCE, write_records
+from chimle.data.manifests import PAIRS, SOURCE, write_records
+from chimle.errors import UserError
 from tests.support.command import run
 from tests.support.projects import tiny_bundle
 
@@ -43,6 +44,19 @@ def test_a_task_s_own_model_is_drawn_by_the_task_s_name(
     inside = run("show", "colourization", "--image", "models/colourization/sheet.png", cwd=tmp_path)
     assert inside.returncode == 2
     assert "which is only read" in inside.stderr
+
+
+def test_the_file_that_says_what_a_folder_holds_stands_for_it(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle", "colourization", levels=1)
+    assert describe(bundle / DESCRIPTION) == describe(bundle)
+    header: dict[str, Any] = {"kind": "folder", "side_by_side": None, "skipped": []}
+    record = {"file": "targets/a.png", "sha256": "0", "phash": "0", "source": "a.png"}
+    lines = [{**record, "bytes": 9, "width": 3, "height": 4}]
+    write_records(tmp_path, SOURCE, header, lines)
+    assert describe(tmp_path / SOURCE) == describe(tmp_path)
+    for name in (DESCRIPTION, PAIRS):
+        with pytest.raises(UserError, match=f"{name} does not exist"):
+            describe(tmp_path / name)
 
 
 @pytest.mark.parametrize(
