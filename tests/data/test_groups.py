@@ -116,7 +116,7 @@ def test_small_images_are_refused_or_listed(tmp_path: Path) -> None:
         }
     ]
     assert sum(manifest["counts"].values()) == 12
-    assert "1 too small" in summary(manifest)
+    assert "1 skipped" in summary(manifest)
     with pytest.raises(UserError, match="every image or its input is smaller"):
         paired(tmp_path, settings_for("colourization", source, small="skip", size=4096))
 

@@ -126,7 +126,7 @@ def test_small_frames_are_refused_or_listed_once(tmp_path: Path) -> None:
     assert low | {f"town/{moved}"} <= set(left_out)
     assert {name for name in left_out if name.startswith("town/")} == {f"town/{moved}"}
     assert set(left_out.values()) == {1}
-    assert f"{len(left_out)} too small" in summary(manifest)
+    assert f"{len(left_out)} skipped" in summary(manifest)
 
 
 def test_splits_by_camera(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ def pair_counts(manifest: dict[str, Any]) -> dict[str, int]:
     """Counts of a manifest's header: pairs, images left out, frames of cameras."""
     counts = {f"pairs_{split}": manifest["counts"].get(split, 0) for split in SPLITS}
     if manifest.get("skipped"):
-        counts["too_small"] = len(manifest["skipped"])
+        counts["skipped"] = len(manifest["skipped"])
     if "near_duplicates" in manifest:
         lines = manifest["near_duplicates"]
         counts["near_duplicates"] = len(lines)
@@ -29,8 +29,8 @@ def summary(manifest: dict[str, Any]) -> str:
     """One line on a folder of pairs."""
     count = Counter(pair_counts(manifest))
     parts = [f"{count[f'pairs_{split}']} {split}" for split in SPLITS]
-    if count["too_small"]:
-        parts.append(f"{count['too_small']} too small")
+    if count["skipped"]:
+        parts.append(f"{count['skipped']} skipped")
     if count["near_duplicates"]:
         parts.append(
             f"{count['near_duplicates']} near-duplicates "
