@@ -34,7 +34,7 @@ _CONNECTION_ERRORS = (requests.exceptions.RequestException, urllib3.exceptions.H
 class HttpFile:
     """A file over HTTP (`download.Remote`)."""
 
-    def __init__(self, address: str, timeout: float, field: str = "`source.archives`") -> None:
+    def __init__(self, address: str, timeout: float, field: str) -> None:
         """A file; nothing is requested yet.
 
         Args:

@@ -51,7 +51,7 @@ def test_the_time_of_change_will_do_for_parts(world: World) -> None:
 
 def test_a_file_that_changed_is_not_continued(site: Site, tmp_path: Path) -> None:
     address = site.put("/a", b"old " * 4000, cuts=[5000], turns_into=b"new " * 3000)
-    file = Download(HttpFile(address, 10), tmp_path / "a", retries=0)
+    file = Download(HttpFile(address, 10, "`source.archives`"), tmp_path / "a", retries=0)
     with pytest.raises(UserError, match="broke off"):
         file.fetch(WISH)
     file.fetch(WISH)
@@ -62,7 +62,7 @@ def test_a_part_longer_than_the_file_is_dropped(site: Site, tmp_path: Path) -> N
     address = site.put("/a", b"new " * 1000)
     (tmp_path / "a.part").write_bytes(b"x" * 9999)
     (tmp_path / "a.part.json").write_text('{"etag": "\\"one\\"", "size": 20000}')
-    Download(HttpFile(address, 10), tmp_path / "a", retries=0).fetch(WISH)
+    Download(HttpFile(address, 10, "`source.archives`"), tmp_path / "a", retries=0).fetch(WISH)
     assert (tmp_path / "a").read_bytes() == b"new " * 1000
     assert {path.name for path in tmp_path.iterdir()} == {"a", "a.json", "a.lock"}
 
@@ -74,7 +74,7 @@ def test_a_damaged_part_costs_a_second_download_only(site: Site, tmp_path: Path)
     (tmp_path / "a.part.json").write_text('{"etag": "\\"one\\"", "size": 4000}')
     (tmp_path / "true").write_bytes(content)
     wish = DownloadSpec(sha256_of(tmp_path / "true"), "a test says", Version(), 10**9)
-    Download(HttpFile(address, 10), tmp_path / "a", retries=0).fetch(wish)
+    Download(HttpFile(address, 10, "`source.archives`"), tmp_path / "a", retries=0).fetch(wish)
     assert (tmp_path / "a").read_bytes() == content
 
 
@@ -108,7 +108,9 @@ def test_redirects_are_followed_but_never_to_plain_http(world: World) -> None:
     world.serve(redirect="/b.tar")
     assert fetched(world) == dict(PHOTOS)
     with pytest.raises(UserError, match="from https to http"):
-        HttpFile("https://a.org/x", 1)._redirect_target("https://a.org/x", "http://a.org/x")
+        HttpFile("https://a.org/x", 1, "`source.archives`")._redirect_target(
+            "https://a.org/x", "http://a.org/x"
+        )
 
 
 def test_four_tasks_fetch_one_archive_once(world: World) -> None:
@@ -129,7 +131,11 @@ def test_two_at_once_fetch_it_once(site: Site, tmp_path: Path) -> None:
     address = site.put("/a", ARCHIVE, pause=0.02, chunk=4096)
 
     def run(_: int) -> str:
-        return Download(HttpFile(address, 10), tmp_path / "a", 0).fetch(wish).sha256
+        return (
+            Download(HttpFile(address, 10, "`source.archives`"), tmp_path / "a", 0)
+            .fetch(wish)
+            .sha256
+        )
 
     wish = DownloadSpec(None, "", Version(etag='"one"'), 10**9)
     with ThreadPoolExecutor(2) as pool:
