@@ -84,11 +84,10 @@ def test_steps_on_a_cached_prefix_equal_forward(wiring: Wiring) -> None:
 @torch.no_grad()
 def test_candidates_of_one_prefix_equal_separate_rows(wiring: Wiring, agreement: str) -> None:
     tower = build(wiring, settings(agreement=agreement))
-    # Chroma at the gamut's border is as exact as the search for that border in fp32.
-    bordering = agreement == "exact" and wiring is Wiring.COLOURIZATION
-    tolerance = 1e-4 if bordering else 3e-5
-    # Published colours are not bounded above.
-    relative = 1e-5 if agreement == "none" and wiring is Wiring.COLOURIZATION else 0
+    # Chroma at the gamut's border is as exact as the search for that border in fp32, and published
+    # colours are not bounded above.
+    colours = wiring is Wiring.COLOURIZATION
+    tolerance, relative = (1e-4, 1e-4 if agreement == "none" else 0) if colours else (3e-5, 0)
     inputs, count = conditioning(tower, 2), 3
     _, prefix = tower.step(0, tower.begin(inputs), codes(tower, 2)[0])
     indices = torch.arange(count).expand(2, -1)
