@@ -1,6 +1,7 @@
 """Prediction: the samples for one input, with its target."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,7 @@ class Prediction:
 
     def digest(self) -> str:
         """SHA-256 of name, sizes and pixels of samples, target and input."""
-        state = hashlib.sha256(self.id.encode())
+        state = hashlib.sha256(os.fsencode(self.id))  # A file's name may be no UTF-8.
         for image in (self.samples, self.target, self.input):
             if image is not None:
                 state.update(repr(image.shape).encode())

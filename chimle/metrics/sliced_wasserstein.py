@@ -7,6 +7,7 @@ can minimise it.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -161,7 +162,7 @@ class SlicedWasserstein:
         if min(target.shape[:2]) < SMALLEST_SIDE:
             self._too_small = True
             return
-        seed = hashlib.sha256(name.encode()).digest()
+        seed = hashlib.sha256(os.fsencode(name)).digest()
         generator = np.random.default_rng(int.from_bytes(seed[:8], "big"))
         for level, band in zip(
             self._levels, pyramid(np.concatenate((samples, target[None]))), strict=True

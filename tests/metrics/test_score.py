@@ -1,6 +1,7 @@
 """`chimle score`: the pipeline's metrics for a folder of outputs, one sentence for a bad one."""
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,6 +99,19 @@ def test_table_and_files(root: Path) -> None:
     assert list((root / "kept").rglob("*.npz"))
     run(root, *given)
     assert [(root / "scores" / name).read_bytes() for name in names] == first
+
+
+def test_names_that_are_no_utf_8_are_scored(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    try:
+        (tmp_path / name).touch()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    write(tmp_path, noise_predictions(1), lambda image, number: f"{image}_{number}.png")
+    expected = scored(tmp_path)["metrics"]
+    for path in [*tmp_path.glob("*/image_0*.png")]:
+        path.rename(path.with_name(path.name.replace("image_0", name)))
+    assert scored(tmp_path)["metrics"] == expected
 
 
 def test_super_resolution_takes_any_factor(root: Path) -> None:
