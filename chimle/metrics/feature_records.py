@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -30,6 +29,8 @@ Record = dict[str, np.ndarray]
 SCALE = 2
 """Factor of the second scale. A strided backbone sees one phase of its stride only; it sees more
 phases of enlarged images."""
+_DIGEST = hashlib.sha256().digest_size
+"""Bytes of the SHA-256 that a record's file begins with: damaged anywhere, it is made again."""
 
 
 @cache
@@ -52,22 +53,32 @@ def _perceptual_key(prediction: Prediction, perceptual: Perceptual, scale: str) 
     return _key(prediction, **network, scale=scale)
 
 
+def _stored(path: Path) -> Record | None:
+    """The record in a file; None where there is none, or a damaged one."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    digest, packed = content[:_DIGEST], content[_DIGEST:]
+    if hashlib.sha256(packed).digest() != digest:
+        return None
+    with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
 def _cached(folder: Path | None, key: str, compute: Callable[[], Record]) -> Record:
     """The record of a key: read from the cache, or computed and written atomically."""
     if folder is None:
         return compute()
-    path = folder / key[:2] / f"{key}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
-    except FileNotFoundError:
-        pass
-    except (ValueError, EOFError, BadZipFile, KeyError):
-        pass  # A damaged record is computed again.
+    path = folder / key[:2] / f"{key}.record"
+    stored = _stored(path)
+    if stored is not None:
+        return stored
     record = compute()
     buffer = io.BytesIO()
     np.savez(buffer, **record)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+    packed = buffer.getvalue()
+    write_bytes(path, hashlib.sha256(packed).digest() + packed)
     return record
 
 

@@ -24,7 +24,7 @@ def test_images_go_through_the_network_once(
     predictions, keeping = noise_predictions(), replace(config, records=tmp_path / "features")
     found = numbers(predictions, keeping)
     assert found == numbers(predictions, config)
-    kept = sorted((tmp_path / "features").rglob("*.npz"))
+    kept = sorted((tmp_path / "features").rglob("*.record"))
     assert len(kept) == 4 * len(predictions), "samples and input baseline, at two scales"
 
     def refuse(*_: object) -> None:
@@ -34,11 +34,18 @@ def test_images_go_through_the_network_once(
     assert numbers(predictions[::-1], keeping) == found
 
 
+def _changed(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+
+
 def test_a_damaged_record_is_made_again(config: EvaluationConfig, tmp_path: Path) -> None:
     prediction, keeping = noise_predictions(1)[0], replace(config, records=tmp_path)
     first = records.lpips_features(prediction, config.perceptual, 16, keeping.records)
-    (path,) = tmp_path.rglob("*.npz")
-    for damage in (b"", path.read_bytes()[:100], b"text"):
+    (path,) = tmp_path.rglob("*.record")
+    good = path.read_bytes()
+    # A record says at several places how it is packed, what is in it, and how much.
+    damaged = (_changed(good, place) for place in range(0, len(good), len(good) // 100))
+    for damage in (b"", good[:100], b"text", *damaged):
         path.write_bytes(damage)
         again = records.lpips_features(prediction, config.perceptual, 16, keeping.records)
         assert all(np.array_equal(first[name], again[name]) for name in first)
@@ -56,7 +63,7 @@ def test_another_image_or_network_is_another_record(
     other = load_perceptual(PerceptualSettings(backbone="alex", weights="random"))
     records.lpips_features(prediction, other, 16, tmp_path)
     records.lpips_features(replace(prediction, id="renamed"), other, 16, tmp_path)
-    assert len(list(tmp_path.rglob("*.npz"))) == 3
+    assert len(list(tmp_path.rglob("*.record"))) == 3
 
 
 def test_a_record_is_of_the_scale_that_its_name_says(config: EvaluationConfig) -> None:

@@ -96,7 +96,7 @@ def test_table_and_files(root: Path) -> None:
     names = ["best_of_k.csv", "details.json", "metrics.json", "provenance.json"]
     assert sorted(path.name for path in (root / "scores").iterdir()) == names
     first = [(root / "scores" / name).read_bytes() for name in names]
-    assert list((root / "kept").rglob("*.npz"))
+    assert list((root / "kept").rglob("*.record"))
     run(root, *given)
     assert [(root / "scores" / name).read_bytes() for name in names] == first
 
