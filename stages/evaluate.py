@@ -10,7 +10,7 @@ import numpy as np
 
 from chimle.bundles.bundle import Bundle, load_bundle
 from chimle.data.augmentation import centre
-from chimle.data.dataset import Pair, PairIndex, pairs_hash, read_manifest
+from chimle.data.dataset import Pair, PairIndex, check_pair_size, pairs_hash, read_manifest
 from chimle.data.even_spacing import evenly_spaced
 from chimle.data.manifests import PAIRS
 from chimle.device import choose_device
@@ -115,6 +115,7 @@ def main(settings: EvaluateStageSettings, root: Path) -> None:
     bundle = load_bundle(root / "models" / task, device)
     folder = root / "data" / "pairs" / task
     resolution = bundle.settings.tower.resolution
+    check_pair_size(read_manifest(folder), resolution, f"the resolution of models/{task},")
     pairs = PairIndex(folder, "test", cache_bytes=0)  # Each is read once.
     config = load_evaluation(settings, root, device, folder)
     network, filtered = config.perceptual.info.name, bundle.tower.equaliser is not None

@@ -13,7 +13,7 @@ import torch
 from chimle.baselines.methods import adapt, get_method
 from chimle.baselines.run_method import TrainedMethod, train_method
 from chimle.data.augmentation import centre
-from chimle.data.dataset import Pair, PairIndex, pairs_hash
+from chimle.data.dataset import Pair, PairIndex, check_pair_size, pairs_hash, read_manifest
 from chimle.data.even_spacing import evenly_spaced
 from chimle.device import choose_device
 from chimle.errors import guarded
@@ -43,10 +43,11 @@ def train(
     """The trained method; its training state is removed once the block has evaluated it.
 
     Raises:
-        UserError: another process computes the same run.
+        UserError: pairs are too small, or another process computes the same run.
     """
     method = get_method(name)
     pairs = root / "data" / "pairs" / settings.task
+    check_pair_size(read_manifest(pairs), settings.tower.resolution)
     index = PairIndex(pairs, "train")
     adapted = adapt(settings, method, seed, len(index))
     distance = load_training_distance(adapted.perceptual, str(device), root)

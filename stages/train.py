@@ -22,7 +22,7 @@ import torch
 
 from chimle.bundles.bundle import save_bundle
 from chimle.bundles.start_weights import StartWeights, load_start
-from chimle.data.dataset import PairIndex, pairs_hash, read_manifest
+from chimle.data.dataset import PairIndex, check_pair_size, pairs_hash, read_manifest
 from chimle.device import choose_device, device_identity
 from chimle.errors import UserError
 from chimle.io.file_locks import locked
@@ -106,11 +106,7 @@ def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.devic
     """A rank's part of it; the first rank writes."""
     pairs = root / "data" / "pairs" / settings.task
     manifest = read_manifest(pairs)
-    if manifest["size"] < settings.tower.resolution:
-        raise UserError(
-            f"`tower.resolution` {settings.tower.resolution} is larger than the pairs, "
-            f"{manifest['size']} pixels: lower it, or raise `pair.size` and run stages.pair again"
-        )
+    check_pair_size(manifest, settings.tower.resolution)
     distance = load_training_distance(settings.perceptual, str(device), root)
     start = load_start(settings, root)
     origin = provenance(settings, pairs, described(distance), start)

@@ -7,7 +7,7 @@ images read last: a small data set is decoded once, a large one streams.
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -53,6 +53,24 @@ def read_manifest(root: Path) -> dict[str, Any]:
     if not all(isinstance(header[name], kind) for name, kind in kinds.items()):
         raise UserError(f"{root / PAIRS} is damaged: run stages.pair again")
     return header
+
+
+def check_pair_size(
+    manifest: Mapping[str, Any], resolution: int, field: str = "`tower.resolution`"
+) -> None:
+    """`UserError` where pairs are smaller than a tower's finest images.
+
+    Args:
+        manifest: header of the pairs (`read_manifest`).
+        resolution: side of the finest images, pixels.
+        field: what a user calls it.
+    """
+    size = manifest["size"]
+    if size < resolution:
+        raise UserError(
+            f"{field} {resolution} is larger than the pairs, {size} pixels: lower it, or raise "
+            "`pair.size` and run stages.pair again"
+        )
 
 
 def pairs_hash(root: Path) -> str:

@@ -18,10 +18,11 @@ from chimle.data.pair.make_pairs import make_pairs
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.settings.comparison import load_comparison
+from chimle.settings.evaluate import EvaluateStageSettings
 from chimle.settings.reading import load_settings
 from chimle.settings.run import RunSettings
-from stages import compare, known_modes, known_modes_table, run_method
-from tests.support.projects import TINY, write_photographs, write_project
+from stages import compare, evaluate, known_modes, known_modes_table, run_method
+from tests.support.projects import TINY, tiny_bundle, write_photographs, write_project
 
 TASK = "colourization"
 COMPARISON = {
@@ -50,6 +51,21 @@ def project(tmp_path: Path) -> Path:
     (root / "comparison").mkdir()
     (root / "comparison" / "params.yaml").write_text(yaml.safe_dump(COMPARISON))
     return root
+
+
+def test_pairs_that_are_too_small_are_refused(project: Path) -> None:
+    """Crops that reach out of a pair would be of its corner, or none at all."""
+    settings = load_settings(RunSettings, TASK, project)
+    raw, pairs = project / "data" / "raw" / TASK, project / "data" / "pairs" / TASK
+    fetch(settings, project, raw)
+    smaller = settings.model_copy(update={"pair": settings.pair.model_copy(update={"size": 16})})
+    make_pairs(smaller, raw, pairs, project / "scratch")
+    with pytest.raises(UserError, match=r"`tower.resolution` 32 is larger than the pairs, 16"):
+        run_method.main(TASK, "chimle", 0, project)
+    tiny_bundle(project / "models" / TASK, TASK)
+    with pytest.raises(UserError, match=r"models/colourization, 32 is larger than the pairs, 16"):
+        evaluate.main(load_settings(EvaluateStageSettings, TASK, project), project)
+    assert not (project / "metrics").exists()
 
 
 def test_runs_become_a_table_a_plot_and_a_grid(project: Path) -> None:
