@@ -43,6 +43,8 @@ SUFFIXES = image_extensions()
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
 _OPAQUE = {"LA": "L", "La": "L", "PA": "RGB", "RGBA": "RGB", "RGBa": "RGB"}
 """Modes with opacity, and the mode of their colours."""
+_GREY_STEPS = {"L;2": 85, "L;4": 17}
+"""By Pillow's name for the 2 or 4 bits of a grey PNG file, the 8-bit difference of two levels."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,20 @@ def upright_srgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     Returns:
         (H, W, 3) uint8 over white, and (H, W) uint8 opacity, if it has any.
     """
+    step = _grey_step(image)  # A loaded image does not say how deep its file is.
     image.load()  # Some formats hold the orientation behind the pixels, or apply it here.
-    return _split(upright(image, orientation_of(image)))
+    turned = upright(image, orientation_of(image))
+    clear = turned.info.get("transparency")
+    if step > 1 and isinstance(clear, int):  # Pillow scales the pixels alone.
+        turned = turned.copy()
+        turned.info["transparency"] = step * clear
+    return _split(turned)
+
+
+def _grey_step(image: Image.Image) -> int:
+    """What the levels of an opened image's file are multiplied by to become 8-bit ones."""
+    tiles = getattr(image, "tile", None) if image.format == "PNG" else None
+    return _GREY_STEPS.get(str(tiles[0].args), 1) if tiles else 1
 
 
 def _split(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:

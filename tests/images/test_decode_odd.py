@@ -118,6 +118,27 @@ def test_transparent_values_of_16_bits(tmp_path: Path) -> None:
     assert read.rgb[0, 1].tolist() == [255, 255, 255]
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_transparent_values_of_few_bits(bits: int, tmp_path: Path) -> None:
+    """A transparent level is one of the file's, not of the 8 bits that it is read as."""
+    levels, path = np.arange(2**bits), tmp_path / "a.png"
+    row = np.packbits(np.array([[int(c) for c in f"{one:0{bits}b}"] for one in levels]))
+    header = struct.pack(">IIBBBBB", len(levels), 1, bits, 0, 0, 0, 0)
+    for clear in levels.tolist():
+        chunks = (
+            png_chunk(b"IHDR", header),
+            png_chunk(b"tRNS", struct.pack(">H", clear)),
+            png_chunk(b"IDAT", zlib.compress(b"\0" + row.tobytes())),
+            png_chunk(b"IEND", b""),
+        )
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+        read = read_image(path)
+        assert read.alpha is not None
+        assert np.array_equal(read.alpha[0], np.where(levels == clear, 0, 255))
+        grey = np.where(levels == clear, 255, levels * 255 // levels[-1])
+        assert np.array_equal(read.rgb[0, :, 0], grey)
+
+
 def test_raw_files_are_refused_with_a_sentence(tmp_path: Path) -> None:
     """By name, and a DNG by its content under another name."""
     preview = RGB[:8, :8]
