@@ -29,7 +29,10 @@ def task_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def run_stage(
-    main: Callable[[Kind, Path], None], kind: type[Kind], description: str | None = None
+    main: Callable[[Kind, Path], None],
+    kind: type[Kind],
+    description: str | None = None,
+    smaller: str | None = None,
 ) -> None:
     """The command line `python -m stages.<stage> TASK [--root DIR]`.
 
@@ -37,9 +40,14 @@ def run_stage(
         main: takes the task's settings and the project's directory.
         kind: the settings that the stage depends on; no others are read.
         description: for `--help`.
+        smaller: settings to lower where memory is full, as a sentence says it; None: there are
+            none.
     """
     arguments = task_parser(description).parse_args()
-    guarded(lambda: main(load_settings(kind, arguments.task, arguments.root), arguments.root))
+    guarded(
+        lambda: main(load_settings(kind, arguments.task, arguments.root), arguments.root),
+        smaller=smaller,
+    )
 
 
 def read_result(path: Path, command: str, fields: Collection[str]) -> Any:

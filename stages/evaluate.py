@@ -33,6 +33,8 @@ from stages._command import run_stage
 
 Drawn = tuple[Pair, np.ndarray]
 """A test pair and its samples (S, H, W, 3) uint8."""
+SMALLER = "lower `evaluate.batch_size`, `evaluate.samples` or `evaluate.resamples`"
+"""What to do where memory is full."""
 
 
 def write_gallery(folder: Path, shown: Sequence[Drawn]) -> None:
@@ -145,7 +147,7 @@ def main(settings: EvaluateStageSettings, root: Path) -> None:
 
 def command() -> None:
     """The command line `python -m stages.evaluate TASK [--root DIR]`."""
-    run_stage(main, EvaluateStageSettings, __doc__)
+    run_stage(main, EvaluateStageSettings, __doc__, SMALLER)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ from stages.evaluate import load_evaluation
 
 SHOWN_SAMPLES = 3
 """Samples per input that the image grid shows."""
+SMALLER = "lower `train.batch_size`, `search.memory`, `evaluate.batch_size` or the sizes of `tower`"
+"""What to do where memory is full."""
 
 
 @contextmanager
@@ -128,4 +130,7 @@ if __name__ == "__main__":
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("seed", metavar="SEED", type=int)
     arguments = parser.parse_args()
-    guarded(lambda: main(arguments.task, arguments.method, arguments.seed, arguments.root))
+    guarded(
+        lambda: main(arguments.task, arguments.method, arguments.seed, arguments.root),
+        smaller=SMALLER,
+    )

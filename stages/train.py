@@ -42,6 +42,8 @@ from stages._command import run_stage
 
 _DONE = "done"
 """Beside a state: its run has written its outputs."""
+SMALLER = "lower `train.batch_size`, `search.memory`, `search.candidates` or the sizes of `tower`"
+"""What to do where memory is full."""
 
 
 def provenance(
@@ -138,7 +140,7 @@ def train(settings: ModelSettings, root: Path, ranks: Ranks, device: torch.devic
 
 def command() -> None:
     """The command line `python -m stages.train TASK [--root DIR]`."""
-    run_stage(main, ModelSettings, __doc__)
+    run_stage(main, ModelSettings, __doc__, SMALLER)
 
 
 if __name__ == "__main__":

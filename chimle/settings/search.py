@@ -34,7 +34,7 @@ class SearchSettings(Settings):
     projections: int = Field(1000, ge=16)
     """Dimensions of a projected comparison, over all layers (published: 1000). Their matrices take
     4 bytes a dimension and feature beside `memory`: 1.6 GB for VGG16's of 128 pixels."""
-    memory: int | None = Field(None, ge=1)
+    memory: int | None = Field(None, ge=1, le=2**24)
     """MiB that candidates compared at once may hold, weights aside. null: 64 on a CPU, which is
     what its caches almost hold, and two fifths of a GPU's free memory."""
 

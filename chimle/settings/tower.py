@@ -9,6 +9,9 @@ from chimle.tasks import Wiring
 
 MOST_LEVELS = 12
 """Levels of a tower; the finest image is then 2048 times the coarsest."""
+MOST_CHANNELS = 2**20
+"""Channels, normals or widths, far more than any memory holds; the size of a weight that they
+make is still a number of 64 bits."""
 SMALLEST_RESOLUTION = 8
 """Side of a finest image, at least."""
 
@@ -24,11 +27,11 @@ class TowerSettings(Settings):
     """Channels added by each convolution of a dense block (published: 256, 192, 128, 64)."""
     blocks: int = Field(1, ge=1, le=64)
     """Residual-in-residual dense blocks per level (published: 6)."""
-    style_size: int = Field(128, ge=1)
+    style_size: int = Field(128, ge=1, le=MOST_CHANNELS)
     """Normals in a level's style code (published: 128)."""
-    noise_channels: int = Field(5, ge=1)
+    noise_channels: int = Field(5, ge=1, le=MOST_CHANNELS)
     """Channels of a level's spatial noise (published: 5)."""
-    mapping_width: int = Field(512, ge=1)
+    mapping_width: int = Field(512, ge=1, le=MOST_CHANNELS)
     """Width of the mapping networks (published: 512)."""
     mapping_depth: int = Field(8, ge=1, le=64)
     """Linear layers of a mapping network, the embedding included (published: 8). 1: there is no
@@ -45,8 +48,10 @@ class TowerSettings(Settings):
     @field_validator("widths", "growth")
     @classmethod
     def _positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not 1 <= len(value) <= MOST_LEVELS or min(value) < 1:
-            raise ValueError(f"needs 1 to {MOST_LEVELS} levels and positive channel counts")
+        if not 1 <= len(value) <= MOST_LEVELS or min(value) < 1 or max(value) > MOST_CHANNELS:
+            raise ValueError(
+                f"needs 1 to {MOST_LEVELS} levels and channel counts from 1 to {MOST_CHANNELS:,}"
+            )
         return value
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from chimle.errors import guarded
 from chimle.io import files
 from tests.support.helpers import ROOT
 from tests.support.in_process import in_process
-from tests.support.projects import write_photographs, write_project
+from tests.support.projects import tiny_bundle, write_photographs, write_project
 
 TASK = "decompression"
 
@@ -58,6 +58,30 @@ def test_each_bad_project_gives_one_sentence(tmp_path: Path) -> None:
     write_project(tmp_path, {TASK: {**source, "train": {"batch_size": -1}}})
     refused(run("check", tmp_path), "`train.batch_size` = -1")
     refused(run("train", tmp_path), "`train.batch_size` = -1")
+
+
+def test_settings_that_no_memory_holds_are_one_sentence(tmp_path: Path) -> None:
+    """As a batch that is too large for a GPU; here it is what no machine holds."""
+    source = {"source": {"kind": "folder", "path": "photos"}}
+    write_photographs(tmp_path / "photos")
+    write_project(tmp_path, {TASK: source})
+    for stage in ("fetch", "pair"):
+        assert run(stage, tmp_path).returncode == 0
+    tiny_bundle(tmp_path / "models" / TASK, TASK)
+    huge = 10**6
+    for stage, own, words in (
+        ("train", {"tower": {"mapping_width": huge}}, "or the sizes of `tower`"),
+        ("evaluate", {"evaluate": {"samples": 10**15}}, "`evaluate.samples`"),
+    ):
+        write_project(tmp_path, {TASK: {**source, **own}})
+        result = run(stage, tmp_path)
+        refused(result, words)
+        assert "error: there is too little memory (" in result.stderr
+    assert not (tmp_path / "curves").exists()
+    for section, field in (("tower", "style_size"), ("tower", "widths"), ("search", "memory")):
+        value = [2**62] * 4 if field == "widths" else 2**62
+        write_project(tmp_path, {TASK: {**source, section: {field: value}}})
+        refused(run("train", tmp_path), f"`{section}.{field}` = ")
 
 
 def test_a_full_disk_leaves_nothing_half_written(
