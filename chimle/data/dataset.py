@@ -14,11 +14,11 @@ from typing import Any, overload
 
 import numpy as np
 
-from chimle.data.manifests import PAIRS, lines_file, parse_record, read_header
+from chimle.data.manifests import LINES, PAIRS, lines_file, parse_record, read_header
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.jpeg import JpegCode, code_of_degradation
-from chimle.io.files import resolved
+from chimle.io.files import resolved, sha256_of
 
 CACHE_BYTES = 2**30
 """Bytes of decoded images that an index keeps in memory."""
@@ -97,6 +97,15 @@ def _split_of(line: bytes, path: Path, number: int) -> str:
         raise UserError(f"{path}, line {number}, is damaged: run stages.pair again") from None
 
 
+def _identity(root: Path) -> tuple[int, int, int] | None:
+    """What a folder's lines have in common only with themselves; None where they are missing."""
+    try:
+        status = (root / LINES[PAIRS]).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 class PairIndex(Sequence[Pair]):
     """The pairs of one split, in the order of their ids, each read when it is indexed."""
 
@@ -107,7 +116,8 @@ class PairIndex(Sequence[Pair]):
             UserError: the manifest is missing or damaged, or the split is empty.
         """
         self.root, self.split, self.cache_bytes = root, split, cache_bytes
-        self._lines = lines_file(root, PAIRS)
+        self._lines, self._identity = lines_file(root, PAIRS), _identity(root)
+        self._sha256 = read_header(root, PAIRS)["lines"]["sha256"]
         self._cache: OrderedDict[int, Pair] = OrderedDict()
         self._bytes = 0
         starts, end = [], 0
@@ -123,8 +133,18 @@ class PairIndex(Sequence[Pair]):
     def __len__(self) -> int:
         return len(self._starts)
 
+    def _check_unchanged(self) -> None:
+        """`UserError` where the pairs were made anew since their lines were found."""
+        now = _identity(self.root)
+        if now == self._identity:
+            return
+        if now is None or sha256_of(self._lines) != self._sha256:
+            raise UserError(f"{self.root} was made anew while it was read: run this again")
+        self._identity = now  # The same again, as `dvc checkout` puts it there.
+
     def entry(self, index: int) -> dict[str, Any]:
-        """The manifest's record of a pair."""
+        """The manifest's record of a pair; `UserError` where the pairs were made anew meanwhile."""
+        self._check_unchanged()
         with self._lines.open("rb") as stream:
             stream.seek(int(self._starts[index]))
             record: dict[str, Any] = json.loads(stream.readline())
@@ -138,7 +158,8 @@ class PairIndex(Sequence[Pair]):
         """Decoded pairs, whose files are checked against the manifest's hashes.
 
         Raises:
-            UserError: an image is missing, damaged or has another hash.
+            UserError: an image is missing, damaged or has another hash, or the pairs were made
+                anew since the index was.
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]

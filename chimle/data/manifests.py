@@ -18,7 +18,8 @@ FORMAT = 3
 """Version of headers and lines."""
 SOURCE = "source.json"
 PAIRS = "manifest.json"
-_LINES = {SOURCE: "files.jsonl", PAIRS: "pairs.jsonl"}
+LINES = {SOURCE: "files.jsonl", PAIRS: "pairs.jsonl"}
+"""Files of lines, by the name of their header."""
 _NEEDS = {SOURCE: ("kind", "side_by_side"), PAIRS: ("task", "size", "counts", "degradation")}
 _TEXTS = {
     SOURCE: ("file", "sha256", "phash"),
@@ -32,7 +33,7 @@ def write_records(
     folder: Path, name: str, header: dict[str, Any], records: Iterable[dict[str, Any]]
 ) -> None:
     """Write lines and header of a folder that is being filled."""
-    path = folder / _LINES[name]
+    path = folder / LINES[name]
     with names_written(path), path.open("w", encoding="utf-8") as stream:
         for record in records:
             stream.write(json.dumps(record, separators=(",", ":")) + "\n")
@@ -70,7 +71,7 @@ def lines_file(folder: Path, name: str) -> Path:
     Raises:
         UserError: it is missing or has another hash.
     """
-    header, path = read_header(folder, name), folder / _LINES[name]
+    header, path = read_header(folder, name), folder / LINES[name]
     if not path.is_file() or sha256_of(path) != header["lines"]["sha256"]:
         raise UserError(f"{path} is not what {name} says: run {_MADE_BY[name]} again")
     return path

@@ -54,6 +54,25 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
+def test_an_index_reads_no_other_pairs_than_it_found(tmp_path: Path) -> None:
+    """A training may run for hours beside a stage that makes its pairs anew."""
+    settings = few(tmp_path, "decompression")
+    pairs = run(tmp_path, settings)
+    index, lines = PairIndex(pairs, "train", cache_bytes=0), pairs / "pairs.jsonl"
+    first, content = index[0].input, lines.read_bytes()
+    lines.unlink()
+    lines.write_bytes(content)
+    assert np.array_equal(index[0].input, first), "the same pairs again"
+    better = settings.pair.model_copy(update={"jpeg_quality": 5})
+    run(tmp_path, settings.model_copy(update={"pair": better}))
+    assert len(lines.read_bytes()) == len(content), "every line begins where it did"
+    with pytest.raises(UserError, match="pairs was made anew while it was read: run this again"):
+        index[0]
+    lines.unlink()
+    with pytest.raises(UserError, match="was made anew"):
+        index[0]
+
+
 @pytest.mark.parametrize(
     ("module", "name", "made"),
     [(fetching, "sha256_of", "0" * 64), (making, "png_bytes", b"earlier")],
