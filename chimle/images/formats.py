@@ -1,6 +1,7 @@
 """Image formats that are read, and the file extensions that belong to them."""
 
 import os
+import warnings
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -85,7 +86,10 @@ def usual_extension(name: str) -> str:
 def extension_of_content(path: Path) -> str | None:
     """The extension that a file of this content usually has; None if it is no image."""
     try:
-        with Image.open(path, formats=decodable_formats()) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(path, formats=decodable_formats()) as image,
+        ):
             return usual_extension(image.format or "")
     except Exception:  # noqa: BLE001 - decoders raise almost anything
         return None

@@ -7,6 +7,7 @@ such a file, unchanged and of the same input, is written over.
 import hashlib
 import json
 import os
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePath
@@ -35,7 +36,8 @@ def _digest(values: np.ndarray) -> str:
 def input_of(path: Path) -> str | None:
     """Key of the input that a written file belongs to; None for any other or a changed file."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        # Pillow warns of half as many pixels as are read.
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=["PNG"]) as image:
             mark: Any = json.loads(image.info.get(KEYWORD, "null"))
             if not isinstance(mark, dict) or image.width * image.height > LARGEST_PIXELS:
                 return None

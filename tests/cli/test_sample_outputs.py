@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from chimle.images.decode import read_rgb
+from chimle.images.formats import extension_of_content
 from chimle.inference.output_files import input_of
 from tests.support.command import run
 from tests.support.projects import noise_image, tiny_bundle
@@ -52,6 +54,18 @@ def test_a_file_of_the_user_is_never_written_over(tmp_path: Path, bundle: Path) 
     assert "was not written by this program" in found["failed"][0]["error"]
     assert [entry["image"] for entry in found["images"]] == [str(tmp_path / "a_00.png")]
     assert before.items() <= hashes(tmp_path).items()
+
+
+def test_large_outputs_are_looked_at_without_a_warning(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow warns from half of the pixels on that are read, as of a sample of 10240x10240."""
+    account(bundle, image(tmp_path / "a.png"), "-o", tmp_path / "out")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert input_of(tmp_path / "out" / "a_00.png") is not None
+        assert extension_of_content(tmp_path / "a.png") == ".png"
 
 
 def test_the_second_run_in_a_folder_repeats_the_first(tmp_path: Path, bundle: Path) -> None:
