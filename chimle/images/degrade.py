@@ -5,15 +5,19 @@ model saw, and an image and its parameters always give the same bytes.
 """
 
 import io
+import warnings
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from chimle.errors import UserError
 from chimle.images.pyramid import reduce, to_tensor, to_uint8
 from chimle.settings.degradation import DegradationSettings
 from chimle.tasks import Degradation, Task
 
+LONGEST_JPEG = 65_500
+"""Pixels of a side that libjpeg writes at most."""
 Degraded = tuple[np.ndarray, dict[str, Any]]
 
 
@@ -31,10 +35,17 @@ def grey(rgb: np.ndarray) -> np.ndarray:
 
 
 def jpeg(rgb: np.ndarray, quality: int) -> np.ndarray:
-    """(H, W, 3) uint8 through Pillow's JPEG encoder and back."""
+    """(H, W, 3) uint8 through Pillow's JPEG encoder and back; `UserError` for too long a side."""
+    height, width = rgb.shape[:2]
+    if max(height, width) > LONGEST_JPEG:
+        raise UserError(
+            f"{width}x{height} pixels do not fit into a JPEG file, whose sides have at most "
+            f"{LONGEST_JPEG:,}: crop or reduce the image first"
+        )
     buffer = io.BytesIO()
     Image.fromarray(rgb).save(buffer, format="JPEG", quality=quality)
-    return np.array(Image.open(buffer).convert("RGB"))
+    with warnings.catch_warnings(action="ignore"):  # Of a large image, which is this one.
+        return np.array(Image.open(buffer).convert("RGB"))
 
 
 def night(rgb: np.ndarray, exposure: float, noise: float, seed: int) -> Degraded:
@@ -92,6 +103,9 @@ def degrade(target: np.ndarray, task: Task, settings: DegradationSettings, seed:
 
     Returns:
         (h, w, 3) uint8, and the parameters for the manifest.
+
+    Raises:
+        UserError: a side is too long for JPEG, where the degradation is JPEG's.
     """
     height, width = target.shape[:2]
     kind = str(task.degradation)

@@ -72,6 +72,9 @@ class ModelInputs:
 
         The image is first resized to multiples of `factor`. For decompression, `degraded_code` says
         how the input was encoded, which its pixels do not.
+
+        Raises:
+            UserError: a side is too long for the JPEG file that decompression's inputs are.
         """
         rgb = self.resized_to_factor(as_array(image))
         return degrade(rgb, self.bundle.settings.definition, self.degradation, seed=0)[0]

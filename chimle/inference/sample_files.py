@@ -219,6 +219,14 @@ def _match(
     return model.nearest(rgb, target, distance, counts, request.seed, code)
 
 
+def _degraded(model: Model, path: Path, rgb: np.ndarray) -> np.ndarray:
+    """The input made from an image file's pixels; `UserError` names the file."""
+    try:
+        return model.degraded(rgb)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
 def _write(path: Path, sample: np.ndarray, source: DecodedImage, key: str) -> None:
     """Write a sample with the transparency and the EXIF block of its source image."""
     alpha = None if source.alpha is None else resize(source.alpha, sample.shape[:2])
@@ -240,7 +248,7 @@ def sample_file(
     started = time.monotonic()
     source = read_image(task.path)
     key = f"{image_key(source.rgb):016x}"
-    rgb = model.degraded(source.rgb) if request.degrade else source.rgb
+    rgb = _degraded(model, task.path, source.rgb) if request.degrade else source.rgb
     code = model.degraded_code() if request.degrade else model.file_code(task.path, rgb)
     found = _match(model, request, rgb, code)
     labelled = _labelled(model, request, found)

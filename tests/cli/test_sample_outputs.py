@@ -56,6 +56,14 @@ def test_a_file_of_the_user_is_never_written_over(tmp_path: Path, bundle: Path) 
     assert before.items() <= hashes(tmp_path).items()
 
 
+def test_a_panorama_that_no_jpeg_file_holds_is_refused(tmp_path: Path) -> None:
+    model = tiny_bundle(tmp_path / "bundle", "decompression")
+    Image.new("RGB", (65_501, 1)).save(tmp_path / "wide.png")
+    found = account(model, tmp_path / "wide.png", "--degrade", "-o", tmp_path / "out", code=2)
+    words = "wide.png: 65501x1 pixels do not fit into a JPEG file, whose sides have at most 65,500"
+    assert words in found["failed"][0]["error"]
+
+
 def test_large_outputs_are_looked_at_without_a_warning(
     tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
