@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from chimle.io.files import composed
 from chimle.settings.settings_base import Settings
 
 _NAMES = (
@@ -121,6 +122,16 @@ class TimelapseSettings(Settings):
     split: Literal["camera", "date"] = "camera"
     """What never straddles splits: a camera, or a date (of nights as of days), which is by the sun
     where the camera's place is known, else in UTC."""
+
+    @field_validator("cameras")
+    @classmethod
+    def _composed(cls, value: dict[str, CameraSettings]) -> dict[str, CameraSettings]:
+        """By the names that a fetched source gives its folders."""
+        cameras: dict[str, CameraSettings] = {}
+        for name, place in value.items():
+            if cameras.setdefault(composed(name), place) is not place:
+                raise ValueError(f"names {name} twice, with its accents written in two ways")
+        return cameras
 
     @model_validator(mode="after")
     def _dates_are_known(self) -> "TimelapseSettings":

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import unicodedata
 import warnings
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -122,6 +123,20 @@ def test_a_clock_that_was_never_set(year: int) -> None:
         frames = make_frames([record], [reading], own, rejected)
         assert len(frames) == (year == 2013)
         assert len(rejected.lines) == (year != 2013)
+
+
+def test_accents_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    """A fetched source has composed names; texts of another system may have others."""
+    name, place = "Z\u00fcrich", {"latitude": 47.4, "longitude": 8.5}
+    other = unicodedata.normalize("NFD", name)
+    (tmp_path / "annotations.tsv").write_text(
+        annotated({f"{other}/a.jpg": (0.9, 0.1)}), encoding="utf-8"
+    )
+    assert list(read_attributes(tmp_path / "annotations.tsv", AttributeSettings())) == [f"{name}/a"]
+    settings = TimelapseSettings.model_validate({"cameras": {other: place}})
+    assert list(settings.cameras) == [name]
+    with pytest.raises(ValueError, match="twice, with its accents written in two ways"):
+        TimelapseSettings.model_validate({"cameras": {name: place, other: place}})
 
 
 def test_attributes_are_read_and_judge(tmp_path: Path) -> None:

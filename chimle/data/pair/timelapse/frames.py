@@ -16,6 +16,7 @@ from chimle.data.pair.pair_specs import stem
 from chimle.errors import UserError
 from chimle.images.decode import read_rgb
 from chimle.images.metadata import exif_value
+from chimle.io.files import composed
 from chimle.settings.timelapse import AttributeSettings, TimelapseSettings
 
 THUMBNAIL = (24, 32)
@@ -184,7 +185,7 @@ def make_frames(
 
 
 def read_attributes(path: Path, settings: AttributeSettings) -> dict[str, tuple[float, float]]:
-    """Human annotations: by name without extension, the values of `day` and `night`.
+    """Human annotations: by composed name without extension, the values of `day` and `night`.
 
     Raises:
         UserError: it is no text in UTF-8, or a line has no name, too few columns, or a value that
@@ -203,7 +204,7 @@ def read_attributes(path: Path, settings: AttributeSettings) -> dict[str, tuple[
         columns = line.split("\t")
         try:
             day, night = (_number(columns[place].split(",")[0]) for place in places)
-            name = Path(columns[0]).with_suffix("").as_posix()
+            name = composed(Path(columns[0]).with_suffix("").as_posix())
         except (IndexError, ValueError):
             raise UserError(
                 f"{path.name}: line {number} is no file name with {len(settings.columns)} "
