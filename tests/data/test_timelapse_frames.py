@@ -32,7 +32,7 @@ from chimle.data.pair.timelapse.frames import (
     read_attributes,
     stamp_of,
 )
-from chimle.data.pair.timelapse.light_classes import Class, by_attributes
+from chimle.data.pair.timelapse.light_classes import Class, by_attributes, light
 from chimle.errors import UserError
 from chimle.settings.pair import PairSettings
 from chimle.settings.timelapse import (
@@ -123,6 +123,16 @@ def test_a_clock_that_was_never_set(year: int) -> None:
         frames = make_frames([record], [reading], own, rejected)
         assert len(frames) == (year == 2013)
         assert len(rejected.lines) == (year != 2013)
+
+
+@pytest.mark.filterwarnings("error")
+def test_frames_of_one_colour_have_a_light() -> None:
+    """As of a camera that is out of order: there is no ground beside the sky."""
+    levels = np.array([200, 200, 200, 20], dtype=np.uint8)
+    part, ground = light(np.broadcast_to(levels[:, None, None, None], (4, 24, 32, 3)))
+    assert part == pytest.approx([1, 1, 1, 0.1])
+    assert ground[:3] == pytest.approx([1, 1, 1])
+    assert 0 < ground[3] < 0.01
 
 
 def test_accents_may_be_written_in_two_ways(tmp_path: Path) -> None:

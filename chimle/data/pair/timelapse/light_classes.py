@@ -72,8 +72,10 @@ def light(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     reference = np.median(value[lit], axis=0)
     bright = reference >= np.quantile(reference, 1 - BRIGHT_PART)
     part = value[:, bright].mean(axis=1) / max(float(reference[bright].mean()), LEAST_LIGHT)
+    # Where the brightest frames are of one colour, all of the scene is its bright part.
+    rest = bright if bright.all() else ~bright
     luminance = thumbnails.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
-    ground = (luminance**2.2)[:, ~bright].mean(axis=1)
+    ground = (luminance**2.2)[:, rest].mean(axis=1)
     return part, ground / max(float(np.median(ground[lit])), LEAST_GROUND)
 
 
