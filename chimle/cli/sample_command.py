@@ -114,7 +114,7 @@ def _sample_all(
 ) -> None:
     """Sample every image; an image that fails is reported, and the others are still sampled."""
     from chimle.images.walk import left_out_summary
-    from chimle.inference.sample_files import find_tasks, sample_file
+    from chimle.inference.sample_files import find_tasks, read_target, sample_file
 
     check_folder(out)
     found = find_tasks(names, out)
@@ -128,10 +128,11 @@ def _sample_all(
     if found.tasks:
         loaded = opened()
         request.check(loaded.levels)
+        target = read_target(loaded, request)
         started = time.monotonic()
     for number, image in enumerate(found.tasks, 1):
         try:
-            reports.append(sample_file(loaded, image, request, grid))
+            reports.append(sample_file(loaded, image, request, grid, target))
         except Exception as error:
             if debug or not (text := batch_failure(error, image.path)):
                 raise

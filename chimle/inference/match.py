@@ -115,7 +115,7 @@ def find_match(
     if target.shape[:2] != (height, width):
         raise UserError(
             f"the target has {target.shape[1]}x{target.shape[0]} pixels, but samples of this input "
-            f"have {width}x{height}"
+            f"have {width}x{height}: give a target of that size"
         )
     if max(height, width) > LARGEST_SIDE:
         raise UserError(

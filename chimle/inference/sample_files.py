@@ -39,6 +39,7 @@ from chimle.inference.sample_names import (
     plain,
 )
 from chimle.io.urls import without_mistyped_logins
+from chimle.perceptual.lpips import Perceptual
 
 GRID_SIDE = 160
 """Side of an image in the overview grid, pixels."""
@@ -205,18 +206,52 @@ def _labelled(
     return [(str(name), mixture_of(name)) for name in names]
 
 
-def _match(
-    model: Model, request: SampleRequest, rgb: np.ndarray, code: JpegCode | None
-) -> Match | None:
+@dataclass(frozen=True)
+class MatchTarget:
+    """What a search compares the samples of every image with.
+
+    Attributes:
+        path: its file.
+        rgb: (H, W, 3) uint8.
+        distance: on the model's device.
+    """
+
+    path: Path
+    rgb: np.ndarray
+    distance: Perceptual
+
+
+def read_target(model: Model, request: SampleRequest) -> MatchTarget | None:
+    """The target and the distance of a request's search; None: it asks for none.
+
+    Raises:
+        UserError: the target cannot be read, or the distance's weights are missing or damaged.
+    """
     if request.target is None:
         return None
-    target = read_image(request.target).rgb
+    rgb = read_image(request.target).rgb
     if request.degrade:
-        target = model.resized_to_factor(target)
+        rgb = model.resized_to_factor(rgb)
     trained_by = model.bundle.settings.perceptual
     distance = match_distance(trained_by, request.weights, str(model.device), "--weights")
+    return MatchTarget(request.target, rgb, distance)
+
+
+def _match(
+    model: Model,
+    request: SampleRequest,
+    target: MatchTarget | None,
+    path: Path,
+    rgb: np.ndarray,
+    code: JpegCode | None,
+) -> Match | None:
+    if target is None:
+        return None
     counts = request.candidates or default_candidates(model.levels)
-    return model.nearest(rgb, target, distance, counts, request.seed, code)
+    try:
+        return model.nearest(rgb, target.rgb, target.distance, counts, request.seed, code)
+    except UserError as error:
+        raise UserError(f"{path}, `--match` {target.path}: {error}") from None
 
 
 def _degraded(model: Model, path: Path, rgb: np.ndarray) -> np.ndarray:
@@ -234,9 +269,20 @@ def _write(path: Path, sample: np.ndarray, source: DecodedImage, key: str) -> No
 
 
 def sample_file(
-    model: Model, task: SampleTask, request: SampleRequest, grid: bool = True
+    model: Model,
+    task: SampleTask,
+    request: SampleRequest,
+    grid: bool = True,
+    target: MatchTarget | None = None,
 ) -> dict[str, Any]:
     """Draw and write the samples of one image: PREFIX_NAME.png, and PREFIX_grid.png.
+
+    Args:
+        model: the model.
+        task: the image, and where its outputs go.
+        request: which samples.
+        grid: whether to write an overview.
+        target: as `read_target` gives it for the request; None: it is read.
 
     Returns:
         Plain values: the image, its samples' names and files, and the seconds spent.
@@ -250,7 +296,8 @@ def sample_file(
     key = f"{image_key(source.rgb):016x}"
     rgb = _degraded(model, task.path, source.rgb) if request.degrade else source.rgb
     code = model.degraded_code() if request.degrade else model.file_code(task.path, rgb)
-    found = _match(model, request, rgb, code)
+    searched = target or read_target(model, request)
+    found = _match(model, request, searched, task.path, rgb, code)
     labelled = _labelled(model, request, found)
     files = {label: _with_label(task.prefix, label) for label, _ in labelled}
     overview = _with_label(task.prefix, "grid")

@@ -127,6 +127,39 @@ def test_a_match_from_the_command_line(tmp_path: Path) -> None:
     assert Path(file).is_file()
 
 
+def test_a_target_of_another_size_is_named_with_its_image(tmp_path: Path) -> None:
+    """One image of a batch does not fit the target: the sentence says which."""
+    bundle = tiny_bundle(tmp_path / "bundle", "night_to_day")
+    fits, wide = tmp_path / "fits.png", tmp_path / "wide.png"
+    Image.fromarray(noise_image((24, 16))).save(fits)
+    Image.fromarray(noise_image((24, 32))).save(wide)
+    done = run(
+        "sample", fits, wide, "--model", bundle, "--match", fits, "--candidates", "1,1,1,1",
+        "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    (error,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert f"{wide}, `--match` {fits}: the target has 16x24 pixels" in error
+    assert error.endswith("have 32x24: give a target of that size")
+    assert (tmp_path / "out" / "fits_match_00.png").is_file()
+
+
+@pytest.mark.parametrize("options", [("--match", "none.png"), ("--weights", "none.pth")])
+def test_a_search_that_no_image_can_have_is_refused_once(
+    options: tuple[str, str], tmp_path: Path
+) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle", "night_to_day")
+    photos = [tmp_path / f"{name}.png" for name in "abc"]
+    for photo in photos:
+        Image.fromarray(noise_image((24, 16))).save(photo)
+    option, file = options
+    match = () if option == "--match" else ("--match", photos[0])
+    done = run("sample", *photos, "--model", bundle, *match, option, tmp_path / file)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert f"{file} does not exist" in done.stderr
+
+
 def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "bundle", "night_to_day")
     good = tmp_path / "good.png"
