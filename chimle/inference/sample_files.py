@@ -102,8 +102,11 @@ class SampleRequest:
             raise UserError("`--keep-level` is of variations: give `--from`, and not `--to`")
         if self.count is not None and (self.names or self.target is not None):
             raise UserError("`-n` has no meaning beside `--sample` and `--match`: leave it out")
-        if self.base is not None and not 0 <= self.kept <= levels:
-            raise UserError(f"`--keep-level` {self.kept}: this model has {levels} levels")
+        if self.base is not None and self.end is None and not 0 <= self.kept < levels:
+            raise UserError(
+                f"`--keep-level` {self.kept}: this model has {levels} levels: keep at most "
+                f"{levels - 1}, so that variations differ"
+            )
         if not 1 <= self.drawn <= MOST_SAMPLES:
             raise UserError(f"`-n` {self.drawn}: draw at most {MOST_SAMPLES:,} samples at once")
         if self.first > LARGEST_NUMBER:

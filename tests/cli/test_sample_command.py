@@ -182,6 +182,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         (("sample", good, *model, "--sample", "1", "--from", "2"), "exclude each other"),
         (("sample", good, *model, "--to", "2"), "give both"),
         (("sample", good, *model, "--from", "2", "--keep-level", "9"), "has 4 levels"),
+        (("sample", good, *model, "--from", "2", "--keep-level", "4"), "keep at most 3"),
         (("sample", good, *model, "--sample", "1", "-n", "1"), "`-n` has no meaning"),
         (("sample", good, *model, "--match", good, "-n", "1"), "`-n` has no meaning"),
         (("sample", good, *model, "--keep-level", "1"), "is of variations"),
