@@ -14,7 +14,7 @@ from chimle.cli.output_folder import check_outside
 from chimle.errors import UserError
 from chimle.io.terminal import emit_line
 from chimle.io.urls import plain
-from chimle.tasks import get_task
+from chimle.tasks import TASKS, get_task
 
 if TYPE_CHECKING:
     from chimle.device import Precision
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def model_address(model: str | None, task: str | None) -> str:
     """Address of the bundle: `model`, or the task's own or pretrained model, which is announced.
 
-    Where the project's own is taken, it says how to name the pretrained one.
+    So is the model that a task's name as `model` stands for. Where the project's own is taken, it
+    says how to name the pretrained one.
 
     Raises:
         UserError: the task is unknown, has no model, or neither is given.
@@ -32,7 +33,10 @@ def model_address(model: str | None, task: str | None) -> str:
     if task is not None:
         get_task(task)
     if model is not None:
-        return named_model(model)
+        named = named_model(model)
+        if model in TASKS and named != model:
+            emit_line(f"{model}: {_described(Path(named), model)}")
+        return named
     if task is None:
         raise UserError("name a bundle by `--model`, or a task by `--task`")
     address = task_model(task)

@@ -68,6 +68,9 @@ def test_a_task_has_its_own_model_and_the_pretrained_one(tmp_path: Path) -> None
     own = run(*draw, "--task", "colourization", "-o", "own", cwd=tmp_path)
     assert own.returncode == 0, own.stderr
     assert "models/colourization (the package's: --model pretrained:colourization)" in own.stderr
+    by_address = run(*draw, "--model", "colourization", "-o", "own", cwd=tmp_path)
+    assert by_address.returncode == 0, by_address.stderr
+    assert by_address.stderr.splitlines()[0] == own.stderr.splitlines()[0]
     named = run(*draw, "--model", "pretrained:colourization", "-o", "other", cwd=tmp_path)
     assert named.returncode == 0, named.stderr
     first, second = (next((tmp_path / out).rglob("*.png")) for out in ("own", "other"))
