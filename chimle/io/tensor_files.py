@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from chimle.errors import UserError, first_line, is_memory_full
+from chimle.io.files import no_file_reason
 
 
 def read_tensors(path: Path, advice: str, mapped: bool = False) -> Any:
@@ -18,12 +19,12 @@ def read_tensors(path: Path, advice: str, mapped: bool = False) -> Any:
         mapped: read each tensor when it is used; the file is a zip archive, as `torch.save` writes.
 
     Raises:
-        UserError: the file is missing or damaged, or holds more than tensors and would run code.
+        UserError: it is no file, is damaged, or holds more than tensors and would run code.
     """
+    if reason := no_file_reason(path):
+        raise UserError(f"{path} {reason}: name a file of tensors")
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
     except OSError:
         raise
     except Exception as error:  # Torch raises almost anything on damaged files.

@@ -1,6 +1,7 @@
 """A file that is no plain file of tensors: one sentence, which never advises to unpickle it."""
 
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -90,6 +91,20 @@ def test_a_file_of_more_than_tensors_is_one_sentence(
     assert "weights_only" not in sentence
     assert "trust" not in sentence
     assert [one.name for one in tmp_path.iterdir()] == ["file.pth"], "no code ran"
+
+
+def test_what_is_no_file_is_one_sentence(tmp_path: Path) -> None:
+    """A pipe is not opened, which would wait for its writer for ever."""
+    folder, pipe = tmp_path / "folder.pth", tmp_path / "pipe.pth"
+    folder.mkdir()
+    os.mkfifo(pipe)
+    for path, reason in (
+        (folder, "is a folder"),
+        (pipe, "is no regular file"),
+        (tmp_path / "none.pth", "does not exist"),
+    ):
+        with pytest.raises(UserError, match=f"{path.name} {reason}: name a file of tensors"):
+            read_checkpoint(path)
 
 
 @pytest.mark.parametrize("mapped", [True, False])
