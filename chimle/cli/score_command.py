@@ -13,6 +13,9 @@ from chimle.cli.output_folder import check_folder
 from chimle.errors import UserError, guarded
 from chimle.io.terminal import emit, emit_line
 
+FILE_WIDTH = 240
+"""Characters that a line of the table may take where no terminal shows it."""
+
 
 class BackboneName(StrEnum):
     """Backbones of LPIPS."""
@@ -93,7 +96,8 @@ def score_command(
             files = [{"file": str(one.path), "reason": one.reason} for one in left_out]
             emit(json.dumps({**content, "left_out": files}, indent=1))
             return
-        console = Console(width=None if Console().is_terminal else 110)
+        # In a file or a pipe every metric is one line, to be searched for by its name.
+        console = Console(width=None if Console().is_terminal else FILE_WIDTH)
         with console.capture() as table:
             console.print(score_table(content))
         emit(table.get().rstrip("\n"))

@@ -133,7 +133,8 @@ def _warnings(config: EvaluationConfig, scores: Scores) -> list[str]:
     count = len(scores.ids)
     found = [RANDOM_FEATURES] if config.perceptual.info.origin == "random" else []
     if count < FEWEST:
-        too_few = f"{count} inputs are too few for metrics that compare sets: they need {FEWEST}"
+        are = "1 input is" if count == 1 else f"{count} inputs are"
+        too_few = f"{are} too few for metrics that compare sets: they need {FEWEST}"
         return [*found, too_few]
     if "spectrum" not in scores.values:
         found.append("images differ in size: `spectrum` is left out")

@@ -119,7 +119,8 @@ def write_scores(out: Path, scores: Scores, content: dict[str, Any]) -> None:
 def score_table(content: dict[str, Any]) -> Table:
     """All metrics with intervals, beside those of the input baseline."""
     origin = content["provenance"]
-    title = f"N = {origin['n']}, {origin['samples_per_input']} samples each"
+    count = origin["samples_per_input"]
+    title = f"N = {origin['n']}, {count} {'sample' if count == 1 else 'samples'} each"
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("metric", "", "samples", "95 % interval", "input baseline", "computed over"):
         right = heading not in ("metric", "", "computed over")

@@ -1,6 +1,7 @@
 """`chimle score`: the pipeline's metrics for a folder of outputs, one sentence for a bad one."""
 
 import csv
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -89,8 +90,13 @@ def test_table_and_files(root: Path) -> None:
     given = ("--inputs", root / "inputs", "-o", root / "scores", "--features", root / "kept")
     result = run(root, *given)
     assert result.exit_code == 0, result.output
-    assert "lpips_squeeze_random_best_of_3" in result.stdout
-    assert "N = 2" in result.stdout
+    assert "N = 2, 3 samples each" in result.stdout
+    kept = json.loads((root / "scores" / "details.json").read_bytes())
+    names = [name for name in kept if not name.startswith("input_")]
+    names = [name for name in names if not name.endswith(("_low", "_high", "_deviation"))]
+    assert "faithful_variance_squeeze_random_sigma_0_15" in names
+    for name in names:  # Whole, in a line of its own.
+        assert any(f" {name} " in line for line in result.stdout.splitlines()), name
     assert "fixed-seed random features" in result.stderr
     assert "too few" in result.stderr
     names = ["best_of_k.csv", "details.json", "metrics.json", "provenance.json"]
@@ -112,6 +118,14 @@ def test_names_that_are_no_utf_8_are_scored(tmp_path: Path) -> None:
     for path in [*tmp_path.glob("*/image_0*.png")]:
         path.rename(path.with_name(path.name.replace("image_0", name)))
     assert scored(tmp_path)["metrics"] == expected
+
+
+def test_one_input_and_one_sample_are_in_the_singular(root: Path) -> None:
+    (root / "one.csv").write_text("output,target\noutputs/image_0_0.png,targets/image_0.png\n")
+    result = run(root, outputs="one.csv")
+    assert result.exit_code == 0, result.output
+    assert "N = 1, 1 sample each" in result.stdout
+    assert "1 input is too few for metrics that compare sets" in result.stderr
 
 
 def test_super_resolution_takes_any_factor(root: Path) -> None:
