@@ -1,5 +1,8 @@
 """`flows.yaml`, grids of sweeps and the parameters of flows: bad ones are refused by a sentence."""
 
+import os
+import subprocess
+import sys
 from argparse import ArgumentTypeError
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +30,21 @@ from flows.steps import TaskName
 from flows.sweep import Value, grid_points, set_point
 from tests.support.helpers import ROOT
 from tests.support.projects import write_project
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_prefect_reports_nothing_unless_asked_to(asked: bool, tmp_path: Path) -> None:
+    """The settings of a temporary server, and of `python -m flows.prefect_server`."""
+    names = ("PREFECT_SERVER_ANALYTICS_ENABLED", "DO_NOT_TRACK", "CI")
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    env |= {"PREFECT_HOME": str(tmp_path)} | (dict.fromkeys(names[:1], "true") if asked else {})
+    program = (
+        "import flows, os; from prefect.settings import get_current_settings as settings; "
+        "print(settings().server.analytics_enabled, os.environ['DO_NOT_TRACK'])"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(asked), "1"]
 
 
 def test_the_committed_file_holds_the_defaults() -> None:
