@@ -5,6 +5,7 @@ A value is JSON; what is not JSON is text: `python -m flows pipeline branch=nigh
 
 import argparse
 import json
+from collections.abc import Collection
 from typing import Any
 
 from prefect.client.orchestration import get_client
@@ -51,9 +52,21 @@ def read_parameters(flow: str, words: list[str]) -> dict[str, Any]:
     return parameters
 
 
+def check_names(flow: str, given: Collection[str]) -> None:
+    """`UserError` where a flow has no parameter of a given name, or needs one that is not given."""
+    known, needed = FLOWS[flow].parameters.properties, FLOWS[flow].parameters.required
+    if unknown := [name for name in given if name not in known]:
+        raise UserError(
+            f"{flow} has no parameter `{unknown[0]}`: remove it or name one of {', '.join(known)}"
+        )
+    if missing := [name for name in needed if name not in given]:
+        raise UserError(f"{flow} needs `{missing[0]}`: add {missing[0]}=VALUE")
+
+
 def run(name: str, words: list[str]) -> None:
     """Run a flow; a failure becomes a `UserError` with its message."""
     parameters = read_parameters(name, words)
+    check_names(name, parameters)
     if not PREFECT_API_URL.value():
         # Prefect's ephemeral server starts without the concurrency limit.
         with open_project() as project, get_client(sync_client=True) as client:

@@ -17,7 +17,7 @@ from prefect.settings.models.root import Settings
 
 from chimle.errors import UserError
 from chimle.tasks import TASKS
-from flows.__main__ import FLOWS, read_parameters
+from flows.__main__ import FLOWS, check_names, read_parameters
 from flows.command import SECRETS, Commands
 from flows.flow_settings import FlowSettings, load_flow_settings
 from flows.login import FILE, load_login
@@ -30,6 +30,28 @@ from flows.steps import TaskName
 from flows.sweep import Value, grid_points, set_point
 from tests.support.helpers import ROOT
 from tests.support.projects import write_project
+
+
+@pytest.mark.parametrize(
+    ("flow", "given", "sentence"),
+    [
+        ("train", [], "train needs `task`: add task=VALUE"),
+        ("train", ["tusk"], "train has no parameter `tusk`: remove it or name one of task, "),
+        ("train", ["task", "branch"], "train has no parameter `branch`"),
+        ("sweep", ["task"], "sweep needs `grid`: add grid=VALUE"),
+    ],
+)
+def test_names_of_parameters_are_checked_before_a_server_starts(
+    flow: str, given: list[str], sentence: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        check_names(flow, given)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_good_names_of_parameters_are_taken() -> None:
+    check_names("pipeline", ["branch", "git_remote"])
+    check_names("trim", [])
 
 
 @pytest.mark.parametrize("asked", [False, True])
