@@ -217,5 +217,7 @@ def draw(address: str | Path, out: Path) -> None:
         pairs = PairIndex(Path(address), "train")[:_PAIRS_SHOWN]
         rows, names = [[pair.input, pair.target] for pair in pairs], ["input", "target"]
     else:
-        raise UserError(f"{address} has no images to draw: import it first")
+        is_checkpoint = Path(address).suffix.lower() in CHECKPOINTS
+        advice = "import it first" if is_checkpoint else "name a folder of pairs or a model bundle"
+        raise UserError(f"{address} has no images to draw: {advice}")
     write_png(out, contact_sheet(rows, 128, names))

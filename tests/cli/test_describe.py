@@ -68,3 +68,14 @@ def test_metrics_of_a_bundle_are_shown_or_left_out(tmp_path: Path, content: str)
     bundle = tiny_bundle(tmp_path / "bundle", "colourization", levels=1)
     (bundle / METRICS).write_text(content)
     assert describe(bundle).get("metrics") == ({"psnr": 9} if "psnr" in content else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("raw", "name a folder of pairs or a model bundle"), ("tower.pth", "import it first")],
+)
+def test_what_has_no_images_to_draw_says_what_has(tmp_path: Path, name: str, advice: str) -> None:
+    with pytest.raises(UserError) as caught:
+        draw(tmp_path / name, tmp_path / "sheet.png")
+    assert str(caught.value) == f"{tmp_path / name} has no images to draw: {advice}"
+    assert not (tmp_path / "sheet.png").exists()
