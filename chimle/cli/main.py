@@ -3,7 +3,9 @@
 Exit codes: 0 done; 2 bad input or usage, with one sentence; anything else is a bug.
 """
 
+import itertools
 import sys
+from collections.abc import Sequence
 
 import typer
 from typer.exceptions import TyperException
@@ -43,6 +45,7 @@ def main() -> None:
     code = 0
     with closed_pipe_ignored():
         try:
+            _check_no_value_is_empty(sys.argv)
             code = app(standalone_mode=False) or 0
         except TyperException as error:
             code = 2
@@ -51,6 +54,19 @@ def main() -> None:
             # Rich and Typer exit with code 1 where a reader closes the pipe early, and only there.
             code = 0 if stopped.code in (None, 1) else int(stopped.code or 0)
     sys.exit(code)
+
+
+def _check_no_value_is_empty(arguments: Sequence[str]) -> None:
+    """`TyperException` for an empty argument, which a path or an address would read as `.`.
+
+    A shell passes one where a variable has no value, as in `-o "$OUT"`.
+    """
+    for before, argument in itertools.pairwise(arguments):
+        option = argument[:-1] if argument.startswith("--") and argument.endswith("=") else before
+        if argument and option == before:
+            continue
+        place = f" after `{option}`" if option.startswith("-") else ""
+        raise TyperException(f"an empty value{place}: give one, or leave it out")
 
 
 def _print_usage_error(error: TyperException) -> None:
