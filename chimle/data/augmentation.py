@@ -22,8 +22,12 @@ def _window(pair: Pair, task: Task, resolution: int, top: int, left: int) -> Pai
     """An aligned crop; `top` and `left` count input pixels, so input and target stay aligned."""
     factor = task.reduction
     small = resolution // factor
+    jpeg = pair.jpeg
+    if jpeg is not None and small % JPEG_GRID and pair.input.shape[:2] != (small, small):
+        jpeg = None  # The crop ends within blocks, of which it does not hold the rest.
     return replace(
         pair,
+        jpeg=jpeg,
         input=pair.input[top : top + small, left : left + small],
         target=pair.target[
             top * factor : top * factor + resolution, left * factor : left * factor + resolution

@@ -7,11 +7,12 @@ import sys
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chimle.data import augmentation
-from chimle.data.augmentation import augment
+from chimle.data.augmentation import augment, centre
 from chimle.data.dataset import Pair
 from chimle.images.degrade import jpeg
 from chimle.images.jpeg import JpegCode, quality_tables
@@ -20,6 +21,7 @@ from chimle.tasks import TASKS, Task
 from tests.support.helpers import ROOT
 
 SAME_SIZE, ENLARGED = TASKS["colourization"], TASKS["super_resolution"]
+DECOMPRESSION = TASKS["decompression"]
 SEEDS, ROUNDS = st.integers(0, 2**31 - 1), st.integers(0, 10**6)
 
 
@@ -75,6 +77,22 @@ def test_order_does_not_matter(names: list[tuple[int, int]]) -> None:
     ahead = {name: target(name) for name in names}
     back = {name: target(name) for name in names[::-1]}
     assert all(np.array_equal(ahead[name], back[name]) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "known"), [(64, True), (72, False), (88, False), (96, True)]
+)
+def test_a_crop_that_ends_within_blocks_has_no_tables(resolution: int, known: bool) -> None:
+    """Blocks that are cut hold pixels that the crop lacks; a whole image has its own."""
+    for side in (120, resolution):
+        coded = jpeg(colours(3, side), 30)
+        one = Pair("j", coded, coded, JpegCode(quality_tables(30)))
+        for crop in (
+            centre(one, DECOMPRESSION, resolution),
+            augment(one, DECOMPRESSION, resolution, seed=1, round_=1, turn=False),
+        ):
+            assert crop.input.shape == (resolution, resolution, 3)
+            assert (crop.jpeg is not None) == (known or side == resolution)
 
 
 def test_the_tables_of_a_jpeg_turn_with_it() -> None:
