@@ -28,10 +28,10 @@ TASK = "decompression"
 FILES = ("weights.safetensors", "bundle.json")
 
 
-def edited(folder: Path, **values: object) -> str:
-    """The description with changed settings of the tower."""
+def edited(folder: Path, section: str = "tower", **values: object) -> str:
+    """The description with changed settings."""
     description = json.loads((folder / "bundle.json").read_text())
-    description["settings"]["tower"].update(values)
+    description["settings"][section].update(values)
     return json.dumps(description)
 
 
@@ -53,7 +53,13 @@ def test_each_bad_bundle_is_named(tmp_path: Path) -> None:
         "`tower.blocks`": (good, edited(folder, blocks=10**9)),
         "`tower.mapping_depth`": (good, edited(folder, mapping_depth=10**9)),
         "levels": (good, edited(folder, widths=[8] * 999, growth=[8] * 999)),
-        "describes no possible tower": (good, edited(folder, mapping_width=2**62)),
+        "`tower.mapping_width`": (good, edited(folder, mapping_width=2**62)),
+        "describes no possible tower": (
+            good,  # A filter's side grows with the resolution.
+            edited(folder, "train", equaliser=0.5).replace(
+                '"resolution": 32', f'"resolution": {2**40}'
+            ),
+        ),
         r"bundle\\.json is damaged": (good, "[" * 10**5),
         "SHA-256 is another": (pickle.dumps(Evil(mark)), text),
         "weights.safetensors is damaged": (
