@@ -1,19 +1,18 @@
 """Train one method on one task's pairs for the comparison's time and evaluate its samples."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from chimle.baselines.methods import adapt, get_method
 from chimle.baselines.run_method import TrainedMethod, train_method
 from chimle.data.augmentation import centre
-from chimle.data.dataset import Pair, PairIndex, check_pair_size, pairs_hash, read_manifest
+from chimle.data.dataset import PairIndex, check_pair_size, pairs_hash, read_manifest
 from chimle.data.even_spacing import evenly_spaced
 from chimle.device import choose_device
 from chimle.errors import guarded
@@ -21,7 +20,6 @@ from chimle.images.decode import write_png
 from chimle.io.files import replaced_folder, write_text
 from chimle.metrics.evaluator import EvaluationConfig, Scores, evaluate
 from chimle.metrics.metric_table import as_json, measured_with
-from chimle.metrics.prediction import Prediction
 from chimle.perceptual.training_distance import load_training_distance
 from chimle.provenance import code_version, digest
 from chimle.settings.comparison import load_comparison
@@ -30,7 +28,7 @@ from chimle.settings.model_settings import ModelSettings
 from chimle.settings.reading import load_settings
 from chimle.training.run_lock import LOCK, run_lock
 from stages._command import task_parser
-from stages.evaluate import load_evaluation
+from stages.evaluate import Drawn, load_evaluation, predictions
 
 SHOWN_SAMPLES = 3
 """Samples per input that the image grid shows."""
@@ -62,28 +60,13 @@ def train(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_images(folder: Path, number: int, pair: Pair, samples: np.ndarray) -> None:
-    """Input, target and some of the samples (S, H, W, 3) of the test pair of that number."""
-    write_png(folder / f"{number}_input.png", pair.input)
-    write_png(folder / f"{number}_target.png", pair.target)
-    for sample, image in enumerate(samples[:SHOWN_SAMPLES]):
-        write_png(folder / f"{number}_sample_{sample}.png", image)
-
-
-def predictions_with_images(
-    drawn: Iterable[tuple[Pair, np.ndarray]], folder: Path, shown: Sequence[int]
-) -> Iterator[Prediction]:
-    """The predictions of pairs and their samples; images of the shown ones are written in passing.
-
-    Args:
-        drawn: test pairs in order, each with its samples.
-        folder: where images are written.
-        shown: positions of the shown pairs, ascending.
-    """
-    for position, (pair, samples) in enumerate(drawn):
-        if position in shown:
-            write_images(folder, shown.index(position), pair, samples)
-        yield Prediction(pair.id, samples, pair.target, pair.input)
+def write_images(folder: Path, shown: Sequence[Drawn]) -> None:
+    """Inputs, targets and samples of a few test pairs."""
+    for number, (pair, samples) in enumerate(shown):
+        write_png(folder / f"{number}_input.png", pair.input)
+        write_png(folder / f"{number}_target.png", pair.target)
+        for sample, image in enumerate(samples[:SHOWN_SAMPLES]):
+            write_png(folder / f"{number}_sample_{sample}.png", image)
 
 
 def run_record(
@@ -118,11 +101,12 @@ def main(task: str, name: str, seed: int, root: Path) -> None:
         config = load_evaluation(scoring, root, str(device), index.root)
         features = trained.trained_features(config.perceptual.info.name)
         config = replace(config, trained_features=features)
+        shown, rows = list[Drawn](), evenly_spaced(len(index), comparison.shown)
+        scores, _ = evaluate(predictions(drawn, rows, shown), config)
+        record = run_record(trained, seed, config, scores)
         with replaced_folder(root / "comparison" / "runs" / f"{task}-{name}-{seed}") as folder:
-            shown = list(evenly_spaced(len(index), comparison.shown))
-            scores, _ = evaluate(predictions_with_images(drawn, folder, shown), config)
-            record = run_record(trained, seed, config, scores)
             write_text(folder / "scores.json", as_json(record))
+            write_images(folder, shown)
 
 
 if __name__ == "__main__":

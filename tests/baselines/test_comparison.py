@@ -123,8 +123,10 @@ def test_inputs_and_samples_of_the_grid_belong_together(
     drawn = [(pair, pair.input[None].repeat(2, axis=0)) for pair in pairs]
     folder = tmp_path / "comparison" / "runs" / f"{TASK}-chimle-0"
     folder.mkdir(parents=True)
-    predictions = list(run_method.predictions_with_images(drawn, folder, range(12)))
+    shown = list[evaluate.Drawn]()
+    predictions = list(evaluate.predictions(drawn, range(12), shown))
     assert [one.id for one in predictions] == [pair.id for pair in pairs]
+    run_method.write_images(folder, shown)
 
     def checked(inputs: Any, targets: Any, samples: Any) -> np.ndarray:
         for number, (image, target) in enumerate(zip(inputs, targets, strict=True)):
