@@ -29,7 +29,8 @@ from benchmarks.measure import machine, peak_gib
 from chimle.bundles.task_models import PRETRAINED
 from chimle.inference.banded import BandedTower
 from chimle.inference.load_model import load
-from chimle.inference.sample_files import SampleRequest, SampleTask, sample_file
+from chimle.inference.sample_files import SampleTask, sample_file
+from chimle.inference.sample_request import SampleRequest
 from chimle.metrics.agreement import agreement
 from chimle.settings.degradation import DegradationSettings
 from chimle.tasks import TASKS

@@ -16,7 +16,7 @@ from chimle.io.terminal import emit, emit_line
 
 if TYPE_CHECKING:
     from chimle.inference.model import Model
-    from chimle.inference.sample_files import SampleRequest
+    from chimle.inference.sample_request import SampleRequest
 
 LONGEST_COUNT = 12
 """Digits of a count of candidates that are read, at most."""
@@ -83,7 +83,7 @@ def sample_command(
     """Draw samples of images: OUT/NAME_00.png and so on, and OUT/NAME_grid.png."""
 
     def run() -> None:
-        from chimle.inference.sample_files import SampleRequest
+        from chimle.inference.sample_request import SampleRequest
 
         counts = parse_candidates(candidates)
         request = SampleRequest(

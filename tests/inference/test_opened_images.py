@@ -9,7 +9,8 @@ from PIL import Image
 import chimle
 from chimle.api.train_images import SECTIONS
 from chimle.images.decode import read_rgb
-from chimle.inference.sample_files import SampleRequest, SampleTask, sample_file
+from chimle.inference.sample_files import SampleTask, sample_file
+from chimle.inference.sample_request import SampleRequest
 from tests.support.colour_profiles import exchanged_profile
 from tests.support.jpeg import jpeg_file, smooth
 from tests.support.projects import TINY, tiny_bundle

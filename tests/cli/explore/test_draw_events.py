@@ -14,7 +14,8 @@ from chimle.cli.explore import draw_events as events
 from chimle.cli.explore.sample_grid import grid_of
 from chimle.images.decode import png_bytes, read_rgb
 from chimle.inference.model import Model
-from chimle.inference.sample_files import SampleRequest, SampleTask, sample_file
+from chimle.inference.sample_files import SampleTask, sample_file
+from chimle.inference.sample_request import SampleRequest
 from chimle.tasks import TASKS
 from tests.support.jpeg import jpeg_file, smooth
 from tests.support.projects import noise_image, tiny_bundle
