@@ -62,8 +62,11 @@ def _check_no_value_is_empty(arguments: Sequence[str]) -> None:
     A shell passes one where a variable has no value, as in `-o "$OUT"`.
     """
     for before, argument in itertools.pairwise(arguments):
-        option = argument[:-1] if argument.startswith("--") and argument.endswith("=") else before
-        if argument and option == before:
+        if not argument:
+            option = before
+        elif argument.startswith("--") and argument.endswith("="):
+            option = argument[:-1]
+        else:
             continue
         place = f" after `{option}`" if option.startswith("-") else ""
         raise TyperException(f"an empty value{place}: give one, or leave it out")

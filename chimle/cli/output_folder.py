@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
+from chimle.data.manifests import PAIRS, SOURCE
 from chimle.errors import UserError
 from chimle.io.files import resolved
 
-_HEADERS = frozenset({"manifest.json", "source.json", "bundle.json"})
+_HEADERS = frozenset({PAIRS, SOURCE, "bundle.json"})
 """Files that stand for their folders: of pairs, of a fetched source, of a model."""
 
 
